@@ -1,0 +1,1 @@
+"""The box: command line, configuration, wiring, processes."""

@@ -1,0 +1,1 @@
+"""Who asked, who agreed, what changed, and the proof of it. The only writer of policy."""

@@ -1,0 +1,1 @@
+"""The resolver: bytes in, the decision asked, bytes out."""

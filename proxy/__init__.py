@@ -1,0 +1,1 @@
+"""The web proxy: mitmproxy embedded, the decision asked before anything is fetched; fails closed."""
