@@ -1,0 +1,272 @@
+"""May this client have this site now, how, until when, and which change says so?
+
+The one decision of the product. DNS, proxy, the "why?" page, the impact preview and `schoolgate explain` all call `decide`,
+and nothing else decides. It is pure: the moment, the policy and the client come in as arguments.
+
+Read `PRECEDENCE` first: the order is the policy.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from category_lists.index import Match
+from category_lists.names import parents, path_covers
+from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule
+from policy.snapshot import Profile, Snapshot
+from policy.timetable import applies, next_change
+
+
+class Reason(StrEnum):
+    """Which step of the precedence decided. A closed vocabulary: logs, pages and reports use these words."""
+
+    SEALED = "sealed"
+    ESSENTIAL = "essential"
+    AUTHORITY_SITE = "authority_site"
+    AUTHORITY_CATEGORY = "authority_category"
+    SCHOOL_SITE = "school_site"
+    SCHOOL_CATEGORY = "school_category"
+    DEFAULT_SITE = "default_site"
+    DEFAULT_CATEGORY = "default_category"
+    PHASE_DEFAULT = "phase_default"
+    UNKNOWN_NAME = "unknown_name"
+    ERROR = "error"  # the filter could not decide, and refused
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked. `host` is canonical; `path` is None where it cannot be seen (DNS, the opening of a tunnel).
+
+    `path_follows` says that the same client cannot fetch anything without a second question that has the path: true at
+    the proxy, and for DNS on networks whose web traffic is forced through it.
+    """
+
+    school: str
+    group: str
+    host: str
+    at: datetime
+    path: str | None = None
+    path_follows: bool = True
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer, and everything that explains it. `until`: the first instant at which time alone may change it."""
+
+    action: Action
+    handling: Handling
+    reason: Reason
+    until: datetime | None = None
+    category: str | None = None
+    list: str | None = None
+    list_version: str | None = None
+    rule: str | None = None
+    change: int | None = None
+    revision: int = 0
+
+
+REFUSED_ON_ERROR = Decision(Action.BLOCK, Handling.INSPECT, Reason.ERROR)
+
+
+@dataclass(slots=True)
+class _Case:
+    """One question beside the profile and matches it is judged by, collecting the instants at which a rule begins or ends."""
+
+    profile: Profile
+    asked: Question
+    matches: Sequence[Match]
+    never_inspect: bool  # a category of the name is private: banking, health, support
+    edges: list[datetime] = field(default_factory=list)
+
+    def active(self, rule: SiteRule | CategoryRule) -> bool:
+        """Is the rule in force at this moment? Remembers when that changes."""
+        at = self.asked.at
+        starts = rule.starts if isinstance(rule, SiteRule) else None
+        if rule.until is not None:
+            if rule.until <= at:
+                return False
+            self.edges.append(rule.until)
+        if starts is not None and starts > at:
+            self.edges.append(starts)
+            return False
+        if rule.during is not None:
+            table = self.profile.timetables.get(rule.during)
+            if table is None:
+                return False
+            if edge := next_change(table, at, self.profile.zone):
+                self.edges.append(edge)
+            return applies(table, at, self.profile.zone)
+        return True
+
+
+type _Found = tuple[SiteRule | CategoryRule | None, Action, Match | None, Reason]
+
+
+def sealed(case: _Case) -> _Found | None:
+    categories = case.profile.dictionary.taxonomy.categories
+    for match in case.matches:
+        if categories[match.category].locked:
+            return None, Action.BLOCK, None, Reason.SEALED  # which list or entry is never told
+    return None
+
+
+def essential(case: _Case) -> _Found | None:
+    categories = case.profile.dictionary.taxonomy.categories
+    for match in case.matches:
+        if categories[match.category].essential:
+            return None, Action.ALLOW, match, Reason.ESSENTIAL
+    return None
+
+
+def authority_site(case: _Case) -> _Found | None:
+    return _site(case, case.profile.mandatory_sites, Reason.AUTHORITY_SITE)
+
+
+def authority_category(case: _Case) -> _Found | None:
+    found: list[_Found] = []
+    for match in case.matches:
+        for rule in case.profile.mandatory_categories.get(match.category, ()):
+            if case.active(rule):
+                found.append((rule, rule.action, match, Reason.AUTHORITY_CATEGORY))
+    return _strictest(found)
+
+
+def school_site(case: _Case) -> _Found | None:
+    return _site(case, case.profile.sites, Reason.SCHOOL_SITE)
+
+
+def default_site(case: _Case) -> _Found | None:
+    return _site(case, case.profile.default_sites, Reason.DEFAULT_SITE)
+
+
+def category(case: _Case) -> _Found | None:
+    """Each category of the name by its own most specific say, then the strictest of those.
+
+    Per category, not per layer: a school that opens Games must not thereby open a site that is Games and Gambling.
+    """
+    return _strictest([_one_category(case, match) for match in case.matches])
+
+
+def _one_category(case: _Case, match: Match) -> _Found:
+    profile = case.profile
+    for rules, reason in (
+        (profile.categories.get(match.category, ()), Reason.SCHOOL_CATEGORY),
+        (profile.default_categories.get(match.category, ()), Reason.DEFAULT_CATEGORY),
+    ):
+        active = [rule for rule in rules if case.active(rule)]
+        if active:
+            best = max(active, key=lambda rule: (bool(rule.groups), bool(rule.during), STRICTNESS[rule.action]))
+            return best, best.action, match, reason
+    return None, profile.phase_defaults[match.category], match, Reason.PHASE_DEFAULT
+
+
+def unknown_name(case: _Case) -> _Found | None:
+    return None, case.profile.unknown, None, Reason.UNKNOWN_NAME
+
+
+PRECEDENCE: tuple[Callable[[_Case], _Found | None], ...] = (
+    sealed,  # illegal content: nobody, at any level, can open it
+    essential,  # connectivity, certificates, helplines: no rule may take them from a child
+    # a suspension's coursework list and then the suspension itself stand here once there are suspensions
+    authority_site,  # the authority's way to open a false alarm of its own category rules, so it stands before them
+    authority_category,  # malware and the like, for every school
+    school_site,  # the head's own rules: person over group over school, the longest path, a block wins a tie
+    default_site,  # below the school's sites, above categories: a named site is more exact than a kind of site
+    category,  # the strictest of the name's categories, each by school rule, authority default or phase default
+    unknown_name,  # a name that no list knows
+)
+
+
+def _site(case: _Case, rules: Mapping[str, tuple[SiteRule, ...]], reason: Reason) -> _Found | None:
+    if not rules:
+        return None
+    path = case.asked.path
+    seen = [
+        rule
+        for rule in _covering(case, rules)
+        if not rule.path or (path is not None and not case.never_inspect and path_covers(rule.path, path))
+    ]
+    best = max(seen, key=_rank, default=None)
+    return (best, Action(best.action), None, reason) if best else None
+
+
+def _covering(case: _Case, rules: Mapping[str, tuple[SiteRule, ...]]) -> list[SiteRule]:
+    """The active rules on this host or a parent of it, whatever their path, for this person."""
+    person = case.asked.person
+    return [
+        rule
+        for host in parents(case.asked.host)
+        for rule in rules.get(host, ())
+        if (rule.person is None or rule.person == person) and case.active(rule)
+    ]
+
+
+def _rank(rule: SiteRule) -> tuple[int, int, int, int]:
+    scope = 2 if rule.person else 1 if rule.groups else 0
+    return scope, rule.host.count("."), len(rule.path), STRICTNESS[rule.action]
+
+
+def _strictest(found: Sequence[_Found]) -> _Found | None:
+    return max(found, key=lambda one: STRICTNESS[one[1]], default=None)
+
+
+def _path_rules(case: _Case) -> list[SiteRule]:
+    """The school's rules about single paths of this host: none where its content is never inspected."""
+    if not case.profile.sites or case.never_inspect:
+        return []
+    return [rule for rule in _covering(case, case.profile.sites) if rule.path]
+
+
+OPENABLE = frozenset(  # what a school's own path rule may open a part of
+    {
+        Reason.SCHOOL_SITE,
+        Reason.SCHOOL_CATEGORY,
+        Reason.DEFAULT_SITE,
+        Reason.DEFAULT_CATEGORY,
+        Reason.PHASE_DEFAULT,
+        Reason.UNKNOWN_NAME,
+    }
+)
+
+
+def decide(snapshot: Snapshot, asked: Question) -> Decision:
+    """May this client have this site now, how, until when, and which change says so? KeyError: no such school or group."""
+    profile = snapshot.profile(asked.school, asked.group)
+    matches = profile.dictionary.index.find(asked.host, asked.path)
+    categories = profile.dictionary.taxonomy.categories
+    case = _Case(profile, asked, matches, any(categories[match.category].never_inspect for match in matches))
+    found = next(filter(None, (find(case) for find in PRECEDENCE)), None)
+    if found is None:  # INVARIANT: unknown_name always finds
+        return REFUSED_ON_ERROR
+    rule, action, match, reason = found
+    paths = _path_rules(case)
+    if asked.path is None and asked.path_follows and action is Action.BLOCK and reason in OPENABLE:
+        opening = next((each for each in paths if each.action is not Action.BLOCK), None)
+        if opening:  # the tunnel may open; each page in it is asked about with its path
+            rule, action, match, reason = opening, Action.ALLOW, None, Reason.SCHOOL_SITE
+    if action is Action.WARN and not asked.path_follows:
+        action = Action.BLOCK  # DNS cannot show a page with a way on; its block page says how to ask
+    if action is Action.ALLOW and reason is not Reason.ESSENTIAL and profile.engine(asked.host):
+        action = Action.RESTRICT
+    return Decision(
+        action=action,
+        handling=_handling(case, action, reason, seen_in_parts=bool(paths)),
+        reason=reason,
+        until=min(case.edges, default=None),
+        category=match.category if match else rule.category if isinstance(rule, CategoryRule) else None,
+        list=match.list_id if match else None,
+        list_version=match.version if match else None,
+        rule=rule.id if rule else None,
+        change=rule.change if rule else None,
+        revision=snapshot.revisions.get(asked.school, 0),
+    )
+
+
+def _handling(case: _Case, action: Action, reason: Reason, *, seen_in_parts: bool) -> Handling:
+    if action is not Action.ALLOW or seen_in_parts:
+        return Handling.INSPECT
+    if case.never_inspect or reason is Reason.ESSENTIAL:
+        return Handling.DIRECT
+    return Handling.INSPECT  # all else is looked at until a school's policy says what needs no look

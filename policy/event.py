@@ -1,0 +1,64 @@
+"""The record of one thing the filter saw or did: what dns/ and proxy/ hand to the spool, and monitoring/ reads back.
+
+Pupils are pseudonyms here already. No bodies, no query strings but the search term, no path where content is not inspected.
+"""
+
+import json
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    DNS = "dns"  # a name was asked for
+    CONNECTION = "connection"  # a tunnel passed through untouched, or was refused by its name alone
+    PAGE = "page"  # a page (document) was asked for
+    RESOURCE = "resource"  # what a page pulls in: image, script, call
+    SEARCH = "search"  # a search, its words in `term`
+    REQUEST = "request"  # someone asked for a site from the block page; their words in `detail`, whom for in `term`
+    NOTICE = "notice"  # the filter speaks of itself: a policy refused, a worker's trouble; words in `detail`
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the filter log (DfE's minimum and what explains it)."""
+
+    at: float  # seconds since 1970, UTC
+    kind: str
+    school: str = ""
+    group: str = ""
+    network: str = ""
+    identified_by: str = "none"
+    person: str = ""  # pseudonym
+    address: str = ""  # the client's IP address
+    device: str = ""
+    host: str = ""
+    path: str = ""
+    term: str = ""  # search words
+    action: str = ""
+    handling: str = ""
+    reason: str = ""
+    category: str = ""
+    list: str = ""
+    rule: str = ""
+    change: int = 0  # number of the change, 0: none
+    outcome: str = ""  # "NOERROR", "SERVFAIL", "200", "refused", ...
+    detail: str = ""
+    worker: str = ""
+
+    def encode(self) -> bytes:
+        """Compact JSON, fields in order, trailing blanks left out."""
+        values = [getattr(self, name) for name in FIELDS]
+        while len(values) > 2 and values[-1] in ("", 0):
+            values.pop()
+        return json.dumps(values, separators=(",", ":")).encode()
+
+
+FIELDS = tuple(field.name for field in fields(Event))
+
+
+def decode(data: bytes) -> Event:
+    """The event that `encode` wrote; ValueError on anything else."""
+    values = json.loads(data)
+    if not isinstance(values, list) or not 2 <= len(values) <= len(FIELDS):
+        raise ValueError("not an event")
+    return Event(*values)

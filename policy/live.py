@@ -1,0 +1,262 @@
+"""The policy in force in this process: loaded with its proof, swapped whole, the last good one kept.
+
+The theory. Publishing leaves in the data folder
+
+    policy/current.json     {"generation": n, "authority": id, "parts": {log: file name}}, renamed into place
+    policy/<file>.json      a part: a document and its proof (policy/proof.py)
+    objects/<digest>.*      dictionaries, taxonomies, engines, indexes, authority documents: named by their content
+    trust/authority.json    the authority's name and public key: the one thing a worker starts from
+
+A worker looks at `current.json` a few times a second, loads aside what changed, checks every proof, and assigns
+`Live.snapshot` once. Each part stands alone: a part that is refused keeps that log's last good one and is named in
+`Live.problems`. What a worker accepted it copies to state/last-good/, so that it can start again while the published files
+are broken, and so that a tree smaller than the last one seen is refused after a restart too (a rollback).
+"""
+
+import base64
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from category_lists.index import Index
+from category_lists.taxonomy import Taxonomy
+from policy.identity import Clients
+from policy.proof import ProofRefused, Proven, check_part
+from policy.rules import AuthorityPolicy, Dictionary, SchoolPolicy, read, read_document
+from policy.search_engines import Engines
+from policy.snapshot import LoadedDictionary, Snapshot
+
+log = logging.getLogger(__name__)
+
+
+class PolicyMissing(RuntimeError):
+    """There is no policy that can be proven, so nothing may be filtered by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The authority's name and public key (32 bytes)."""
+
+    authority: str
+    public: bytes
+
+    @classmethod
+    def load(cls, data: Path) -> "Trust":
+        try:
+            found = json.loads((data / "trust" / "authority.json").read_text(encoding="utf-8"))
+            return cls(str(found["authority"]), base64.b64decode(found["public"], validate=True))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise PolicyMissing(
+                f"{data}/trust/authority.json cannot be read ({error}); run `schoolgate init` first"
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One log's proven document."""
+
+    file: str
+    proven: Proven
+    document: AuthorityPolicy | SchoolPolicy
+
+
+def write_aside(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write, fsync and rename into place: a reader sees the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class Objects:
+    """Files named by the SHA-256 of their content; a file that is not what its name says is refused."""
+
+    def __init__(self, data: Path) -> None:
+        self.folder = data / "objects"
+
+    def path(self, digest: str, suffix: str = "json") -> Path:
+        return self.folder / f"{digest}.{suffix}"
+
+    def put(self, text: str) -> str:
+        """Store a text under its digest."""
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if not self.path(digest).exists():
+            write_aside(self.path(digest), text.encode())
+        return digest
+
+    def text(self, digest: str) -> str:
+        try:
+            data = self.path(digest).read_bytes()
+        except OSError as error:
+            raise ProofRefused(f"object {digest[:12]} cannot be read: {error.strerror}") from None
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise ProofRefused(f"object {digest[:12]} is not what its name says")
+        return data.decode()
+
+    def dictionary(self, digest: str) -> LoadedDictionary:
+        """A dictionary with all it names, opened and checked."""
+        named = read(Dictionary, self.text(digest))
+        try:
+            index = Index.open(self.path(named.index, "idx"), expect=named.index)
+        except (OSError, ValueError) as error:
+            raise ProofRefused(f"index {named.index[:12]}: {error}") from None
+        return LoadedDictionary(
+            digest,
+            index,
+            Taxonomy.from_json(self.text(named.taxonomy)),
+            Engines.from_json(self.text(named.engines)),
+        )
+
+
+class Live:
+    """The snapshot in force, and what was refused. One a process; `refresh` is called by one thread at a time."""
+
+    def __init__(self, data: Path, worker: str = "", *, told: Callable[[str], None] = lambda _: None) -> None:
+        self._data, self._worker, self._told = data, worker, told
+        self._trust = Trust.load(data)
+        self._objects = Objects(data)
+        self._stamp: tuple[int, int] | None = None
+        self._parts: dict[str, Part] = {}
+        self._dictionaries: dict[str, LoadedDictionary] = {}
+        self.problems: Mapping[str, str] = {}
+        self._snapshot: Snapshot | None = None
+        self._recall()
+        self.refresh()
+        if self._snapshot is None:
+            self._build(0)
+        if self._snapshot is None:
+            raise PolicyMissing("; ".join(self.problems.values()) or "no policy has been published yet")
+
+    @property
+    def snapshot(self) -> Snapshot:
+        if self._snapshot is None:
+            raise PolicyMissing("no policy has been published yet")
+        return self._snapshot
+
+    def refresh(self) -> bool:
+        """Load what was published since the last look. True when another snapshot is now in force."""
+        current = self._data / "policy" / "current.json"
+        try:
+            stat = current.stat()
+            stamp = (stat.st_mtime_ns, stat.st_ino)
+            if stamp == self._stamp:
+                return False
+            self._stamp = stamp
+            listed = json.loads(current.read_text(encoding="utf-8"))
+            files = {str(name): str(file) for name, file in listed["parts"].items()}
+            generation = int(listed["generation"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            self._report({"current.json": f"policy/current.json cannot be read ({error})"})
+            return False
+        problems = {name: f"{name}: missing from policy/current.json" for name in self._parts if name not in files}
+        for name, file in files.items():
+            known = self._parts.get(name)
+            try:
+                part = self._load(name, file)
+                if known and part.proven.size < known.proven.size:
+                    raise ProofRefused(
+                        f"a log of {part.proven.size} entries, though {known.proven.size} were seen before"
+                    )
+                self._parts[name] = part
+                if known is None or part.proven != known.proven:
+                    self._keep(name, file)
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                problems[name] = f"{name}: {file}: {error}"
+        self._report(problems)
+        return self._build(generation)
+
+    def _load(self, name: str, file: str) -> Part:
+        path = self._data / "policy" / Path(file).name
+        return self._prove(name, file, json.loads(path.read_text(encoding="utf-8")))
+
+    def _prove(self, name: str, file: str, raw: Mapping[str, Any]) -> Part:
+        proven = check_part(raw, authority=self._trust.authority, log=name, public=self._trust.public)
+        document = read_document(proven.text)
+        if document.log != name:
+            raise ProofRefused(f"the document is of {document.log}")
+        return Part(file, proven, document)
+
+    def _recall(self) -> None:
+        """Start from what this machine's workers last accepted; the published files are looked at after that."""
+        for path in sorted((self._data / "state" / "last-good").glob("*.json")):
+            try:
+                self._parts[path.stem] = self._prove(path.stem, path.name, json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                log.warning("last good policy of %s cannot be used: %s", path.stem, error)
+
+    def _keep(self, name: str, file: str) -> None:
+        data = (self._data / "policy" / Path(file).name).read_bytes()
+        try:
+            write_aside(self._data / "state" / "last-good" / f"{name}.json", data)
+        except OSError as error:  # a full disk must not stop filtering; a later start has only the published file
+            log.warning("cannot keep the last good policy of %s: %s", name, error)
+
+    def _build(self, generation: int) -> bool:
+        """Put the proven parts together and swap. What they name must all be there, or the old snapshot stays."""
+        authority = self._parts.get(self._trust.authority)
+        if authority is None or not isinstance(authority.document, AuthorityPolicy):
+            return False
+        try:
+            schools = {
+                name: part.document for name, part in self._parts.items() if isinstance(part.document, SchoolPolicy)
+            }
+            wanted = {authority.document.dictionary, *(school.dictionary for school in schools.values())}
+            dictionaries = {
+                digest: self._dictionaries.get(digest) or self._objects.dictionary(digest) for digest in sorted(wanted)
+            }
+            authorities = {
+                digest: read(AuthorityPolicy, self._objects.text(digest))
+                for digest in {school.authority for school in schools.values()}
+            }
+        except (OSError, ValueError) as error:
+            self._report({**self.problems, "objects": str(error)})
+            return False
+        self._dictionaries = dictionaries
+        self._snapshot = Snapshot(
+            generation=generation,
+            authority=authority.document,
+            schools=schools,
+            authorities=authorities,
+            dictionaries=dictionaries,
+            revisions={name: part.proven.entry for name, part in self._parts.items()},
+            clients=Clients(schools.values()),
+        )
+        self._report_state()
+        return True
+
+    def _report(self, problems: Mapping[str, str]) -> None:
+        fresh = [text for key, text in problems.items() if self.problems.get(key) != text]
+        self.problems = dict(problems)
+        for text in fresh:
+            log.error("policy refused, last good one kept: %s", text)
+            self._told(text)
+        if fresh:
+            self._report_state()
+
+    def _report_state(self) -> None:
+        """Say at run/workers/<name>.json what is in force here, for the desk's "in force on 4 of 4"."""
+        if not self._worker:
+            return
+        state = {
+            "pid": os.getpid(),
+            "generation": self._snapshot.generation if self._snapshot else 0,
+            "revisions": dict(self._snapshot.revisions) if self._snapshot else {},
+            "problems": dict(self.problems),
+        }
+        try:
+            write_aside(self._data / "run" / "workers" / f"{self._worker}.json", json.dumps(state).encode())
+        except OSError as error:
+            log.warning("cannot report the policy in force: %s", error)

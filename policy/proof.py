@@ -1,0 +1,276 @@
+"""What ties a policy document to a headteacher's signature, checked by every worker before it obeys.
+
+The theory. Every school has an append-only log of entries (the change log). Its Merkle tree is RFC 6962's: a leaf is
+SHA-256(0x00 || entry), a node SHA-256(0x01 || left || right). A *checkpoint* is the tree's size and root, signed by the
+authority's key in the C2SP signed-note and tlog-checkpoint form. A published document carries a *proof*: a checkpoint, and
+with an inclusion proof each, the entry that brought the document about and the entries it rests on (who was enrolled with
+which key, which mandate was signed). So a worker needs one thing to begin with, the authority's public key, and can tell:
+this document is what that entry says (digest), that entry stands in the log (inclusion), the headteacher signed exactly its
+difference (Ed25519 over the digest of the diff), or signed earlier the mandate that it rests on. Whether the document is
+*all* that the log amounts to is what the full replay, `schoolgate changes verify`, tells.
+
+Pure: bytes and texts come in, an answer or a `ProofRefused` goes out.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+SECOND_ROLES = frozenset({"deputy", "chair_of_governors", "la_officer"})  # who may agree to the head's own request
+
+
+class ProofRefused(ValueError):
+    """The proof does not hold; the message says which part."""
+
+
+def canonical(value: object) -> str:
+    """RFC 8785 (JCS) for what we use: ASCII keys, no floats. Equal values give equal bytes."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) and key.isascii() for key in value):
+            raise ValueError("canonical JSON has ASCII names only")
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        raise TypeError("canonical JSON here has no floats")
+    if isinstance(value, str):
+        value.encode()  # a lone surrogate has no UTF-8 and so no digest
+    return value
+
+
+def digest(text: str) -> str:
+    """Hex SHA-256 of a canonical text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def root_from_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
+    """The root that an inclusion proof leads to (RFC 9162, 2.1.3.2). ProofRefused when its shape is wrong."""
+    if not 0 <= index < size:
+        raise ProofRefused(f"entry {index} cannot stand in a log of {size}")
+    node, last, found = index, size - 1, leaf
+    for sibling in path:
+        if last == 0:
+            raise ProofRefused("the inclusion proof is too long")
+        if node & 1 or node == last:
+            found = node_hash(sibling, found)
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            found = node_hash(found, sibling)
+        node, last = node >> 1, last >> 1
+    if last:
+        raise ProofRefused("the inclusion proof is too short")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A tree's size and root under the name of its log."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def body(self) -> str:
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+
+
+def origin(authority: str, log: str) -> str:
+    return f"schoolgate/{authority}/{log}"
+
+
+def key_id(name: str, public: bytes) -> bytes:
+    """The four bytes by which a signed note names its Ed25519 key (C2SP signed-note)."""
+    return hashlib.sha256(f"{name}\n".encode() + b"\x01" + public).digest()[:4]
+
+
+def signature_line(name: str, public: bytes, signature: bytes) -> str:
+    return f"— {name} {base64.b64encode(key_id(name, public) + signature).decode()}\n"
+
+
+def read_checkpoint(note: str, name: str, public: bytes) -> Checkpoint:
+    """The checkpoint of a signed note whose signature by `name` holds under `public` (32 bytes)."""
+    body, gap, signatures = note.partition("\n\n")
+    lines = body.split("\n")
+    if not gap or len(lines) < 3 or not lines[1].isascii() or not lines[1].isdigit():
+        raise ProofRefused("the checkpoint is not a signed note")
+    for line in signatures.splitlines():
+        mark, _, rest = line.partition(" ")
+        signer, _, encoded = rest.partition(" ")
+        if mark != "—" or signer != name:
+            continue
+        blob = _b64(encoded)
+        if blob[:4] == key_id(name, public) and verified(public, blob[4:], f"{body}\n".encode()):
+            root = _b64(lines[2])
+            if len(root) != 32:
+                raise ProofRefused("the checkpoint's root is not a SHA-256")
+            return Checkpoint(lines[0], int(lines[1]), root)
+    raise ProofRefused(f"the checkpoint does not carry a good signature by {name}")
+
+
+def verified(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Does an Ed25519 signature hold?"""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _b64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ProofRefused("something that should be base64 is not") from None
+
+
+def act_message(act: str, log: str, over: str) -> bytes:
+    """What a person signs: the act, the log it stands in and the digest of what she was shown, and nothing else."""
+    return canonical({"act": act, "log": log, "over": over}).encode()
+
+
+Entry = Mapping[str, Any]  # an entry of a log after json.loads; every field is checked where it is read
+
+
+def parse_entry(leaf: str) -> Entry:
+    try:
+        entry = json.loads(leaf)
+    except ValueError:
+        raise ProofRefused("an entry of the log is not JSON") from None
+    if not isinstance(entry, dict) or canonical(entry) != leaf:
+        raise ProofRefused("an entry of the log is not in canonical form")
+    return entry
+
+
+def signed_by(entry: Entry, signature: Mapping[str, Any], over: str, enrolled: Entry) -> bool:
+    """Did the person enrolled in `enrolled` sign this very thing for this log?"""
+    return (
+        enrolled.get("kind") == "person.enrolled"
+        and enrolled.get("log") == entry.get("log")
+        and enrolled.get("person") == signature.get("person")
+        and signature.get("over") == over
+        and verified(
+            _b64(str(enrolled.get("key"))),
+            _b64(str(signature.get("signature"))),
+            act_message(str(signature.get("act")), str(entry.get("log")), over),
+        )
+    )
+
+
+def head_role(entry: Entry) -> str:
+    """Whose signature a log's entries rest on: a school's headteacher, or the authority's officer for its own log."""
+    return "la_officer" if entry.get("tier") == "authority" else "headteacher"
+
+
+def check_authority(entry: Entry, known: Mapping[int, Entry]) -> None:
+    """Does this policy-changing entry rest on the authority that it names? `known` holds the entries it refers to.
+
+    INVARIANT: an entry that changes a policy carries the head's signature over its own diff, or rests on a mandate that
+    carries one and covers this kind, this actor and this moment. Only the first entry of a log (its founding, before
+    there is a head) does without.
+    """
+    rests = entry.get("rests_on") or {}
+    if rests.get("founding"):
+        if entry.get("n") != 0:
+            raise ProofRefused("only the first entry of a log may be its founding")
+        return
+    if "mandate" in rests:
+        _check_mandate(entry, rests, known)
+        return
+    over = digest(canonical(entry.get("diff")))
+    check_signatures(entry, rests.get("signatures") or (), over, known)
+
+
+def check_signatures(
+    entry: Entry, signatures: Sequence[Mapping[str, Any]], over: str, known: Mapping[int, Entry]
+) -> None:
+    """The head signed this; and when she asked for it herself, so did the named second person."""
+    signers: dict[str, set[str]] = {}
+    for signature in signatures:
+        enrolled = known.get(int(signature.get("enrolled", -1)))
+        if enrolled is None or not signed_by(entry, signature, over, enrolled):
+            raise ProofRefused(f"entry {entry.get('n')} carries a signature that does not hold")
+        signers.setdefault(str(signature["person"]), set()).update(enrolled.get("roles") or ())
+    heads = {person for person, roles in signers.items() if head_role(entry) in roles}
+    if not heads:
+        raise ProofRefused(f"entry {entry.get('n')} is not signed by the {head_role(entry).replace('_', ' ')}")
+    asker = entry.get("requested_by")
+    if asker in heads and not any(roles & SECOND_ROLES for person, roles in signers.items() if person != asker):
+        raise ProofRefused(f"entry {entry.get('n')} was asked for and approved by the same person alone")
+
+
+def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, Entry]) -> None:
+    mandate = known.get(int(rests["mandate"]))
+    if mandate is None or mandate.get("kind") != "mandate.signed" or int(mandate["n"]) >= int(entry["n"]):
+        raise ProofRefused(f"entry {entry.get('n')} names a mandate that is not there")
+    terms = mandate["mandate"]
+    check_signatures(mandate, mandate["rests_on"]["signatures"], digest(canonical(terms)), known)
+    if entry["diff"]["kind"] not in terms["kinds"]:
+        raise ProofRefused(f"entry {entry.get('n')}: the mandate does not cover {entry['diff']['kind']}")
+    if not set(entry.get("by_roles") or ()) & set(terms["roles"]) and not rests.get("lapse"):
+        raise ProofRefused(f"entry {entry.get('n')}: the mandate does not cover who acted")
+    at, first, last = (datetime.fromisoformat(str(text)) for text in (entry["at"], terms["from"], terms["until"]))
+    if not first <= at < last and not rests.get("lapse"):
+        raise ProofRefused(f"entry {entry.get('n')}: the mandate was not in force then")
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A document whose proof holds, with the size of the tree that proved it and the entry that brought it about."""
+
+    text: str
+    size: int
+    entry: int
+
+
+def check_part(part: Mapping[str, Any], *, authority: str, log: str, public: bytes) -> Proven:
+    """The document of a published part, if its whole proof holds under the authority's key; ProofRefused otherwise."""
+    try:
+        text, proof = str(part["document"]), part["proof"]
+        checkpoint = read_checkpoint(str(proof["checkpoint"]), authority, public)
+        if checkpoint.origin != origin(authority, log):
+            raise ProofRefused(f"the checkpoint is of {checkpoint.origin[:80]!r}, not of {log}")
+        known: dict[int, Entry] = {}
+        order: list[int] = []
+        for shown in proof["entries"]:
+            index, leaf = int(shown["n"]), str(shown["entry"])
+            if (
+                root_from_inclusion(
+                    index, checkpoint.size, leaf_hash(leaf.encode()), [_b64(step) for step in shown["path"]]
+                )
+                != checkpoint.root
+            ):
+                raise ProofRefused(f"entry {index} is not in the log that the checkpoint signs")
+            known[index] = parse_entry(leaf)
+            order.append(index)
+        entry = known[order[0]]
+        if entry.get("log") != log or entry.get("n") != order[0]:
+            raise ProofRefused("the entry is of another log")
+        if entry["policy"]["digest"] != digest(text):
+            raise ProofRefused(f"the document is not the one that entry {order[0]} signs")
+        check_authority(entry, known)
+    except ProofRefused:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ProofRefused(f"the proof is not whole ({type(error).__name__})") from None
+    return Proven(text, checkpoint.size, order[0])

@@ -1,0 +1,266 @@
+"""What a school's policy is made of: frozen values, right once built, each with one canonical JSON form.
+
+A *document* is the whole policy of one school (or of the authority above the schools). Documents are what heads sign,
+what the ledger names by digest and what the workers load; nothing else decides. Times are aware datetimes in UTC.
+"""
+
+import ipaddress
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, TypeAdapter, ValidationError
+
+from category_lists import names
+from policy.proof import canonical
+
+STRICT = ConfigDict(extra="forbid", frozen=True, ser_json_timedelta="iso8601")
+
+
+class Action(StrEnum):
+    """What happens to what was asked. `STRICTNESS` orders them."""
+
+    ALLOW = "allow"
+    RESTRICT = "restrict"  # allowed with safe search or the like forced on
+    WARN = "warn"  # a page that says think first, with a way on
+    BLOCK = "block"
+
+
+STRICTNESS = {Action.ALLOW: 0, Action.RESTRICT: 1, Action.WARN: 2, Action.BLOCK: 3}
+
+
+class Handling(StrEnum):
+    """Whether the content must be seen: *direct* passes through untouched, *inspect* goes through the proxy's eyes."""
+
+    DIRECT = "direct"
+    INSPECT = "inspect"
+
+
+IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,63}")
+
+
+def _identifier(value: str) -> str:
+    if not IDENTIFIER.fullmatch(value):
+        raise ValueError(f"{value[:80]!r} is not an identifier: lower-case letters, digits and - _ . : only")
+    return value
+
+
+def _host(value: str) -> str:
+    if names.canonical_host(value) != value:
+        raise ValueError(f"{value[:80]!r} is not written in its canonical form")
+    return value
+
+
+def _path(value: str) -> str:
+    if value and (not value.startswith("/") or names.canonical_path(value) != value):
+        raise ValueError(f"{value[:80]!r} is not a canonical path")
+    return value
+
+
+def _prefix(value: str) -> str:
+    return str(ipaddress.ip_network(value))
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+Host = Annotated[str, AfterValidator(_host)]
+Path = Annotated[str, AfterValidator(_path)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
+Phase = Literal["early-years", "ks1", "ks2", "ks3", "ks4", "sixth-form", "staff", "guest"]
+RuleAction = Literal[Action.ALLOW, Action.WARN, Action.BLOCK]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Who a rule is for. Its rules start from its phase's defaults in the taxonomy."""
+
+    __pydantic_config__ = STRICT
+    id: Identifier
+    name: str
+    phase: Phase
+    safe_search: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Addresses whose clients belong to a group. `listener` "*" means whichever port the client came in by."""
+
+    __pydantic_config__ = STRICT
+    id: Identifier
+    group: Identifier
+    prefix: Prefix
+    listener: str = "*"
+    forced: bool = (
+        False  # its web traffic cannot go round the proxy, so DNS may resolve a site of which only a path is open
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of the school's local day: `days` 0 is Monday; an end before the start runs past midnight."""
+
+    __pydantic_config__ = STRICT
+    days: tuple[
+        Annotated[int, AfterValidator(lambda day: day if 0 <= day <= 6 else _refuse("days run from 0 to 6"))], ...
+    ]
+    start: Annotated[str, AfterValidator(lambda text: _clock(text))]
+    end: Annotated[str, AfterValidator(lambda text: _clock(text))]
+
+
+def _refuse(why: str) -> int:
+    raise ValueError(why)
+
+
+def _clock(text: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise ValueError(f"{text[:20]!r} is not a time of day such as 09:00")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """When a rule applies, in the school's local time. No terms: all year."""
+
+    __pydantic_config__ = STRICT
+    id: Identifier
+    name: str
+    windows: tuple[Window, ...]
+    terms: tuple[tuple[date, date], ...] = ()  # first and last day, both included
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRule:
+    """A site (with what is below it), or one path of it, for some groups, until a date.
+
+    The reason in words stands in the change's detail record, not here: it may name people, and retention must be able to
+    delete it without breaking a digest. `change` leads to it.
+    """
+
+    __pydantic_config__ = STRICT
+    id: Identifier
+    host: Host
+    action: RuleAction
+    change: int
+    path: Path = ""
+    groups: tuple[Identifier, ...] = ()  # none: the whole school
+    person: Identifier | None = None
+    starts: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    during: Identifier | None = None  # a timetable
+    mandatory: bool = False  # authority's documents only: stands above the school's rules
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryRule:
+    """What happens to a category's sites for some groups."""
+
+    __pydantic_config__ = STRICT
+    id: Identifier
+    category: Identifier
+    action: RuleAction
+    change: int
+    groups: tuple[Identifier, ...] = ()
+    phases: tuple[Phase, ...] = ()  # authority's documents only: groups are the schools' own
+    until: AwareDatetime | None = None
+    during: Identifier | None = None
+    mandatory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityPolicy:
+    """What the authority sets for its schools: mandatory rules above theirs, overridable defaults below."""
+
+    __pydantic_config__ = STRICT
+    log: Identifier
+    name: str
+    dictionary: str  # digest of the dictionary that clients of no school are judged by
+    site_rules: tuple[SiteRule, ...] = ()
+    category_rules: tuple[CategoryRule, ...] = ()
+    kind: Literal["authority"] = "authority"
+
+
+@dataclass(frozen=True, slots=True)
+class SchoolPolicy:
+    """Everything that decides for one school. It names by digest the authority rules and the dictionary it accepted."""
+
+    __pydantic_config__ = STRICT
+    log: Identifier
+    name: str
+    authority: str  # digest of the authority's document that this school accepted
+    dictionary: str  # digest of the dictionary (index, taxonomy, search engines) that this school accepted
+    groups: tuple[Group, ...] = ()
+    networks: tuple[Network, ...] = ()
+    timetables: tuple[Timetable, ...] = ()
+    site_rules: tuple[SiteRule, ...] = ()
+    category_rules: tuple[CategoryRule, ...] = ()
+    blocked_answer: Literal["page", "nxdomain", "null"] = "page"  # what DNS says for a blocked name
+    timezone: str = "Europe/London"
+    kind: Literal["school"] = "school"
+
+    def group(self, group_id: str) -> Group | None:
+        return next((group for group in self.groups if group.id == group_id), None)
+
+
+Document = AuthorityPolicy | SchoolPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ListRef:
+    """One accepted list as a dictionary names it."""
+
+    __pydantic_config__ = STRICT
+    id: str
+    category: Identifier
+    version: str
+    digest: str
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dictionary:
+    """The digests of everything that says what a name is. Content-addressed: a changed file is another dictionary."""
+
+    __pydantic_config__ = STRICT
+    index: str
+    taxonomy: str
+    engines: str
+    lists: tuple[ListRef, ...] = field(default=())
+
+
+@cache
+def _adapter[T](kind: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(kind)
+
+
+def write[T](value: T) -> str:
+    """The one canonical text of a value: what is hashed, signed and stored."""
+    return canonical(_adapter(type(value)).dump_python(value, mode="json"))
+
+
+def read[T](kind: type[T], text: str) -> T:
+    """The value that a canonical text means; ValueError in one plain line otherwise."""
+    try:
+        value = _adapter(kind).validate_json(text)
+    except ValidationError as errors:
+        first = errors.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc'])) or kind.__name__}: {first['msg']}") from None
+    if write(value) != text:
+        raise ValueError(f"a {kind.__name__} must be written in its canonical form")
+    return value
+
+
+def read_document(text: str) -> Document:
+    """A school's or an authority's document from its canonical text; ValueError in one plain line otherwise."""
+    try:
+        kind = json.loads(text)["kind"]
+    except (ValueError, TypeError, KeyError):
+        raise ValueError("this is not a policy document") from None
+    return read(AuthorityPolicy, text) if kind == "authority" else read(SchoolPolicy, text)
+
+
+def instant(at: datetime) -> str:
+    """RFC 3339 in UTC, whole seconds, as canonical documents write it."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,150 @@
+"""The policy of all schools, ready to be decided with. Built once from proven documents, then swapped whole, never changed.
+
+A `Profile` is what holds for one group of one school: its rules sorted by host and category so that `decide` only looks up.
+Profiles are made when first asked for, since a box may serve 500 schools of which few ask at any moment.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from category_lists.index import Match
+from category_lists.taxonomy import PHASES, Taxonomy
+from policy.identity import UNASSIGNED, Clients
+from policy.rules import STRICTNESS, Action, AuthorityPolicy, CategoryRule, SchoolPolicy, SiteRule, Timetable
+from policy.search_engines import Engine, Engines
+
+
+class Names(Protocol):
+    """What a compiled index answers."""
+
+    def find(self, host: str, path: str | None = None) -> Sequence[Match]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedDictionary:
+    """Everything that says what a name is, opened."""
+
+    digest: str
+    index: Names
+    taxonomy: Taxonomy
+    engines: Engines
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What holds for one group of one school."""
+
+    school: str
+    group: str
+    group_name: str
+    phase: str  # "strictest" for clients of no school
+    safe_search: bool
+    zone: str
+    blocked_answer: str
+    dictionary: LoadedDictionary
+    timetables: Mapping[str, Timetable]
+    mandatory_sites: Mapping[str, tuple[SiteRule, ...]]
+    mandatory_categories: Mapping[str, tuple[CategoryRule, ...]]
+    sites: Mapping[str, tuple[SiteRule, ...]]
+    categories: Mapping[str, tuple[CategoryRule, ...]]
+    default_sites: Mapping[str, tuple[SiteRule, ...]]
+    default_categories: Mapping[str, tuple[CategoryRule, ...]]
+    phase_defaults: Mapping[str, Action]
+    unknown: Action
+
+    def engine(self, host: str) -> Engine | None:
+        return self.dictionary.engines.find(host) if self.safe_search else None
+
+
+def _by_host(rules: Iterable[SiteRule]) -> dict[str, tuple[SiteRule, ...]]:
+    found: dict[str, tuple[SiteRule, ...]] = {}
+    for rule in rules:
+        found[rule.host] = (*found.get(rule.host, ()), rule)
+    return found
+
+
+def _by_category(rules: Iterable[CategoryRule]) -> dict[str, tuple[CategoryRule, ...]]:
+    found: dict[str, tuple[CategoryRule, ...]] = {}
+    for rule in rules:
+        found[rule.category] = (*found.get(rule.category, ()), rule)
+    return found
+
+
+def _phase_defaults(taxonomy: Taxonomy, phase: str) -> dict[str, Action]:
+    if phase != "strictest":
+        return {id_: Action(category.phases[phase]) for id_, category in taxonomy.categories.items()}
+    return {
+        id_: max((Action(category.phases[each]) for each in PHASES), key=STRICTNESS.__getitem__)
+        for id_, category in taxonomy.categories.items()
+    }
+
+
+def build_profile(
+    school: SchoolPolicy | None, group_id: str, authority: AuthorityPolicy, dictionary: LoadedDictionary
+) -> Profile:
+    """The profile of one group; `school` None makes the strictest one, for clients of no school. KeyError: no such group."""
+    group = school.group(group_id) if school else None
+    if school and group is None:
+        raise KeyError(group_id)
+    phase = group.phase if group else "strictest"
+
+    def for_group(rule: SiteRule | CategoryRule) -> bool:
+        return not rule.groups or group_id in rule.groups
+
+    def for_phase(rule: CategoryRule) -> bool:
+        return not rule.phases or phase in rule.phases or (phase == "strictest" and rule.action is Action.BLOCK)
+
+    return Profile(
+        school=school.log if school else "",
+        group=group_id,
+        group_name=group.name if group else "devices that belong to no school",
+        phase=phase,
+        safe_search=group.safe_search if group else True,
+        zone=school.timezone if school else "Europe/London",
+        blocked_answer=school.blocked_answer if school else "page",
+        dictionary=dictionary,
+        timetables={table.id: table for table in school.timetables} if school else {},
+        mandatory_sites=_by_host(rule for rule in authority.site_rules if rule.mandatory),
+        mandatory_categories=_by_category(
+            rule for rule in authority.category_rules if rule.mandatory and for_phase(rule)
+        ),
+        sites=_by_host(filter(for_group, school.site_rules if school else ())),
+        categories=_by_category(filter(for_group, school.category_rules if school else ())),
+        default_sites=_by_host(rule for rule in authority.site_rules if not rule.mandatory),
+        default_categories=_by_category(
+            rule for rule in authority.category_rules if not rule.mandatory and for_phase(rule)
+        ),
+        phase_defaults=_phase_defaults(dictionary.taxonomy, phase),
+        unknown=Action(dictionary.taxonomy.unknown[phase]) if phase != "strictest" else Action.ALLOW,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """All schools' policies at one generation. `revisions` says which entry of its log each school's document rests on."""
+
+    generation: int
+    authority: AuthorityPolicy
+    schools: Mapping[str, SchoolPolicy]
+    authorities: Mapping[str, AuthorityPolicy]  # by digest, as schools accepted them
+    dictionaries: Mapping[str, LoadedDictionary]  # by digest
+    revisions: Mapping[str, int]
+    clients: Clients
+    _profiles: dict[tuple[str, str], Profile] = field(default_factory=dict)
+
+    def profile(self, school: str, group: str) -> Profile:
+        """The profile of a group; KeyError for a school or group that is not there."""
+        try:
+            return self._profiles[school, group]
+        except KeyError:
+            made = self._profiles[school, group] = self._make(school, group)
+            return made
+
+    def _make(self, school: str, group: str) -> Profile:
+        if (school, group) == (UNASSIGNED.school, UNASSIGNED.group):
+            return build_profile(None, group, self.authority, self.dictionaries[self.authority.dictionary])
+        document = self.schools[school]
+        return build_profile(
+            document, group, self.authorities[document.authority], self.dictionaries[document.dictionary]
+        )
