@@ -125,12 +125,14 @@ def authority_site(case: _Case) -> _Found | None:
 
 
 def authority_category(case: _Case) -> _Found | None:
-    found: list[_Found] = []
-    for match in case.matches:
-        for rule in case.profile.mandatory_categories.get(match.category, ()):
-            if case.active(rule):
-                found.append((rule, rule.action, match, Reason.AUTHORITY_CATEGORY))
-    return _strictest(found)
+    return _strictest(
+        [
+            (rule, rule.action, match, Reason.AUTHORITY_CATEGORY)
+            for match in case.matches
+            for rule in case.profile.mandatory_categories.get(match.category, ())
+            if case.active(rule)
+        ]
+    )
 
 
 def school_site(case: _Case) -> _Found | None:

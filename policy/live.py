@@ -69,7 +69,7 @@ def write_aside(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write, fsync and rename into place: a reader sees the old file or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -167,9 +167,7 @@ class Live:
             try:
                 part = self._load(name, file)
                 if known and part.proven.size < known.proven.size:
-                    raise ProofRefused(
-                        f"a log of {part.proven.size} entries, though {known.proven.size} were seen before"
-                    )
+                    raise ProofRefused(f"a log of {part.proven.size} entries, though {known.proven.size} were seen before")
                 self._parts[name] = part
                 if known is None or part.proven != known.proven:
                     self._keep(name, file)
@@ -210,9 +208,7 @@ class Live:
         if authority is None or not isinstance(authority.document, AuthorityPolicy):
             return False
         try:
-            schools = {
-                name: part.document for name, part in self._parts.items() if isinstance(part.document, SchoolPolicy)
-            }
+            schools = {name: part.document for name, part in self._parts.items() if isinstance(part.document, SchoolPolicy)}
             wanted = {authority.document.dictionary, *(school.dictionary for school in schools.values())}
             dictionaries = {
                 digest: self._dictionaries.get(digest) or self._objects.dictionary(digest) for digest in sorted(wanted)

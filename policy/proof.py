@@ -201,9 +201,7 @@ def check_authority(entry: Entry, known: Mapping[int, Entry]) -> None:
     check_signatures(entry, rests.get("signatures") or (), over, known)
 
 
-def check_signatures(
-    entry: Entry, signatures: Sequence[Mapping[str, Any]], over: str, known: Mapping[int, Entry]
-) -> None:
+def check_signatures(entry: Entry, signatures: Sequence[Mapping[str, Any]], over: str, known: Mapping[int, Entry]) -> None:
     """The head signed this; and when she asked for it herself, so did the named second person."""
     signers: dict[str, set[str]] = {}
     for signature in signatures:
@@ -255,9 +253,7 @@ def check_part(part: Mapping[str, Any], *, authority: str, log: str, public: byt
         for shown in proof["entries"]:
             index, leaf = int(shown["n"]), str(shown["entry"])
             if (
-                root_from_inclusion(
-                    index, checkpoint.size, leaf_hash(leaf.encode()), [_b64(step) for step in shown["path"]]
-                )
+                root_from_inclusion(index, checkpoint.size, leaf_hash(leaf.encode()), [_b64(step) for step in shown["path"]])
                 != checkpoint.root
             ):
                 raise ProofRefused(f"entry {index} is not in the log that the checkpoint signs")

@@ -93,9 +93,19 @@ class Network:
     group: Identifier
     prefix: Prefix
     listener: str = "*"
-    forced: bool = (
-        False  # its web traffic cannot go round the proxy, so DNS may resolve a site of which only a path is open
-    )
+    forced: bool = False  # its web traffic cannot go round the proxy, so DNS may resolve a site of which only a path is open
+
+
+def _day(value: int) -> int:
+    if not 0 <= value <= 6:
+        raise ValueError("days run from 0, Monday, to 6")
+    return value
+
+
+def _clock(text: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise ValueError(f"{text[:20]!r} is not a time of day such as 09:00")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +113,9 @@ class Window:
     """A stretch of the school's local day: `days` 0 is Monday; an end before the start runs past midnight."""
 
     __pydantic_config__ = STRICT
-    days: tuple[
-        Annotated[int, AfterValidator(lambda day: day if 0 <= day <= 6 else _refuse("days run from 0 to 6"))], ...
-    ]
-    start: Annotated[str, AfterValidator(lambda text: _clock(text))]
-    end: Annotated[str, AfterValidator(lambda text: _clock(text))]
-
-
-def _refuse(why: str) -> int:
-    raise ValueError(why)
-
-
-def _clock(text: str) -> str:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
-        raise ValueError(f"{text[:20]!r} is not a time of day such as 09:00")
-    return text
+    days: tuple[Annotated[int, AfterValidator(_day)], ...]
+    start: Annotated[str, AfterValidator(_clock)]
+    end: Annotated[str, AfterValidator(_clock)]
 
 
 @dataclass(frozen=True, slots=True)

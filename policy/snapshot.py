@@ -106,15 +106,11 @@ def build_profile(
         dictionary=dictionary,
         timetables={table.id: table for table in school.timetables} if school else {},
         mandatory_sites=_by_host(rule for rule in authority.site_rules if rule.mandatory),
-        mandatory_categories=_by_category(
-            rule for rule in authority.category_rules if rule.mandatory and for_phase(rule)
-        ),
+        mandatory_categories=_by_category(rule for rule in authority.category_rules if rule.mandatory and for_phase(rule)),
         sites=_by_host(filter(for_group, school.site_rules if school else ())),
         categories=_by_category(filter(for_group, school.category_rules if school else ())),
         default_sites=_by_host(rule for rule in authority.site_rules if not rule.mandatory),
-        default_categories=_by_category(
-            rule for rule in authority.category_rules if not rule.mandatory and for_phase(rule)
-        ),
+        default_categories=_by_category(rule for rule in authority.category_rules if not rule.mandatory and for_phase(rule)),
         phase_defaults=_phase_defaults(dictionary.taxonomy, phase),
         unknown=Action(dictionary.taxonomy.unknown[phase]) if phase != "strictest" else Action.ALLOW,
     )
@@ -145,6 +141,4 @@ class Snapshot:
         if (school, group) == (UNASSIGNED.school, UNASSIGNED.group):
             return build_profile(None, group, self.authority, self.dictionaries[self.authority.dictionary])
         document = self.schools[school]
-        return build_profile(
-            document, group, self.authorities[document.authority], self.dictionaries[document.dictionary]
-        )
+        return build_profile(document, group, self.authorities[document.authority], self.dictionaries[document.dictionary])

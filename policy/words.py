@@ -58,7 +58,5 @@ def sentence(snapshot: Snapshot, decision: Decision, asked: Question) -> str:
     school = snapshot.schools.get(asked.school)
     place = f" at {school.name}" if school else ""
     site = asked.host + (asked.path or "")
-    verb = (
-        VERB[decision.action] if not profile.group_name.endswith("s") else VERB[decision.action].replace("sees", "see")
-    )
+    verb = VERB[decision.action] if not profile.group_name.endswith("s") else VERB[decision.action].replace("sees", "see")
     return f"{who}{place} {verb} {site}. {why(snapshot, decision, asked)}"
