@@ -128,9 +128,7 @@ def _write(rows: _Rows, versions: list[ListVersion], out: Path) -> str:
     return digest
 
 
-def _labels(
-    sayings: "NDArray[np.uint32]", begins: "NDArray[np.bool_]"
-) -> tuple["NDArray[np.uint32]", list[tuple[int, ...]]]:
+def _labels(sayings: "NDArray[np.uint32]", begins: "NDArray[np.bool_]") -> tuple["NDArray[np.uint32]", list[tuple[int, ...]]]:
     """Number the distinct combinations of sayings: one number a name, and what each number stands for.
 
     Nearly all names have one saying, and those never become Python objects.

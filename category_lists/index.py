@@ -166,9 +166,7 @@ class Index:
         except IndexError as error:  # a label or slot that cannot be: the file was not written by the compiler
             raise ValueError(_DAMAGED) from error
 
-    def _walk_pages(
-        self, site: bytes, start: int, path: str, found: list[int], places: list[tuple[int, int]] | None
-    ) -> None:
+    def _walk_pages(self, site: bytes, start: int, path: str, found: list[int], places: list[tuple[int, int]] | None) -> None:
         """The same for the prefixes of a path, shortest first. Only hosts that have entries for pages come here."""
         hashes, whole = self._hashes, path.encode()
         end = 0

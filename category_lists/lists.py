@@ -185,9 +185,7 @@ def store(
             text.write(line.encode() + b"\n")
             entries += 1
         digest = text.digest()
-        version = ListVersion(
-            list_id, category, f"{at.date().isoformat()}-{digest[:8]}", digest, entries, path.name, format
-        )
+        version = ListVersion(list_id, category, f"{at.date().isoformat()}-{digest[:8]}", digest, entries, path.name, format)
         text.keep(home / f"{digest}.txt")
     described = home / f"{digest}.json"
     if described.is_file():

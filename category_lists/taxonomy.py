@@ -99,9 +99,7 @@ def _category(given: object) -> Category:
     identity = _word(fields, "id", "a category")
     where = f"the category {shown(identity)}"
     if not identity.replace("_", "").isalnum() or not identity.isascii() or identity != identity.lower():
-        raise ValueError(
-            f"A category's id is lower-case letters, digits and underscores, and {shown(identity)} is not."
-        )
+        raise ValueError(f"A category's id is lower-case letters, digits and underscores, and {shown(identity)} is not.")
     category = Category(
         id=identity,
         name=_word(fields, "name", where),
@@ -121,9 +119,7 @@ def _category(given: object) -> Category:
     return category
 
 
-def _fields(
-    given: object, where: str, *, required: tuple[str, ...], allowed: tuple[str, ...] = ()
-) -> dict[str, object]:
+def _fields(given: object, where: str, *, required: tuple[str, ...], allowed: tuple[str, ...] = ()) -> dict[str, object]:
     if not isinstance(given, dict):
         raise ValueError(f"In the taxonomy, {where} must be a mapping of names to values.")  # noqa: TRY004 - as above
     for key in given:

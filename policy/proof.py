@@ -177,6 +177,24 @@ def signed_by(entry: Entry, signature: Mapping[str, Any], over: str, enrolled: E
     )
 
 
+def undone(diff: Mapping[str, Any]) -> dict[str, Any]:
+    """The diff that undoes a diff: what was added is removed, what was set is set back."""
+    return {
+        "kind": "reverse",
+        "change": diff["change"],
+        "add": diff["remove"],
+        "remove": diff["add"],
+        "set": {name: [new, old] for name, (old, new) in diff["set"].items()},
+    }
+
+
+def references(entry: Entry) -> set[int]:
+    """The numbers of the entries that an entry rests on directly: who was enrolled, which mandate, what it lets lapse."""
+    rests = entry.get("rests_on") or {}
+    found = {int(signature["enrolled"]) for signature in rests.get("signatures") or ()}
+    return found | {int(rests[name]) for name in ("mandate", "of", "invited") if name in rests}
+
+
 def head_role(entry: Entry) -> str:
     """Whose signature a log's entries rest on: a school's headteacher, or the authority's officer for its own log."""
     return "la_officer" if entry.get("tier") == "authority" else "headteacher"
@@ -218,18 +236,26 @@ def check_signatures(entry: Entry, signatures: Sequence[Mapping[str, Any]], over
 
 
 def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, Entry]) -> None:
+    number = entry.get("n")
     mandate = known.get(int(rests["mandate"]))
     if mandate is None or mandate.get("kind") != "mandate.signed" or int(mandate["n"]) >= int(entry["n"]):
-        raise ProofRefused(f"entry {entry.get('n')} names a mandate that is not there")
+        raise ProofRefused(f"entry {number} names a mandate that is not there")
     terms = mandate["mandate"]
     check_signatures(mandate, mandate["rests_on"]["signatures"], digest(canonical(terms)), known)
+    if "of" in rests:  # what the mandate let through goes back to the last state that the head signed
+        let_through = known.get(int(rests["of"]))
+        if let_through is None or (let_through.get("rests_on") or {}).get("mandate") != rests["mandate"]:
+            raise ProofRefused(f"entry {number} lets lapse what no mandate let through")
+        if entry.get("diff") != undone(let_through["diff"]):
+            raise ProofRefused(f"entry {number} does not undo what it lets lapse")
+        return
     if entry["diff"]["kind"] not in terms["kinds"]:
-        raise ProofRefused(f"entry {entry.get('n')}: the mandate does not cover {entry['diff']['kind']}")
-    if not set(entry.get("by_roles") or ()) & set(terms["roles"]) and not rests.get("lapse"):
-        raise ProofRefused(f"entry {entry.get('n')}: the mandate does not cover who acted")
+        raise ProofRefused(f"entry {number}: the mandate does not cover {entry['diff']['kind']}")
+    if not set(entry.get("by_roles") or ()) & set(terms["roles"]):
+        raise ProofRefused(f"entry {number}: the mandate does not cover who acted")
     at, first, last = (datetime.fromisoformat(str(text)) for text in (entry["at"], terms["from"], terms["until"]))
-    if not first <= at < last and not rests.get("lapse"):
-        raise ProofRefused(f"entry {entry.get('n')}: the mandate was not in force then")
+    if not first <= at < last:
+        raise ProofRefused(f"entry {number}: the mandate was not in force then")
 
 
 @dataclass(frozen=True, slots=True)

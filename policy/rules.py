@@ -10,8 +10,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, TypeAdapter, ValidationError
 
@@ -65,12 +64,18 @@ def _prefix(value: str) -> str:
     return str(ipaddress.ip_network(value))
 
 
+def _rule_action(value: Action) -> Action:
+    if value is Action.RESTRICT:
+        raise ValueError("a rule allows, warns or blocks; safe search is a group's own setting")
+    return value
+
+
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Host = Annotated[str, AfterValidator(_host)]
 Path = Annotated[str, AfterValidator(_path)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 Phase = Literal["early-years", "ks1", "ks2", "ks3", "ks4", "sixth-form", "staff", "guest"]
-RuleAction = Literal[Action.ALLOW, Action.WARN, Action.BLOCK]
+RuleAction = Annotated[Action, AfterValidator(_rule_action)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +233,13 @@ class Dictionary:
     lists: tuple[ListRef, ...] = field(default=())
 
 
-@cache
-def _adapter[T](kind: type[T]) -> TypeAdapter[T]:
-    return TypeAdapter(kind)
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def write[T](value: T) -> str:
@@ -241,7 +250,7 @@ def write[T](value: T) -> str:
 def read[T](kind: type[T], text: str) -> T:
     """The value that a canonical text means; ValueError in one plain line otherwise."""
     try:
-        value = _adapter(kind).validate_json(text)
+        value: T = _adapter(kind).validate_json(text)
     except ValidationError as errors:
         first = errors.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc'])) or kind.__name__}: {first['msg']}") from None

@@ -1,0 +1,167 @@
+"""A log's entries in the database: appended under one signed checkpoint, and never believed without it.
+
+Everything read here is authenticated before it is used: the stored checkpoint carries the authority's signature, the stored
+nodes must lead to its root, and an entry must be in the tree at its number. So a row edited by SQL is found when it is next
+read, not merely at an audit.
+"""
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from change_control.keys import AuthorityKey
+from change_control.ledger import Leaf, LedgerMismatch, append, inclusion, root, shown
+from change_control.tables import DocumentRow, EntryRow, LogRow, NodeRow
+from policy.proof import (
+    Checkpoint,
+    Entry,
+    ProofRefused,
+    digest,
+    leaf_hash,
+    origin,
+    parse_entry,
+    read_checkpoint,
+    references,
+    root_from_inclusion,
+)
+from policy.rules import Document, instant, read_document
+
+
+class _Nodes(MutableMapping[tuple[int, int], bytes]):
+    """The nodes table of one log as the mapping that ledger.py works on."""
+
+    def __init__(self, session: Session, log: str) -> None:
+        self._session, self._log = session, log
+
+    def __getitem__(self, key: tuple[int, int]) -> bytes:
+        row = self._session.get(NodeRow, (self._log, *key))
+        if row is None:
+            raise LedgerMismatch(f"the change log of {self._log} has lost a part of its tree")
+        return row.hash
+
+    def __setitem__(self, key: tuple[int, int], value: bytes) -> None:
+        self._session.merge(NodeRow(log=self._log, level=key[0], position=key[1], hash=value))
+
+    def __delitem__(self, key: tuple[int, int]) -> None:
+        raise TypeError("nodes are never taken away")
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        raise TypeError("nodes are asked for one by one")
+
+    def __len__(self) -> int:
+        raise TypeError("nodes are asked for one by one")
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The policy that a log amounts to: the document and the number of the entry that put it in force."""
+
+    n: int
+    text: str
+    document: Document
+
+
+class Book:
+    """One log, within one transaction."""
+
+    def __init__(self, session: Session, key: AuthorityKey, log: str) -> None:
+        row = session.get(LogRow, log, with_for_update=True)
+        if row is None:
+            raise LookupError(f"there is no school or authority {log[:60]!r}")
+        self._session, self._key, self.row, self.log = session, key, row, log
+        self._nodes = _Nodes(session, log)
+        self.checkpoint = self._authenticated()
+
+    @property
+    def tier(self) -> str:
+        return self.row.tier
+
+    @property
+    def size(self) -> int:
+        return self.row.size
+
+    def _authenticated(self) -> Checkpoint:
+        if self.row.size == 0 and not self.row.checkpoint:
+            return Checkpoint(origin(self._key.authority, self.log), 0, root({}, 0))
+        try:
+            checkpoint = read_checkpoint(self.row.checkpoint, self._key.authority, self._key.public)
+        except ProofRefused as error:
+            raise LedgerMismatch(f"the change log of {self.log}: {error}") from None
+        if checkpoint.origin != origin(self._key.authority, self.log) or checkpoint.size != self.row.size:
+            raise LedgerMismatch(
+                f"the change log of {self.log}: its checkpoint signs {checkpoint.size} entries, not {self.row.size}"
+            )
+        if root(self._nodes, checkpoint.size) != checkpoint.root:
+            raise LedgerMismatch(f"the change log of {self.log}: its tree does not lead to the root that was signed")
+        return checkpoint
+
+    def append(self, kind: str, at: datetime, **values: Any) -> int:
+        """Write the next entry and sign the tree with it. Values that are None are left out. Returns its number."""
+        n = self.row.size
+        entry = {"v": 1, "log": self.log, "tier": self.tier, "n": n, "at": instant(at), "kind": kind}
+        entry |= {name: value for name, value in values.items() if value is not None}
+        leaf = Leaf.of(entry)
+        append(self._nodes, n, leaf.hash)
+        self._session.add(
+            EntryRow(
+                log=self.log, n=n, kind=kind, change=values.get("change"), policy="policy" in entry, at=at, text=leaf.text
+            )
+        )
+        self._session.flush()
+        self.row.size = n + 1
+        self.checkpoint = Checkpoint(self.checkpoint.origin, n + 1, root(self._nodes, n + 1))
+        self.row.checkpoint = self._key.sign(self.checkpoint)
+        self._session.flush()
+        return n
+
+    def entry(self, n: int) -> Entry:
+        """Entry number n, proven to be in the tree."""
+        return parse_entry(self._proven(n)[0])
+
+    def _proven(self, n: int) -> tuple[str, list[bytes]]:
+        row = self._session.get(EntryRow, (self.log, n))
+        if row is None:
+            raise LedgerMismatch(f"the change log of {self.log} has lost entry {n}")
+        path = inclusion(self._nodes, n, self.checkpoint.size)
+        found = root_from_inclusion(n, self.checkpoint.size, leaf_hash(row.text.encode()), path)
+        if found != self.checkpoint.root:
+            raise LedgerMismatch(f"the change log of {self.log}: entry {n} is not what was signed")
+        return row.text, path
+
+    def in_force(self) -> InForce | None:
+        """The policy in force, proven to be what its entry signs; None before the founding."""
+        last = self._session.scalars(
+            select(EntryRow.n).where(EntryRow.log == self.log, EntryRow.policy).order_by(EntryRow.n.desc()).limit(1)
+        ).first()
+        if last is None:
+            return None
+        entry = self.entry(last)
+        row = self._session.get(DocumentRow, (self.log, last))
+        if row is None or digest(row.text) != entry["policy"]["digest"]:
+            raise LedgerMismatch(f"the policy of {self.log} is not the one that entry {last} signs")
+        return InForce(last, row.text, read_document(row.text))
+
+    def keep(self, n: int, text: str) -> None:
+        """Store the document that entry n put in force."""
+        self._session.add(DocumentRow(log=self.log, n=n, text=text))
+        self._session.flush()
+
+    def part(self) -> Mapping[str, object] | None:
+        """The policy in force with its proof, as it is published; None before the founding."""
+        force = self.in_force()
+        if force is None:
+            return None
+        order, queue = [force.n], [force.n]
+        while queue:
+            for n in sorted(references(self.entry(queue.pop(0)))):
+                if n not in order:
+                    order.append(n)
+                    queue.append(n)
+        return {
+            "document": force.text,
+            "proof": {"checkpoint": self.row.checkpoint, "entries": [shown(n, *self._proven(n)) for n in order]},
+        }

@@ -1,0 +1,257 @@
+"""People: invited by their headteacher, enrolled with a one-time code, signed in with a password and a second factor.
+
+Each person has a key pair of her own, made when she enrols; its public half stands in the log of each school where she has a
+role. A log's first people (the LA officer, the headteacher) enrol by a code from the machine's console; once a headteacher is
+there, every further person needs an invitation that she signed.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+
+import pyotp
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from change_control import keys
+from change_control.authority import ROLES, NotAllowed, Permission, require
+from change_control.book import Book
+from change_control.keys import Signer
+from change_control.service import Office, Person, enrolled
+from change_control.tables import InviteRow, PersonRow, RoleRow, SessionRow, UsedCodeRow
+
+CODE_LIVES = timedelta(days=7)
+SESSION_IDLE = timedelta(hours=1)
+SESSION_LONGEST = timedelta(hours=12)
+SHORTEST_PASSWORD = 10
+ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # nothing that reads like something else
+
+
+class WrongCredentials(PermissionError):
+    """Name, password or code are wrong; which one is not said."""
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def new_code() -> str:
+    """A one-time enrolment code such as K7F2-9QXM-3DPL (60 bits)."""
+    letters = [secrets.choice(ALPHABET) for _ in range(12)]
+    return "-".join("".join(letters[start : start + 4]) for start in (0, 4, 8))
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The people of an installation. `desk_secret` wraps what only the desk may read (TOTP secrets)."""
+
+    office: Office
+    desk_secret: bytes
+
+    # --- invitations and enrolment ------------------------------------------------------------------------------------
+
+    def invite(
+        self,
+        session: Session,
+        log: str,
+        name: str,
+        roles: Sequence[str],
+        *,
+        by: Person | None,
+        sign: Callable[[object], Mapping[str, object]] | None = None,
+    ) -> str:
+        """A one-time code for a person to enrol with these roles. `by` None: the console, before there is a head."""
+        book = self.office.book(session, log)
+        unknown = set(roles) - set(ROLES)
+        if unknown or not roles:
+            raise ValueError(f"there is no role {', '.join(sorted(unknown)) or 'given'}; there are: {', '.join(ROLES)}")
+        head = _head(book)
+        has_head = bool(enrolled(session, book, head))
+        if head in roles and has_head:
+            raise NotAllowed(
+                f"{book.row.name} has its {head.replace('_', ' ')} already; "
+                "to replace her takes the LA and a second person, which this version cannot do yet"
+            )
+        entry = None
+        if by is None:
+            if has_head:
+                raise NotAllowed(f"{book.row.name} has its {head.replace('_', ' ')}, who invites everyone else from the desk")
+        else:
+            require(by.at(log), Permission.INVITE, tier=book.tier)
+            if sign is None:
+                raise NotAllowed("an invitation needs a signature")
+            terms = {"invitee": secrets.token_hex(8), "roles": sorted(roles)}
+            entry = book.append(
+                "person.invited", self.office.now(), by=by.id, invite=terms, rests_on={"signatures": [dict(sign(terms))]}
+            )
+        code = new_code()
+        expires = self.office.now() + CODE_LIVES
+        session.add(
+            InviteRow(
+                code=_hash(code),
+                log=log,
+                name=name.strip()[:200],
+                roles=",".join(sorted(roles)),
+                entry=entry,
+                expires=expires,
+                used=None,
+            )
+        )
+        return code
+
+    def invitation(self, session: Session, code: str) -> InviteRow:
+        """The invitation that a code stands for; WrongCredentials when it is unknown, used or too old."""
+        row = session.get(InviteRow, _hash(code.strip().upper()))
+        if row is None or row.used is not None or row.expires <= self.office.now():
+            raise WrongCredentials("this code is not valid (any more); ask for a new one")
+        return row
+
+    def enrol(self, session: Session, code: str, username: str, password: str, totp_secret: str) -> Person:
+        """Use up a code: make the person (or add roles to one who has an account) and write the enrolment into the log."""
+        invitation = self.invitation(session, code)
+        username = username.strip().lower()
+        if not 2 <= len(username) <= 100 or not username.isprintable():
+            raise ValueError("a user name has 2 to 100 letters")
+        row = session.scalar(select(PersonRow).where(PersonRow.username == username))
+        if row is None:
+            row = self._new_person(session, invitation.name, username, password, totp_secret)
+        elif not keys.password_holds(row.password, password):
+            raise WrongCredentials("that user name is taken; if it is yours, give its password")
+        self._enter(session, invitation, row)
+        invitation.used = self.office.now()
+        return self.person(session, row.id)
+
+    def _new_person(self, session: Session, name: str, username: str, password: str, totp_secret: str) -> PersonRow:
+        if len(password) < SHORTEST_PASSWORD:
+            raise ValueError(f"a password has at least {SHORTEST_PASSWORD} characters; three random words do well")
+        private = Ed25519PrivateKey.generate().private_bytes_raw()
+        row = PersonRow(
+            id=f"p-{secrets.token_hex(6)}",
+            name=name,
+            username=username,
+            password=keys.hash_password(password),
+            totp=keys.wrap(totp_secret.encode(), self.desk_secret, b"totp"),
+            public=keys.b64(keys.public_of(private)),
+            sealed=keys.seal(private, password),
+        )
+        session.add(row)
+        session.flush()
+        return row
+
+    def _enter(self, session: Session, invitation: InviteRow, row: PersonRow) -> None:
+        book = self.office.book(session, invitation.log)
+        roles = invitation.roles.split(",")
+        if _head(book) in roles and enrolled(session, book, _head(book)):
+            raise NotAllowed(f"{book.row.name} has its {_head(book).replace('_', ' ')} already")
+        rests_on = {"code": invitation.code} if invitation.entry is None else {"invited": invitation.entry}
+        n = book.append("person.enrolled", self.office.now(), person=row.id, roles=roles, key=row.public, rests_on=rests_on)
+        for role in roles:
+            session.merge(RoleRow(person=row.id, log=invitation.log, role=role, enrolled=n))
+        session.flush()
+
+    # --- signing in ---------------------------------------------------------------------------------------------------
+
+    def person(self, session: Session, person_id: str) -> Person:
+        row = session.get(PersonRow, person_id)
+        if row is None:
+            raise LookupError("there is no such person")
+        roles: dict[str, frozenset[str]] = {}
+        for role in session.scalars(select(RoleRow).where(RoleRow.person == person_id)):
+            roles[role.log] = roles.get(role.log, frozenset()) | {role.role}
+        return Person(row.id, row.name, roles)
+
+    def sign_in(
+        self, session: Session, username: str, password: str, code: str, *, address: str = "", agent: str = ""
+    ) -> str:
+        """The cookie of a new session; WrongCredentials otherwise. Takes as long for a name that is not there."""
+        row = session.scalar(select(PersonRow).where(PersonRow.username == username.strip().lower()))
+        if row is None:
+            keys.password_holds(_nobody(), password)
+            raise WrongCredentials("the user name, password or code is wrong")
+        if not keys.password_holds(row.password, password):
+            raise WrongCredentials("the user name, password or code is wrong")
+        self.check_code(session, row.id, code, "sign-in")
+        cookie = secrets.token_urlsafe(32)
+        now = self.office.now()
+        session.add(
+            SessionRow(
+                id=_hash(cookie),
+                person=row.id,
+                wrapped=keys.wrap(keys.unseal(row.sealed, password), cookie.encode()),
+                created=now,
+                seen=now,
+                address=address[:200],
+                agent=agent[:200],
+            )
+        )
+        return cookie
+
+    def check_code(self, session: Session, person_id: str, code: str, purpose: str) -> None:
+        """The second factor for one purpose. A code holds for a minute around its time, and once for each purpose."""
+        row = session.get(PersonRow, person_id)
+        if row is None:
+            raise WrongCredentials("the code is wrong")
+        totp = pyotp.TOTP(keys.unwrap(row.totp, self.desk_secret, b"totp").decode())
+        now = self.office.now()
+        digits = "".join(code.split())
+        for drift in (0, -1, 1):
+            step = totp.timecode(now) + drift
+            if secrets.compare_digest(totp.generate_otp(step).encode(), digits.encode()):
+                if session.get(UsedCodeRow, (person_id, step, purpose)):
+                    raise WrongCredentials("this code has been used; wait for the next one")
+                session.execute(delete(UsedCodeRow).where(UsedCodeRow.person == person_id, UsedCodeRow.step < step - 10))
+                session.add(UsedCodeRow(person=person_id, step=step, purpose=purpose))
+                return
+        raise WrongCredentials("the code is wrong; codes change every 30 seconds")
+
+    def signed_in(self, session: Session, cookie: str) -> Person | None:
+        """Who a session cookie belongs to; None when there is no such session, or it is over."""
+        row = session.get(SessionRow, _hash(cookie)) if cookie else None
+        now = self.office.now()
+        if row is None or now - row.seen > SESSION_IDLE or now - row.created > SESSION_LONGEST:
+            return None
+        return self.person(session, row.person)
+
+    def touch(self, session: Session, cookie: str) -> None:
+        """Note that a session is in use."""
+        if row := session.get(SessionRow, _hash(cookie)):
+            row.seen = self.office.now()
+
+    def sign_out(self, session: Session, cookie: str) -> None:
+        if row := session.get(SessionRow, _hash(cookie)):
+            session.delete(row)
+
+    def signer(self, session: Session, cookie: str, log: str) -> Signer:
+        """The signed-in person's opened key, for one act in one log; NotAllowed when she has no role there."""
+        row = session.get(SessionRow, _hash(cookie))
+        if row is None:
+            raise WrongCredentials("sign in first")
+        numbers = session.scalars(
+            select(RoleRow.enrolled).where(RoleRow.person == row.person, RoleRow.log == log).order_by(RoleRow.enrolled.desc())
+        )
+        # She may have enrolled here twice, with other roles each time: the enrolment that carries most is used.
+        heads = list(numbers)
+        if not heads:
+            raise NotAllowed("you have no role at this school")
+        book = self.office.book(session, log)
+        best = max(heads, key=lambda n: (_head(book) in book.entry(n)["roles"], n))
+        return Signer(row.person, best, keys.unwrap(row.wrapped, cookie.encode()))
+
+    def purge_sessions(self, session: Session) -> None:
+        """Forget sessions that are over."""
+        longest: datetime = self.office.now() - SESSION_LONGEST
+        session.execute(delete(SessionRow).where(SessionRow.created < longest))
+
+
+def _head(book: Book) -> str:
+    return "la_officer" if book.tier == "authority" else "headteacher"
+
+
+@cache
+def _nobody() -> str:
+    """A hash to compare with when there is no such person, so that the answer takes as long."""
+    return keys.hash_password(secrets.token_urlsafe(16))

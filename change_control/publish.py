@@ -1,0 +1,86 @@
+"""Publishing: every log's policy in force, with its proof, put where the workers look. Idempotent; also done at start-up.
+
+A log whose stored rows do not agree with what was signed is not published: its last good file stays, and the caller is told.
+"""
+
+import fcntl
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from change_control.book import Book
+from change_control.keys import AuthorityKey
+from change_control.ledger import LedgerMismatch
+from change_control.tables import LogRow
+from policy.live import Objects, write_aside
+from policy.proof import ProofRefused, check_part, digest
+from policy.rules import AuthorityPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is now where the workers look, and what was not published and why."""
+
+    generation: int
+    parts: Mapping[str, str]
+    problems: Mapping[str, str]
+
+
+def publish(session: Session, key: AuthorityKey, data: Path, logs: Collection[str] = ()) -> Published:
+    """Write aside, fsync, rename `current.json`, for some logs or (none named) for all.
+
+    Safe to call from several processes and at any time.
+    """
+    folder = data / "policy"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = _current(folder)
+        parts: dict[str, str] = dict(before.parts)
+        problems: dict[str, str] = {}
+        for log in sorted(logs) or session.scalars(select(LogRow.id).order_by(LogRow.id)):
+            try:
+                if file := _write(session, key, data, log):
+                    parts[log] = file
+            except (LedgerMismatch, ProofRefused, ValueError) as error:
+                problems[log] = str(error)
+        generation = before.generation
+        if parts != before.parts:
+            generation += 1
+            current = {"generation": generation, "authority": key.authority, "parts": parts}
+            write_aside(folder / "current.json", json.dumps(current, indent=1).encode())
+    return Published(generation, parts, problems)
+
+
+def _write(session: Session, key: AuthorityKey, data: Path, log: str) -> str | None:
+    book = Book(session, key, log)
+    force = book.in_force()
+    if force is None:
+        return None
+    file = f"{log}-{force.n:06d}-{digest(force.text)[:12]}.json"
+    path = data / "policy" / file
+    if isinstance(force.document, AuthorityPolicy):
+        Objects(data).put(force.text)  # schools name the authority's document that they accepted by its digest
+    if not _holds(path, key, log):  # a file that someone edited is put right, too
+        write_aside(path, json.dumps(book.part()).encode())
+    return file
+
+
+def _holds(path: Path, key: AuthorityKey, log: str) -> bool:
+    try:
+        check_part(json.loads(path.read_text(encoding="utf-8")), authority=key.authority, log=log, public=key.public)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _current(folder: Path) -> Published:
+    try:
+        found = json.loads((folder / "current.json").read_text(encoding="utf-8"))
+        return Published(int(found["generation"]), {str(k): str(v) for k, v in found["parts"].items()}, {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Published(0, {}, {})

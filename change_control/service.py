@@ -1,0 +1,483 @@
+"""What people do with changes. Each function takes a session and never commits: the record and the change are one.
+
+Read with `lifecycle.py` (which acts are possible when) and `authority.py` (who may do them).
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from category_lists.lists import ListVersion
+from category_lists.taxonomy import Taxonomy
+from change_control import changes, lifecycle
+from change_control.authority import NotAllowed, Permission, may, require
+from change_control.book import Book, InForce
+from change_control.changes import DictionaryWish, Diff, ReverseWish, SiteWish, Wish
+from change_control.dictionaries import Dictionaries, covered_by_mandate
+from change_control.keys import AuthorityKey, Signer
+from change_control.lifecycle import ENTRY_KINDS, Act, State
+from change_control.tables import AccessRow, ChangeRow, DetailRow, EntryRow, LogRow, SignatureRow
+from policy.proof import SECOND_ROLES, Entry, canonical, digest, undone
+from policy.rules import Action, AuthorityPolicy, SchoolPolicy, instant, write
+
+LONGEST = timedelta(days=366)  # no exception without an end, and none that outlives a school year
+USUAL = timedelta(days=28)
+CONSOLE = "console"  # the machine's own command line
+BLOCK_PAGE = "block-page"
+
+
+class ChangedSinceShown(ValueError):
+    """What would be signed is no longer what was shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who acts: a pseudonym, a name for details, and the roles held at each school."""
+
+    id: str
+    name: str
+    roles: Mapping[str, frozenset[str]]
+
+    def at(self, log: str) -> frozenset[str]:
+        return self.roles.get(log, frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of a request: the change, and whether a mandate put it in force at once."""
+
+    change: ChangeRow
+    in_force: bool
+    waits_because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Change control of one installation."""
+
+    key: AuthorityKey
+    dictionaries: Dictionaries
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @classmethod
+    def open(cls, data: Path) -> "Office":
+        return cls(AuthorityKey.load(data), Dictionaries(data))
+
+    def book(self, session: Session, log: str) -> Book:
+        return Book(session, self.key, log)
+
+    # --- founding -----------------------------------------------------------------------------------------------------
+
+    def found_authority(self, session: Session, document: AuthorityPolicy) -> None:
+        """Begin the authority's own log with its policy."""
+        self._found(session, document, "authority")
+
+    def found_school(self, session: Session, document: SchoolPolicy) -> None:
+        """Begin a school's log with what is usual at each age; from here on every change needs its headteacher."""
+        force = self.book(session, self.key.authority).in_force()
+        if force is None or digest(force.text) != document.authority:
+            raise ValueError("a school begins with its authority's rules as they stand")
+        self._found(session, document, "school")
+
+    def _found(self, session: Session, document: AuthorityPolicy | SchoolPolicy, tier: str) -> None:
+        if session.get(LogRow, document.log):
+            raise ValueError(f"{document.log} is here already")
+        session.add(LogRow(id=document.log, tier=tier, name=document.name, size=0, checkpoint=""))
+        session.flush()
+        book = self.book(session, document.log)
+        text = write(document)
+        n = book.append(
+            "log.founded",
+            self.now(),
+            diff=changes.founding(document),
+            by=CONSOLE,
+            rests_on={"founding": True},
+            policy={"digest": digest(text)},
+        )
+        book.keep(n, text)
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    def request(
+        self,
+        session: Session,
+        log: str,
+        wish: Wish,
+        *,
+        by: Person | None,
+        reason: str,
+        source: str = "desk",
+        asker: str = "",
+        reference: str | None = None,
+        group: str = "",
+        reverses: int | None = None,
+    ) -> ChangeRow:
+        """Ask for a change. `by` None: a pupil at the block page, or the machine's console; `asker` says who in words.
+
+        A request with the reference of an earlier one is that one: the spool may hand it over twice.
+        """
+        book = self.book(session, log)
+        if by is not None:
+            require(by.at(log), Permission.REQUEST, tier=book.tier)
+        if reference and (known := session.scalar(select(ChangeRow).where(ChangeRow.reference == reference))):
+            return known
+        reason = reason.strip()
+        if len(reason) < 3:
+            raise ValueError("say why, in a sentence: the headteacher decides on it")
+        wish = _bounded(wish, self.now())
+        force = _policy(book)
+        row = ChangeRow(
+            log=log,
+            kind="",
+            state=State.REQUESTED,
+            requested_by=by.id if by else source,
+            requested_at=self.now(),
+            source=source,
+            reference=reference,
+            group=group,
+            reverses=reverses,
+        )
+        session.add(row)
+        session.flush()
+        diff = wish.diff(row.id, force.document, self.taxonomy(force))
+        changes.apply(force.document, diff)  # what does not fit is said now, not when she approves
+        if isinstance(wish, changes.NetworkWish):
+            self._no_other_school(session, log, wish)
+        row.kind, row.diff, row.until = str(diff["kind"]), canonical(diff), changes.until(diff)
+        detail = self._detail(session, row, "request", {"asker": by.name if by else asker, "reason": reason[:2000]})
+        book.append(
+            "change.requested",
+            self.now(),
+            change=row.id,
+            diff=diff,
+            requested_by=row.requested_by,
+            source=source,
+            detail=detail,
+        )
+        return row
+
+    def _no_other_school(self, session: Session, log: str, wish: changes.NetworkWish) -> None:
+        for other in session.scalars(select(LogRow.id).where(LogRow.tier == "school", LogRow.id != log)):
+            force = self.book(session, other).in_force()
+            if force and isinstance(force.document, SchoolPolicy):
+                for network in force.document.networks:
+                    if (network.prefix, network.listener) == (wish.prefix, wish.listener):
+                        raise ValueError(f"{wish.prefix} belongs to another school on the same listener")
+
+    def taxonomy(self, force: InForce) -> Taxonomy:
+        """The taxonomy that a policy decides with."""
+        return self.dictionaries.taxonomy(force.document.dictionary)
+
+    def _detail(self, session: Session, row: ChangeRow, part: str, words: Mapping[str, str]) -> str:
+        """Keep names and words beside the ledger, and return the salted digest by which an entry holds them."""
+        salt, text = secrets.token_hex(16), canonical(words)
+        session.add(DetailRow(change=row.id, part=part, salt=salt, text=text))
+        return digest(salt + text)
+
+    # --- deciding -----------------------------------------------------------------------------------------------------
+
+    def approve(self, session: Session, row: ChangeRow, by: Person, signer: Signer, shown: str) -> State:
+        """The headteacher signs a change into force; her own waits for the second person as well. Returns the new state."""
+        book = self.book(session, row.log)
+        lifecycle.after(State(row.state), Act.APPROVE)
+        roles = by.at(row.log)
+        own_head = _asked_by_head(session, book, row)
+        if own_head:
+            if not (may(roles, Permission.APPROVE, tier=book.tier) or may(roles, Permission.SECOND)):
+                require(roles, Permission.APPROVE, tier=book.tier)
+        else:
+            require(roles, Permission.APPROVE, tier=book.tier)
+            if row.requested_by == by.id:
+                raise NotAllowed("nobody approves what they asked for themselves")
+        diff = _shown(row, shown)
+        if session.get(SignatureRow, (row.id, by.id)):
+            raise NotAllowed("you have signed this already; it waits for the second person")
+        session.add(
+            SignatureRow(change=row.id, person=by.id, at=self.now(), text=canonical(signer.sign("approve", row.log, diff)))
+        )
+        session.flush()
+        signatures = [
+            json.loads(text)
+            for text in session.scalars(
+                select(SignatureRow.text).where(SignatureRow.change == row.id).order_by(SignatureRow.at, SignatureRow.person)
+            )
+        ]
+        if own_head and not _both(session, book, row, signatures=signatures):
+            return State(row.state)
+        state = self._put_in_force(book, row, diff, Act.APPROVE, by, {"signatures": signatures})
+        self._follow_reversal(session, row)
+        return state
+
+    def refuse(self, session: Session, row: ChangeRow, by: Person, reason: str) -> State:
+        """The headteacher says no, with a reason that the requester gets."""
+        book = self.book(session, row.log)
+        require(by.at(row.log), Permission.REFUSE, tier=book.tier)
+        return self._note(session, book, row, Act.REFUSE, by, reason)
+
+    def withdraw(self, session: Session, row: ChangeRow, by: Person) -> State:
+        """Whoever asked no longer wants it."""
+        if row.requested_by != by.id:
+            raise NotAllowed("only the person who asked may withdraw a request")
+        return self._note(session, self.book(session, row.log), row, Act.WITHDRAW, by, "")
+
+    def _note(self, session: Session, book: Book, row: ChangeRow, act: Act, by: Person | None, reason: str) -> State:
+        """An act that leaves the policy as it is."""
+        state = lifecycle.after(State(row.state), act)
+        detail = self._detail(session, row, act.value, {"by": by.name, "reason": reason}) if by else None
+        book.append(
+            ENTRY_KINDS[act],
+            self.now(),
+            change=row.id,
+            by=by.id if by else None,
+            by_roles=sorted(by.at(row.log)) if by else None,
+            detail=detail,
+        )
+        self._decided(row, state, by)
+        return state
+
+    def reverse(self, session: Session, row: ChangeRow, by: Person, signer: Signer, shown: str) -> State:
+        """The headteacher takes back what is in force: what loosened, or what a mandate let through.
+
+        Taking back what tightened opens something, so it is asked for like any other change (`request_reversal`).
+        """
+        book = self.book(session, row.log)
+        lifecycle.after(State(row.state), Act.REVERSE)
+        require(by.at(row.log), Permission.REVERSE, tier=book.tier)
+        diff = undone(_shown(row, shown))
+        if row.state == State.IN_FORCE and not changes.tightens(diff):
+            raise NotAllowed(
+                "taking this back would open something, so it needs a request and a second person; ask for its reversal"
+            )
+        return self._put_in_force(book, row, diff, Act.REVERSE, by, {"signatures": [signer.sign("reverse", row.log, diff)]})
+
+    def request_reversal(self, session: Session, row: ChangeRow, by: Person, reason: str) -> ChangeRow:
+        """Ask that a change in force be taken back."""
+        lifecycle.after(State(row.state), Act.REVERSE)
+        return self.request(session, row.log, ReverseWish(json.loads(row.diff)), by=by, reason=reason, reverses=row.id)
+
+    def _follow_reversal(self, session: Session, row: ChangeRow) -> None:
+        if row.reverses is not None and (reversed_ := session.get(ChangeRow, row.reverses)):
+            reversed_.state = lifecycle.after(State(reversed_.state), Act.REVERSE)
+
+    def _put_in_force(
+        self,
+        book: Book,
+        row: ChangeRow,
+        diff: Diff,
+        act: Act,
+        by: Person | None,
+        rests_on: Mapping[str, Any],
+        *,
+        roles: Sequence[str] = (),
+    ) -> State:
+        """Entry and new policy in one transaction; the state that the change is now in."""
+        state = lifecycle.after(State(row.state), act)
+        document = changes.apply(_policy(book).document, diff)
+        text = write(document)
+        n = book.append(
+            ENTRY_KINDS[act],
+            self.now(),
+            change=row.id,
+            diff=diff,
+            requested_by=row.requested_by if act is not Act.REVERSE else None,
+            by=by.id if by else CONSOLE,
+            by_roles=sorted(by.at(row.log)) if by else list(roles),
+            rests_on=dict(rests_on),
+            policy={"digest": digest(text)},
+        )
+        book.keep(n, text)
+        row.entry = n
+        self._decided(row, state, by)
+        return state
+
+    def _decided(self, row: ChangeRow, state: State, by: Person | None) -> None:
+        row.state, row.decided_at, row.decided_by = state, self.now(), by.id if by else CONSOLE
+
+    # --- standing mandates --------------------------------------------------------------------------------------------
+
+    def sign_mandate(
+        self,
+        session: Session,
+        log: str,
+        by: Person,
+        sign: Callable[[object], Mapping[str, object]],
+        *,
+        kinds: Sequence[str],
+        roles: Sequence[str],
+        until: datetime,
+        ratify_days: int = 14,
+    ) -> int:
+        """The headteacher signs beforehand that these roles may make these kinds of change, to be ratified in time.
+
+        `sign` makes her signature over the terms. Only taking in lists can be mandated so far.
+        """
+        book = self.book(session, log)
+        require(by.at(log), Permission.MANDATE, tier=book.tier)
+        if set(kinds) - {"dictionary"}:
+            raise ValueError("a standing mandate can cover taking in lists; nothing else yet")
+        now = self.now()
+        if not now < until <= now + LONGEST:
+            raise ValueError("a mandate ends within a year")
+        terms = {
+            "kinds": sorted(kinds),
+            "roles": sorted(roles),
+            "from": instant(now),
+            "until": instant(until),
+            "ratify_days": ratify_days,
+        }
+        return book.append("mandate.signed", now, mandate=terms, by=by.id, rests_on={"signatures": [dict(sign(terms))]})
+
+    def mandates(self, session: Session, log: str) -> list[Entry]:
+        """The mandates in force, newest first."""
+        book = self.book(session, log)
+        now = self.now()
+        numbers = session.scalars(
+            select(EntryRow.n).where(EntryRow.log == log, EntryRow.kind == "mandate.signed").order_by(EntryRow.n.desc())
+        )
+        entries = [book.entry(n) for n in numbers]
+        return [
+            entry
+            for entry in entries
+            if datetime.fromisoformat(entry["mandate"]["from"]) <= now < datetime.fromisoformat(entry["mandate"]["until"])
+        ]
+
+    def accept_list(
+        self,
+        session: Session,
+        log: str,
+        version: ListVersion,
+        exceptions: int,
+        *,
+        by: Person | None,
+        roles: Sequence[str] = (),
+    ) -> Asked:
+        """Take a list into a school's dictionary: at once under a mandate that covers it, else it waits for the head.
+
+        `by` None is the machine's console, which acts with the `roles` given (the technician's).
+        """
+        book = self.book(session, log)
+        force = _policy(book)
+        wanted = self.dictionaries.with_list(force.document.dictionary, version)
+        wish = DictionaryWish(wanted, version.id, version.category, version.entries)
+        row = self.request(
+            session,
+            log,
+            wish,
+            by=by,
+            reason=f"list {version.id}, version {version.version}",
+            source=CONSOLE if by is None else "desk",
+            asker="the console",
+        )
+        held = frozenset(roles) if by is None else by.at(log)
+        taxonomy = self.taxonomy(force)
+        why_not = covered_by_mandate(taxonomy.categories[version.category], taxonomy.unknown, exceptions)
+        mandate = next((one for one in self.mandates(session, log) if held & set(one["mandate"]["roles"])), None)
+        if why_not or mandate is None:
+            return Asked(row, in_force=False, waits_because=why_not or "no standing mandate covers it")
+        self._put_in_force(book, row, json.loads(row.diff), Act.MANDATE, by, {"mandate": mandate["n"]}, roles=sorted(held))
+        row.ratify_by = self.now() + timedelta(days=int(mandate["mandate"]["ratify_days"]))
+        return Asked(row, in_force=True)
+
+    def ratify(self, session: Session, row: ChangeRow, by: Person, signer: Signer, shown: str) -> State:
+        """The headteacher signs what a mandate let through."""
+        book = self.book(session, row.log)
+        state = lifecycle.after(State(row.state), Act.RATIFY)
+        require(by.at(row.log), Permission.RATIFY, tier=book.tier)
+        earlier = select(ChangeRow).where(
+            ChangeRow.log == row.log, ChangeRow.state == State.PROVISIONAL, ChangeRow.entry < row.entry
+        )
+        if first := session.scalars(earlier.order_by(ChangeRow.entry)).first():
+            raise ValueError(f"change {first.id} came before this one; ratify or reverse that first")
+        diff = _shown(row, shown)
+        signature = signer.sign("ratify", row.log, diff)
+        book.append(
+            ENTRY_KINDS[Act.RATIFY], self.now(), change=row.id, by=by.id, of=row.entry, rests_on={"signatures": [signature]}
+        )
+        self._decided(row, state, by)
+        return state
+
+    def tick(self, session: Session) -> list[ChangeRow]:
+        """What time alone does: unratified changes lapse (the newest first), ended ones are marked. Returns what moved."""
+        now = self.now()
+        moved: list[ChangeRow] = []
+        due = select(ChangeRow).where(ChangeRow.state == State.PROVISIONAL, ChangeRow.ratify_by <= now)
+        for first in session.scalars(due.order_by(ChangeRow.entry)).all():
+            stacked = select(ChangeRow).where(
+                ChangeRow.log == first.log, ChangeRow.state == State.PROVISIONAL, ChangeRow.entry >= first.entry
+            )
+            for row in session.scalars(stacked.order_by(ChangeRow.entry.desc())).all():
+                self._lapse(session, row)
+                moved.append(row)
+        ended = select(ChangeRow).where(ChangeRow.state == State.IN_FORCE, ChangeRow.until <= now)
+        for row in session.scalars(ended).all():
+            self._note(session, self.book(session, row.log), row, Act.EXPIRE, None, "")
+            moved.append(row)
+        return moved
+
+    def _lapse(self, session: Session, row: ChangeRow) -> None:
+        book = self.book(session, row.log)
+        if row.entry is None:
+            return
+        let_through = book.entry(row.entry)
+        rests_on = {"mandate": let_through["rests_on"]["mandate"], "of": row.entry}
+        self._put_in_force(book, row, undone(let_through["diff"]), Act.LAPSE, None, rests_on)
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def detail(self, session: Session, change: int, part: str = "request") -> dict[str, str]:
+        """The names and words of a change; empty once retention has deleted them."""
+        row = session.get(DetailRow, (change, part))
+        return dict(json.loads(row.text)) if row else {}
+
+    def access(self, session: Session, act: str, outcome: str, **where: str) -> None:
+        """One line of the access log."""
+        session.add(AccessRow(at=self.now(), act=act, outcome=outcome, **{name: text[:200] for name, text in where.items()}))
+
+
+def _policy(book: Book) -> InForce:
+    force = book.in_force()
+    if force is None:
+        raise LookupError(f"{book.log} has no policy yet")
+    return force
+
+
+def enrolled(session: Session, book: Book, role: str) -> set[str]:
+    """Who is enrolled with a role in a log, by the log itself."""
+    numbers = session.scalars(select(EntryRow.n).where(EntryRow.log == book.log, EntryRow.kind == "person.enrolled"))
+    entries = [book.entry(n) for n in numbers]
+    return {str(entry["person"]) for entry in entries if role in entry["roles"]}
+
+
+def _asked_by_head(session: Session, book: Book, row: ChangeRow) -> bool:
+    heads = enrolled(session, book, "la_officer" if book.tier == "authority" else "headteacher")
+    return row.requested_by in heads
+
+
+def _both(session: Session, book: Book, row: ChangeRow, *, signatures: Sequence[Mapping[str, Any]]) -> bool:
+    signed = {str(signature["person"]) for signature in signatures}
+    seconds = {person for role in SECOND_ROLES for person in enrolled(session, book, role)} - {row.requested_by}
+    return row.requested_by in signed and bool(signed & seconds)
+
+
+def _shown(row: ChangeRow, shown: str) -> Diff:
+    diff: Diff = json.loads(row.diff)
+    if digest(canonical(diff)) != shown:
+        raise ChangedSinceShown("this is no longer what was shown; read it once more")
+    return diff
+
+
+def _bounded(wish: Wish, now: datetime) -> Wish:
+    """No exception without an end: an allow that names none ends after four weeks, and none may outlive a year."""
+    if isinstance(wish, SiteWish) and wish.action is not Action.BLOCK:
+        until = wish.until or now + USUAL
+        if not now < until <= now + LONGEST:
+            raise ValueError("the end must lie in the future, and within a year")
+        return SiteWish(wish.site, wish.action, wish.groups, until.replace(microsecond=0))
+    return wish

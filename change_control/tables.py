@@ -1,0 +1,203 @@
+"""The tables of change control. Nothing here is trusted by itself: what decides is authenticated by the ledger."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime, stored in UTC without a zone so that SQLite and PostgreSQL hold the same."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        return value.replace(tzinfo=UTC) if value else None
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {str: String(200), datetime: Instant, bytes: LargeBinary}  # noqa: RUF012 - SQLAlchemy's way
+
+
+class LogRow(Base):
+    """One change log: a school's, or the authority's."""
+
+    __tablename__ = "logs"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tier: Mapped[str]  # "school" or "authority"
+    name: Mapped[str]
+    size: Mapped[int] = mapped_column(default=0)
+    checkpoint: Mapped[str] = mapped_column(Text, default="")  # signed note over `size` entries
+
+
+class EntryRow(Base):
+    """One entry, as its canonical text. `kind` and `change` repeat what the text says, to search by."""
+
+    __tablename__ = "entries"
+    log: Mapped[str] = mapped_column(ForeignKey("logs.id"), primary_key=True)
+    n: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(index=True)
+    change: Mapped[int | None] = mapped_column(index=True)
+    policy: Mapped[bool] = mapped_column(default=False)  # it put another policy in force
+    at: Mapped[datetime]
+    text: Mapped[str] = mapped_column(Text)
+
+
+class NodeRow(Base):
+    """A complete subtree of a log's Merkle tree (see ledger.py)."""
+
+    __tablename__ = "nodes"
+    log: Mapped[str] = mapped_column(ForeignKey("logs.id"), primary_key=True)
+    level: Mapped[int] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    hash: Mapped[bytes]
+
+
+class DocumentRow(Base):
+    """A policy document as an entry put it in force."""
+
+    __tablename__ = "documents"
+    log: Mapped[str] = mapped_column(ForeignKey("logs.id"), primary_key=True)
+    n: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(Text)
+
+
+class ChangeRow(Base):
+    """A change, from request to its end."""
+
+    __tablename__ = "changes"
+    __table_args__ = (Index("ix_changes_log_state", "log", "state"), UniqueConstraint("reference"))
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    log: Mapped[str] = mapped_column(ForeignKey("logs.id"))
+    kind: Mapped[str]
+    state: Mapped[str]
+    diff: Mapped[str] = mapped_column(Text, default="{}")
+    requested_by: Mapped[str]  # a person's id, or "block-page" or "console"
+    requested_at: Mapped[datetime]
+    source: Mapped[str]  # "desk", "block-page" or "console"
+    reference: Mapped[str | None]  # what a pupil was told, unique: the same request never counts twice
+    group: Mapped[str] = mapped_column(default="")
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+    entry: Mapped[int | None]  # the entry that put it in force
+    reverses: Mapped[int | None]  # the change that it takes back
+    ratify_by: Mapped[datetime | None]
+    until: Mapped[datetime | None]
+
+
+class DetailRow(Base):
+    """What a change's entries point to by salted digest: names and words. Deleting it breaks no proof."""
+
+    __tablename__ = "details"
+    change: Mapped[int] = mapped_column(ForeignKey("changes.id"), primary_key=True)
+    part: Mapped[str] = mapped_column(primary_key=True)  # "request", "refusal", ...
+    salt: Mapped[str]
+    text: Mapped[str] = mapped_column(Text)  # canonical JSON
+
+
+class SignatureRow(Base):
+    """A signature given to a change that waits for another one."""
+
+    __tablename__ = "signatures"
+    change: Mapped[int] = mapped_column(ForeignKey("changes.id"), primary_key=True)
+    person: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    text: Mapped[str] = mapped_column(Text)
+
+
+class PersonRow(Base):
+    """A person who signs in at the desk."""
+
+    __tablename__ = "people"
+    id: Mapped[str] = mapped_column(primary_key=True)  # a pseudonym; the only thing of a person that entries hold
+    name: Mapped[str]
+    username: Mapped[str] = mapped_column(unique=True)
+    password: Mapped[str]
+    totp: Mapped[str] = mapped_column(Text)  # wrapped under the desk's key
+    public: Mapped[str]
+    sealed: Mapped[str] = mapped_column(Text)  # the private key under the password
+
+
+class RoleRow(Base):
+    """A role that a person holds at a school, and the entry of that school's log that says so."""
+
+    __tablename__ = "roles"
+    person: Mapped[str] = mapped_column(ForeignKey("people.id"), primary_key=True)
+    log: Mapped[str] = mapped_column(ForeignKey("logs.id"), primary_key=True)
+    role: Mapped[str] = mapped_column(primary_key=True)
+    enrolled: Mapped[int]
+
+
+class InviteRow(Base):
+    """A one-time code by which someone enrols."""
+
+    __tablename__ = "invites"
+    code: Mapped[str] = mapped_column(primary_key=True)  # hex SHA-256 of the code
+    log: Mapped[str] = mapped_column(ForeignKey("logs.id"))
+    name: Mapped[str]
+    roles: Mapped[str]  # comma-separated
+    entry: Mapped[int | None]  # the head's invitation; none for a log's first people
+    expires: Mapped[datetime]
+    used: Mapped[datetime | None]
+
+
+class SessionRow(Base):
+    """A signed-in browser."""
+
+    __tablename__ = "sessions"
+    id: Mapped[str] = mapped_column(primary_key=True)  # hex SHA-256 of the cookie
+    person: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
+    wrapped: Mapped[str] = mapped_column(Text)  # the private key under the cookie's secret
+    created: Mapped[datetime]
+    seen: Mapped[datetime]
+    address: Mapped[str]
+    agent: Mapped[str]
+
+
+class UsedCodeRow(Base):
+    """A second-factor code that was accepted, so that the same code does not count twice for the same thing."""
+
+    __tablename__ = "used_codes"
+    person: Mapped[str] = mapped_column(ForeignKey("people.id"), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    purpose: Mapped[str] = mapped_column(primary_key=True)
+
+
+class AccessRow(Base):
+    """Who did or tried what at the desk."""
+
+    __tablename__ = "access_log"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    log: Mapped[str] = mapped_column(default="")
+    person: Mapped[str] = mapped_column(default="")
+    act: Mapped[str]
+    target: Mapped[str] = mapped_column(default="")
+    outcome: Mapped[str]  # "done" or "refused"
+    why: Mapped[str] = mapped_column(default="")
+    address: Mapped[str] = mapped_column(default="")

