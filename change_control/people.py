@@ -174,7 +174,8 @@ class Registry:
             raise WrongCredentials("the user name, password or code is wrong")
         if not keys.password_holds(row.password, password):
             raise WrongCredentials("the user name, password or code is wrong")
-        self.check_code(session, row.id, code, "sign-in")
+        if code is not None:
+            self.check_code(session, row.id, code, "sign-in")
         cookie = secrets.token_urlsafe(32)
         now = self.office.now()
         session.add(

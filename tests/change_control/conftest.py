@@ -150,6 +150,8 @@ def world(database, tmp_path, first_dictionary) -> Iterator[World]:
     world.enrol("oakfield", "adam", "teacher", by="helen")
     world.enrol("oakfield", "dora", "deputy", by="helen")
     world.enrol("oakfield", "tom", "technician", by="helen")
+    for username in world.secrets:
+        world.cookie(username)
     world.publish()
     yield world
     store.close()
