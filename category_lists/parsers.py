@@ -2,8 +2,8 @@
 
 Lenient per line, strict in total: a line that we cannot honour exactly is refused with its reason and the rest goes on,
 but nothing is guessed. A rule that blocks one page must not become one that blocks a site, so what carries options or
-patterns that we do not have is refused rather than widened. Headers, comments and the localhost lines of hosts files are
-no entries and no refusals. Pure: takes lines of bytes, opens nothing.
+patterns that we do not have is refused rather than widened. Headers, comments and the localhost lines of hosts files
+are no entries and no refusals. Pure: takes lines of bytes, opens nothing.
 """
 
 import ipaddress
