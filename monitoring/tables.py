@@ -126,7 +126,7 @@ def clean(text: str, size: int) -> str:
 
 
 def site(host: str) -> str:
-    """ "www.bbc.co.uk" -> "uk.co.bbc.www.": what begins with this is the site or below it."""
+    """The name from its end, "www.bbc.co.uk" as "uk.co.bbc.www.": what begins with this is the site or below it."""
     return ".".join(reversed(host.split("."))) + "."
 
 
@@ -136,7 +136,8 @@ def connect(url: str) -> sql.Engine:
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         # Made by us first, for its owner alone: SQLite would make it readable by all; its side files follow suit.
         Path(parsed.database).touch(mode=0o600)
-    engine = sql.create_engine(parsed, pool_pre_ping=True)
+    patience = {"connect_timeout": 5} if parsed.get_backend_name() == "postgresql" else {}
+    engine = sql.create_engine(parsed, pool_pre_ping=True, connect_args=patience)
     if engine.dialect.name == "sqlite":
         sql.event.listen(engine, "connect", _tune)
         sql.event.listen(engine, "begin", _begin)
