@@ -74,7 +74,7 @@ def sound(event: Event) -> bool:
         and 0 <= event.at < LAST_MOMENT
         and type(event.change) is int
         and 0 <= event.change <= LARGEST
-        and all(type(text) is str for text in _texts(event))
+        and set(map(type, _texts(event))) == {str}
     )
 
 
@@ -251,10 +251,10 @@ class Log:
         if by not in TOP:
             raise ValueError(f"cannot count by {by!r}; there are {', '.join(sorted(TOP))}")
         with self.open().connect() as connection:
-            return _top(connection, by, _asked(school, since, until, action), limit)
+            return _top(connection, _asked(by, school, since, until, action), limit)
 
     def summary(self, school: str, since: datetime, until: datetime) -> Summary:
-        every = _asked(school, since, until)
+        every = _asked("category", school, since, until)
         hour = (every.c.at // HOUR).label("hour")
         by_hour = sql.select(hour, every.c.action, sql.func.sum(every.c.count)).group_by(hour, every.c.action)
         searches = sql.select(sql.func.count()).where(_SEARCH, *_within(events, school, since, until))
@@ -267,15 +267,14 @@ class Log:
                 actions[action] += int(count)
                 if action == BLOCK:
                     blocked[at] += int(count)
-            refused = _asked(school, since, until, BLOCK)
             return Summary(
                 asked=asked.total(),
                 blocked=actions[BLOCK],
                 warned=actions[WARN],
                 searches=connection.scalar(searches) or 0,
-                sites_blocked=_top(connection, "host", refused, 10),
-                categories=_top(connection, "category", every, 10),
-                categories_blocked=_top(connection, "category", refused, 10),
+                sites_blocked=_top(connection, _asked("host", school, since, until, BLOCK), 10),
+                categories=_top(connection, every, 10),
+                categories_blocked=_top(connection, _asked("category", school, since, until, BLOCK), 10),
                 by_hour=tuple(Hour(moment(at * HOUR), asked[at], blocked[at]) for at in sorted(asked)),
             )
 
@@ -423,20 +422,22 @@ def _within(table: sql.Table, school: str, since: datetime, until: datetime) -> 
     return [table.c.school == school, table.c.at >= microseconds(since), table.c.at < microseconds(until)]
 
 
-def _asked(school: str, since: datetime, until: datetime, action: str | None = None) -> sql.Subquery:
-    """The traffic of a period, from both tables, with its counts."""
+def _asked(by: str, school: str, since: datetime, until: datetime, action: str | None = None) -> sql.Subquery:
+    """The traffic of a period, from both tables, with its counts: its moments, actions and one more field."""
     parts = []
     for table in (events, folded):
-        fields = [table.c[name] if name in table.c else sql.literal_column("''").label(name) for name in sorted(TOP)]
+        field = table.c[by] if by in table.c else sql.literal_column("''")
         count = folded.c["count"] if table is folded else sql.literal_column("1").label("count")
-        part = sql.select(table.c.at, count, *fields).where(*_within(table, school, since, until))
+        part = sql.select(table.c.at, table.c.action, count, field.label("field")).where(
+            *_within(table, school, since, until)
+        )
         if table is events:
             part = part.where(events.c.kind.not_in(NOT_ASKED))
         parts.append(part if action is None else part.where(table.c.action == action))
     return sql.union_all(*parts).subquery()
 
 
-def _top(connection: sql.Connection, by: str, asked: sql.Subquery, limit: int) -> Sequence[tuple[str, int]]:
-    field, total = asked.c[by], sql.func.sum(asked.c["count"])
+def _top(connection: sql.Connection, asked: sql.Subquery, limit: int) -> Sequence[tuple[str, int]]:
+    field, total = asked.c.field, sql.func.sum(asked.c["count"])
     counted = sql.select(field, total).where(field != "").group_by(field).order_by(total.desc(), field).limit(limit)
     return tuple((value, int(count)) for value, count in connection.execute(counted))
