@@ -2,15 +2,13 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
 
 from monitoring.log import Log
-
-_databases = count(1)
+from monitoring.tables import metadata
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +23,10 @@ def postgres() -> Iterator[sql.Engine]:
     server = get_server(folder / "data", cleanup_mode="stop")
     url = sql.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
     engine = sql.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sql.text("CREATE DATABASE log ENCODING 'UTF8' TEMPLATE template0"))
+    engine.dispose()
+    engine = sql.create_engine(url.set(database="log"))
     yield engine
     engine.dispose()
     server.cleanup()
@@ -37,10 +39,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'log.db'}"
     engine: sql.Engine = request.getfixturevalue("postgres")
-    name = f"log{next(_databases)}"
-    with engine.connect() as connection:
-        connection.execute(sql.text(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0"))
-    return engine.url.set(database=name).render_as_string(hide_password=False)
+    metadata.drop_all(engine)  # a new database each time would take a second each
+    return engine.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 import tempfile
@@ -190,7 +189,9 @@ def subsequence(found: Sequence[bytes], written: Sequence[bytes]) -> bool:
 
 @settings(max_examples=120, deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=20), st.data())
-def test_a_flipped_or_cut_segment_gives_no_wrong_record_and_says_that_it_is_damaged(written: list[bytes], data: st.DataObject):
+def test_a_flipped_or_cut_segment_gives_no_wrong_record_and_says_that_it_is_damaged(
+    written: list[bytes], data: st.DataObject
+):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = spooled(folder, written)
@@ -270,4 +271,4 @@ def test_kill_9_loses_no_record_that_was_written(tmp_path: Path):
 def test_segments_are_the_owner_s_alone(tmp_path: Path):
     Writer(tmp_path / "spool", "dns-0").close()
     path = next(iter(segments(tmp_path / "spool")["dns-0"].values()))
-    assert os.stat(path).st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600
