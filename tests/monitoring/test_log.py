@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -371,6 +372,16 @@ def test_the_log_opens_again_with_what_it_held(url: str):
             log.append([BLOCKED], {"dns-0": (1, 100)})
     with Log(url) as one, Log(url) as two:
         assert len(one.search(Query()).rows) == len(two.search(Query()).rows) == 1
+
+
+def test_several_may_open_a_new_log_at_once(url: str):
+    logs = [Log(url) for _ in range(6)]
+    with ThreadPoolExecutor(len(logs)) as threads:
+        list(threads.map(Log.open, logs))
+    logs[0].append([BLOCKED], {})
+    assert [len(log.search(Query()).rows) for log in logs] == [1] * len(logs)
+    for log in logs:
+        log.close()
 
 
 def test_a_log_from_a_later_version_is_refused_in_plain_words(log: Log, url: str):

@@ -268,6 +268,26 @@ def test_kill_9_loses_no_record_that_was_written(tmp_path: Path):
         assert damaged == 0
 
 
+FULL = """
+import resource, sys
+from pathlib import Path
+from monitoring.spool import Writer
+writer = Writer(Path(sys.argv[1]), "dns-0", segment_bytes=4096)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+for _ in range(100):
+    writer.write(b"x" * 92)
+print(writer.lost)
+"""
+
+
+def test_a_disk_without_room_for_another_segment_costs_records_and_no_worker(tmp_path: Path):
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, check=True)
+    batch = Reader(tmp_path).read({}, 1_000)
+    assert (len(batch.records["dns-0"]), batch.lost) == (40, {"dns-0": 60})
+    assert done.stdout == b"60\n"
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".seg"] == []
+
+
 def test_segments_are_the_owner_s_alone(tmp_path: Path):
     Writer(tmp_path / "spool", "dns-0").close()
     path = next(iter(segments(tmp_path / "spool")["dns-0"].values()))
