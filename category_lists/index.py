@@ -1,0 +1,206 @@
+"""Look-ups in a compiled index: what is this name, who says so, and since which version of which list.
+
+How the file is laid out, and why a look-up is cheap, stands at the top of index_format.py.
+"""
+
+import hashlib
+import json
+import mmap
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from xxhash import xxh3_64_intdigest as hash_of
+
+from category_lists.compiler import compile_index
+from category_lists.index_format import DEEPER, EMPTY, EXACT, EXCEPTION, HEADER, PAGES, SPAN, Layout
+from category_lists.lists import ListVersion
+
+__all__ = ["Index", "Match", "compile_index"]
+
+_DAMAGED = "The index is damaged; compile it again."
+_REMEMBERED = 1 << 16  # combinations of labels whose categories are kept; there are seldom a hundred
+_GOES_DEEPER, _HAS_PAGES, _SAYS = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a list says about what was asked: `host` and `path` are the entry's, so that a person can find the line."""
+
+    category: str
+    list_id: str
+    version: str
+    host: str
+    path: str
+
+
+class Index:
+    """A compiled index, open for look-ups from any number of threads. Nothing in it changes while it is open.
+
+    Every method takes canonical hosts and paths. After `close`, and in a damaged file, look-ups raise ValueError.
+    """
+
+    __slots__ = (
+        "_answers", "_buckets", "_deepest", "_digest", "_hashes", "_labels", "_map", "_marks", "_said", "_seed",
+        "_view", "lists", "names",
+    )  # fmt: skip
+
+    def __init__(self, view: mmap.mmap, digest: str | None) -> None:
+        layout = Layout.unpack(view[: HEADER.size])
+        if layout.size != len(view) or layout.width not in (2, 4) or layout.slots <= layout.buckets:
+            raise ValueError(_DAMAGED)
+        self.names = layout.names
+        self.lists, labels = _tables(view[HEADER.size : HEADER.size + layout.table_bytes])
+        self._map, self._digest = view, digest
+        self._seed, self._buckets, self._deepest = layout.seed, layout.buckets, layout.deepest
+        self._view = memoryview(view)
+        self._hashes = self._view[layout.hashes_at : layout.labels_at].cast("Q")
+        self._labels = self._view[layout.labels_at :].cast("H" if layout.width == 2 else "I")
+        if self._hashes[-1] != EMPTY:
+            self.close()
+            raise ValueError(_DAMAGED)
+        self._marks = [_mark(label) for label in labels]
+        self._said = [tuple(divmod(saying, SPAN) for saying in label if saying % SPAN < DEEPER) for label in labels]
+        self._answers: dict[tuple[int, ...], tuple[str, ...]] = {}
+
+    @classmethod
+    def open(cls, path: Path, *, expect: str | None = None) -> Self:
+        """Open an index file; with `expect`, only if the SHA-256 of the whole file is that.
+
+        Raises ValueError with a plain sentence for a file that cannot be read, is no index, or is not the one expected.
+        """
+        if sys.byteorder != "little":
+            raise ValueError("The index can be read only on a little-endian machine.")
+        try:
+            with path.open("rb") as file:
+                if len(file.read(HEADER.size)) < HEADER.size:
+                    raise ValueError(_DAMAGED)
+                view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            raise ValueError(f"The index cannot be read: {error.strerror or error}.") from error
+        if expect is not None and hashlib.sha256(view).hexdigest() != expect:
+            view.close()
+            raise ValueError("The index is not the one that was expected: its digest differs.")
+        return cls(view, expect)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file in hex, read through once when it was not checked on opening."""
+        if self._digest is None:
+            self._digest = hashlib.sha256(self._map).hexdigest()
+        return self._digest
+
+    def close(self) -> None:
+        for view in (self._hashes, self._labels, self._view):
+            view.release()
+        self._map.close()
+
+    def categories(self, host: str, path: str | None = None) -> tuple[str, ...]:
+        """Give the categories of a name or page, most specific first, each once. Equal answers share one tuple."""
+        found = self._walk(host, path, None)
+        if not found:
+            return ()
+        key = tuple(found)
+        answer = self._answers.get(key)
+        if answer is None:
+            spoken = [self.lists[number].category for _, number in self._spoken(found)]
+            answer = tuple(dict.fromkeys(spoken))
+            if len(self._answers) >= _REMEMBERED:
+                self._answers.clear()
+            self._answers[key] = answer
+        return answer
+
+    def find(self, host: str, path: str | None = None) -> tuple[Match, ...]:
+        """Give everything that lists say about a name or page, most specific entry first."""
+        places: list[tuple[int, int]] = []
+        found = self._walk(host, path, places)
+        matches = []
+        for place, number in self._spoken(found):
+            start, end = places[place]
+            version = self.lists[number]
+            entry_path = (path or "")[:end]
+            matches.append(Match(version.category, version.id, version.version, host[start:], entry_path))
+        return tuple(matches)
+
+    def _spoken(self, found: list[int]) -> list[tuple[int, int]]:
+        """Turn a walk into (place in it, list), most specific first, without the lists that make an exception here."""
+        spoken, excepted = [], set()
+        for place in range(len(found) - 1, -1, -1):
+            label, below = divmod(found[place], 2)
+            for number, kind in self._said[label]:
+                if below and kind & EXACT:
+                    continue
+                if kind & EXCEPTION:
+                    excepted.add(number)
+                else:
+                    spoken.append((place, number))
+        heard = dict.fromkeys(said for said in spoken if said[1] not in excepted)
+        return list(heard)
+
+    def _walk(self, host: str, path: str | None, places: list[tuple[int, int]] | None) -> list[int]:
+        """Collect what is said on the way from the top down, as label * 2 + (1 when it is said of a name above)."""
+        hashes, marks, seed, buckets = self._hashes, self._marks, self._seed, self._buckets
+        found: list[int] = []
+        name = host.encode()  # once: slices of bytes can be hashed as they are
+        start = name.rfind(b".", 0, max(name.rfind(b"."), 0)) + 1
+        try:
+            while True:
+                wanted = hash_of(name[start:], seed)
+                slot = (wanted >> 32) * buckets >> 32
+                while (there := hashes[slot]) < wanted:
+                    slot += 1
+                if there != wanted:
+                    return found
+                label = self._labels[slot]
+                mark = marks[label]
+                if mark & _SAYS:
+                    found.append(label * 2 + (start > 0))
+                    if places is not None:
+                        places.append((start, 0))
+                if mark & _HAS_PAGES and path:
+                    self._walk_pages(name[start:], start, path, found, places)
+                if not (start and mark & _GOES_DEEPER):
+                    return found
+                start = name.rfind(b".", 0, start - 1) + 1
+        except IndexError as error:  # a label or slot that cannot be: the file was not written by the compiler
+            raise ValueError(_DAMAGED) from error
+
+    def _walk_pages(
+        self, site: bytes, start: int, path: str, found: list[int], places: list[tuple[int, int]] | None
+    ) -> None:
+        """The same for the prefixes of a path, shortest first. Only hosts that have entries for pages come here."""
+        hashes, whole = self._hashes, path.encode()
+        end = 0
+        for _ in range(self._deepest):
+            end = whole.find(b"/", end + 1)
+            prefix = whole if end < 0 else whole[:end]
+            wanted = hash_of(site + prefix, self._seed)
+            slot = (wanted >> 32) * self._buckets >> 32
+            while (there := hashes[slot]) < wanted:
+                slot += 1
+            if there == wanted:
+                found.append(self._labels[slot] * 2 + (start > 0))
+                if places is not None:
+                    places.append((start, len(prefix)))
+            if end < 0:
+                return
+
+
+def _mark(label: tuple[int, ...]) -> int:
+    mark = _GOES_DEEPER if DEEPER in label else 0
+    if PAGES in label:
+        mark |= _HAS_PAGES
+    return mark | (_SAYS if any(saying % SPAN < DEEPER for saying in label) else 0)
+
+
+def _tables(data: bytes) -> tuple[tuple[ListVersion, ...], list[tuple[int, ...]]]:
+    try:
+        given = json.loads(data)
+        lists = tuple(ListVersion.from_fields(fields) for fields in given["lists"])
+        labels = [tuple(map(int, label)) for label in given["labels"]]
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
+        raise ValueError(_DAMAGED) from error
+    if any(not 0 <= saying < len(lists) * SPAN for label in labels for saying in label):
+        raise ValueError(_DAMAGED)
+    return lists, labels
