@@ -45,6 +45,7 @@ from proxy.tls import greeted_host, passes_through
 
 log = logging.getLogger(__name__)
 
+LONGEST_BODY = 65_536  # bytes of a refused request that are read before it is answered; what is longer is cut
 LONGEST_TERM = 200  # characters of search words that are kept
 LONGEST_HOST = 253
 ASKED = "schoolgate.site"  # flow.metadata: what was asked, for the hooks that come later
@@ -252,7 +253,7 @@ class Judge:
     def _at_home(self, flow: http.HTTPFlow, site: Site) -> Answer | None:
         if flow.request.method != "POST":
             return self._home_answer(flow, site, b"")
-        if not _small_body(flow):
+        if not _small_body(flow, LONGEST_FORM):
             return self._pages.message(413, "That is too long", "Please write less, and try again.")
         flow.metadata[INTERNAL] = site  # nothing was let through, so even if `request` were never called nothing opens
         return None
@@ -439,19 +440,19 @@ def _restricting(snapshot: Snapshot, asked: Question, decision: Decision) -> Eng
     return None
 
 
-def _small_body(flow: http.HTTPFlow) -> bool:
+def _small_body(flow: http.HTTPFlow, most: int) -> bool:
     """Is the body known to be small? An answer of ours is sent only once the request's body is in memory."""
     length = flow.request.headers.get("content-length", "")
     if "transfer-encoding" in flow.request.headers:
         return False
-    return length.isascii() and length.isdecimal() and int(length) <= LONGEST_FORM
+    return length.isascii() and length.isdecimal() and int(length) <= most
 
 
 def _give(flow: http.HTTPFlow, answer: Answer) -> None:
     """Answer at once; a large upload to a refused page is cut instead, since mitmproxy would read it all first."""
     headers = flow.request.headers
     has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-    if has_body and not _small_body(flow):
+    if has_body and not _small_body(flow, LONGEST_BODY):
         flow.kill()
         return
     flow.response = _made(answer, flow)

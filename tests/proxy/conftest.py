@@ -137,6 +137,15 @@ def sign(key, name, signer, issuer, hosts, *, days=30):
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=not hosts, path_length=None), critical=True)
     )
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+    usage = dict.fromkeys(
+        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only"),
+        False,
+    )
+    builder = builder.add_extension(
+        x509.KeyUsage(digital_signature=True, key_cert_sign=not hosts, crl_sign=not hosts, **usage), critical=True
+    )
     if hosts:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
     return builder.sign(signer, hashes.SHA256())
@@ -160,7 +169,11 @@ class Site(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        self.server.seen.append(SimpleNamespace(method=self.command, path=self.path, headers=dict(self.headers.items())))
+        self.server.seen.append(
+            SimpleNamespace(
+                method=self.command, path=self.path, headers={name.lower(): value for name, value in self.headers.items()}
+            )
+        )
         if self.headers.get("Upgrade", "").lower() == "websocket":
             self.echo()
             return
@@ -177,7 +190,11 @@ class Site(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"x" * (size % 65536))
 
     def do_POST(self):
-        self.server.seen.append(SimpleNamespace(method="POST", path=self.path, headers=dict(self.headers.items())))
+        self.server.seen.append(
+            SimpleNamespace(
+                method="POST", path=self.path, headers={name.lower(): value for name, value in self.headers.items()}
+            )
+        )
         left, got = int(self.headers["Content-Length"]), 0
         while got < left:
             got += len(self.rfile.read(min(65536, left - got)))
@@ -374,13 +391,12 @@ class School:
         return self.curl(group, url, "-H", "Accept: text/html,application/xhtml+xml", *options)
 
     def say(self, group: str, data: bytes) -> bytes:
-        """Raw bytes to the proxy and what it answers until it closes or half a second of the connection's end."""
+        """Raw bytes to the proxy, and the head of what it answers."""
         with socket.create_connection(self.proxy(group), timeout=10) as sock:
             sock.sendall(data)
-            sock.shutdown(socket.SHUT_WR)
             got = b""
-            with contextlib.suppress(OSError):
-                while more := sock.recv(65536):
+            with contextlib.suppress(ConnectionResetError):
+                while b"\r\n\r\n" not in got and (more := sock.recv(65536)):
                     got += more
         return got
 

@@ -257,7 +257,7 @@ def test_a_tunnel_has_one_name(school, target, sni, host):
         "GET http://allowed.test:25/ HTTP/1.1\r\nHost: allowed.test:25\r\n",
         "POST http://allowed.test:{port}/ HTTP/1.1\r\nHost: allowed.test\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n",
         "GET ftp://allowed.test/ HTTP/1.1\r\nHost: allowed.test\r\n",
-        "\x16\x03\x01 nonsense",
+        "\x16\x03\x01 nonsense\r\n",
     ],
 )
 def test_odd_spellings_are_judged_right(school, head):
@@ -293,7 +293,11 @@ def test_a_warning_has_a_way_on(school, tmp_path):
     assert then.status == 200
     assert [each.path for each in school.seen()] == ["/topic?id=4&x=%20y"]
     assert "__schoolgate_ok" not in repr(school.seen()[0].headers)
-    assert [(event.action, event.outcome) for event in school.events] == [("warn", "warned"), ("warn", "went on"), ("warn", "")]
+    assert [(event.action, event.outcome) for event in school.events] == [
+        ("warn", "warned"),
+        ("warn", "went on"),
+        ("warn", ""),
+    ]
 
 
 # --- schoolgate.internal -------------------------------------------------------------------------------------------------
