@@ -1,7 +1,7 @@
 """The enforcing addon: every connection, tunnel and request is decided here before anything of it is fetched.
 
-mitmproxy swallows an addon's exception and fetches the page. So each hook is an edge that catches everything itself and answers
-with a refusal, and a connection upstream opens only to what a decision let through (embedding.Handler).
+mitmproxy swallows an addon's exception and fetches the page. So each hook is an edge that catches everything itself and
+answers with a refusal, and a connection upstream opens only to what a decision let through (embedding.Handler).
 
 The order for one request, and why:
 
@@ -18,6 +18,7 @@ The order for one request, and why:
 """
 
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -95,7 +96,7 @@ class Judge:
         try:
             if self._client(client) is None:
                 client.error = "no school has this address"
-        except Exception:  # an enforcing edge
+        except Exception:  # noqa: BLE001 - an enforcing edge
             client.error = "could not tell whose this is"
             self._trouble("a connection", client)
 
@@ -115,7 +116,7 @@ class Judge:
                 self._refuse_tunnel(flow, client, host, f"port {request.port}")
                 return
             decide(self._live.snapshot, question(client, host, None, self._now()))  # raises now rather than inside
-        except Exception:  # an enforcing edge
+        except Exception:  # noqa: BLE001 - an enforcing edge
             flow.response = _made(CANNOT_DECIDE, flow)
             self._trouble("a tunnel", flow.client_conn, flow.request.host)
 
@@ -136,7 +137,7 @@ class Judge:
                 self._gate.let_through(data.context.client, host, server[1])
                 data.ignore_connection = True
                 self._record(self._event(Kind.CONNECTION, client, data.context.client, asked, decision))
-        except Exception:  # an enforcing edge: opened, so that each request meets `requestheaders`
+        except Exception:  # noqa: BLE001 - an enforcing edge: opened, so that each request meets `requestheaders`
             data.ignore_connection = False
             self._trouble("a TLS greeting", data.context.client)
 
@@ -152,7 +153,7 @@ class Judge:
             self._record(replace(event, outcome="no trust", detail="the client did not accept the filter's certificate"))
         except NameRefused:
             return
-        except Exception:  # nothing is let through here
+        except Exception:  # noqa: BLE001 - nothing is let through here
             self._trouble("a failed greeting", data.context.client)
 
     # --- the request -------------------------------------------------------------------------------------------------
@@ -165,7 +166,7 @@ class Judge:
                 flow.kill()  # mitmproxy has refused the request and closed; nothing of it may go on
                 return
             answer = self._judge(flow)
-        except Exception:  # the enforcing edge
+        except Exception:  # noqa: BLE001 - the enforcing edge
             answer = CANNOT_DECIDE
             self._trouble("a request", flow.client_conn, flow.request.host)
         if answer is not None:
@@ -194,7 +195,7 @@ class Judge:
         snapshot = self._live.snapshot
         asked = question(client, site.host, site.path, at)
         decision = decide(snapshot, asked)  # 6.
-        event = self._page_event(client, flow, snapshot, asked, decision, site)
+        event = self._page_event(client, flow, asked, decision, query=site.query)
         query, marker = passes.taken_from_query(site.query)
         cookies, cookie = passes.taken_from_cookies(request.headers.get("cookie", ""))
         if decision.action is Action.BLOCK:  # 7.
@@ -246,7 +247,7 @@ class Judge:
             return
         try:
             flow.response = _made(self._home_answer(flow, flow.metadata[INTERNAL], flow.request.raw_content or b""), flow)
-        except Exception:  # an enforcing edge
+        except Exception:  # noqa: BLE001 - an enforcing edge
             flow.response = _made(CANNOT_DECIDE, flow)
             self._trouble("a form", flow.client_conn, INTERNAL)
 
@@ -275,7 +276,7 @@ class Judge:
         try:
             response.headers.pop("alt-svc", None)  # an offer of HTTP/3, which no proxy sees
             response.stream = response.status_code != 101
-        except Exception:  # an enforcing edge
+        except Exception:  # noqa: BLE001 - an enforcing edge
             flow.kill()
             self._trouble("a response", flow.client_conn, flow.request.host)
 
@@ -336,14 +337,12 @@ class Judge:
             worker=self._worker,
         )
 
-    def _page_event(
-        self, client: Client, flow: http.HTTPFlow, snapshot: Snapshot, asked: Question, decision: Decision, site: Site
-    ) -> Event:
-        path = site.path or "/"
-        profile = snapshot.profile(asked.school, asked.group)
+    def _page_event(self, client: Client, flow: http.HTTPFlow, asked: Question, decision: Decision, *, query: str) -> Event:
+        path = asked.path or "/"
+        profile = self._live.snapshot.profile(asked.school, asked.group)
         seen = decision.handling is Handling.INSPECT  # a bank's or a clinic's plain-http pages are not written down either
-        engine = profile.dictionary.engines.find(site.host) if seen else None
-        term = engine.term(path, site.query)[:LONGEST_TERM] if engine else ""
+        engine = profile.dictionary.engines.find(asked.host) if seen else None
+        term = engine.term(path, query)[:LONGEST_TERM] if engine else ""
         kind = Kind.SEARCH if term else Kind.PAGE if _asker(flow).want is Wanted.PAGE else Kind.RESOURCE
         event = self._event(kind, client, flow.client_conn, asked, decision)
         return replace(event, path=path if seen else "", term=term)
@@ -367,7 +366,7 @@ class Judge:
 
     def _trouble(self, what: str, where: connection.Client, host: str = "") -> None:
         """Log once, record once: the filter could not decide and refused."""
-        log.exception("could not decide about %s; refused", what)
+        log.error("could not decide about %s; refused", what, exc_info=sys.exception())
         self._record(
             Event(
                 at=self._now().timestamp(),

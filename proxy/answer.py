@@ -94,7 +94,8 @@ def bare_page(status: int, title: str, sentence: str) -> Answer:
         status,
         "<!doctype html><html lang=en-GB><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>{html.escape(title)}</title>"
-        "<body style='font:1.125rem/1.5 system-ui,sans-serif;max-width:36rem;margin:12vh auto;padding:0 1.25rem;color:#1d2433'>"
+        "<body style='font:1.125rem/1.5 system-ui,sans-serif;max-width:36rem;margin:12vh auto;padding:0 1.25rem;"
+        "color:#1c2733;background:#f4efe6'>"
         f"<h1>{html.escape(title)}</h1><p>{html.escape(sentence)}</p></body></html>",
     )
 

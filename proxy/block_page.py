@@ -21,6 +21,19 @@ from proxy.answer import MARK, NEVER_KEPT, Answer, Wanted, cross_origin, page, p
 YOUNG = frozenset({"early-years", "ks1"})
 ADULT = frozenset({"staff"})
 HELP_FIRST = frozenset({"self_harm_eating_disorders", "vawg_misogyny"})  # a person may need help before a reason
+DECIDED_BY = {  # in the words of staff
+    Reason.SEALED: "a list that nobody can change",
+    Reason.ESSENTIAL: "the list of essential sites",
+    Reason.AUTHORITY_SITE: "the authority's rule about this site",
+    Reason.AUTHORITY_CATEGORY: "the authority's rule about this category",
+    Reason.SCHOOL_SITE: "the school's rule about this site",
+    Reason.SCHOOL_CATEGORY: "the school's rule about this category",
+    Reason.DEFAULT_SITE: "what the authority suggests about this site",
+    Reason.DEFAULT_CATEGORY: "what the authority suggests about this category",
+    Reason.PHASE_DEFAULT: "what is usual for this group",
+    Reason.UNKNOWN_NAME: "what the school does with unknown sites",
+    Reason.ERROR: "the filter, which could not decide",
+}
 ASK_PURPOSE = "ask for a site"
 LONGEST_PATH = 300  # of the page that someone asks for
 EMPTY_PICTURE = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -110,7 +123,7 @@ class Said:
     may_ask: bool
     adult: bool
     help_first: bool
-    reason: str
+    decided_by: str
     rule: str
     change: int
     at: datetime
@@ -138,7 +151,7 @@ def _said(snapshot: Snapshot, decision: Decision, asked: Question) -> Said:
         may_ask=bool(asked.school) and not sealed and profile.phase not in YOUNG,
         adult=profile.phase in ADULT,
         help_first=decision.category in HELP_FIRST,
-        reason=decision.reason.value.replace("_", " "),
+        decided_by=DECIDED_BY[decision.reason],
         rule=decision.rule or "",
         change=decision.change or 0,
         at=asked.at,

@@ -1,5 +1,6 @@
 """Which addresses the proxy may connect to. A name that anyone can register may point anywhere, also at the school's own
-printers, at this box or at a cloud's metadata service; a filter that fetched those for a pupil would be a way in."""
+printers, at this box or at a cloud's metadata service; a filter that fetched those for a pupil would be a way in.
+"""
 
 import ipaddress
 from collections.abc import Sequence

@@ -1,9 +1,11 @@
-"""Everything here that knows mitmproxy's inside. Read against mitmproxy 12.3.1; tests/proxy/test_embedding.py checks the version.
+"""Everything here that knows mitmproxy's inside.
+
+Read against mitmproxy 12.3.1; tests/proxy/test_embedding.py checks the version.
 
 What is ours and why:
 
-- `GateMode`, `GateInstance`: a kind of server of our own, by mitmproxy's own registry of modes. It listens on a socket that we
-  bound (SO_REUSEPORT, so that workers share a port; mitmproxy passes no such option), and carries the listener's name.
+- `GateMode`, `GateInstance`: a kind of server of our own, by mitmproxy's own registry of modes. It listens on a socket that
+  we bound (SO_REUSEPORT, so that workers share a port; mitmproxy passes no such option), and carries the listener's name.
 - `Handler`: one client's connection. It opens a connection upstream only to what a decision let through, at an address that
   our resolver gave and the guard accepts. The stock one lets the system resolve and goes anywhere.
 - `Layers`: what may follow what in a connection. The stock addon also guesses DNS, raw TCP and TLS inside TLS: ways round.
@@ -106,12 +108,12 @@ class Gate(Proxyserver):
     name = "proxyserver"
 
     def __init__(self, sockets: dict[str, socket.socket], reach: Reach) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.sockets, self.reach = sockets, reach
         self.started = asyncio.Event()
 
     def running(self) -> None:
-        super().running()
+        super().running()  # type: ignore[no-untyped-call]
         self.started.set()
 
     def let_through(self, client: connection.Client, host: str, port: int) -> None:
@@ -141,8 +143,8 @@ class Gate(Proxyserver):
 class Handler(ProxyConnectionHandler):
     """One client's connection and what it opened upstream."""
 
-    def __init__(self, master: Any, reader: Any, writer: Any, options: Any, mode: GateMode, reach: Reach) -> None:
-        super().__init__(master, reader, writer, options, mode)
+    def __init__(self, master: Any, reader: Any, writer: Any, options: Any, mode: GateMode, reach: Reach) -> None:  # noqa: PLR0917 - theirs
+        super().__init__(master, reader, writer, options, mode)  # type: ignore[no-untyped-call]
         self.reach = reach
         self.allowed: set[tuple[str, int]] = set()
 
@@ -153,7 +155,7 @@ class Handler(ProxyConnectionHandler):
         async with self.max_conns[address]:
             try:
                 if address[:2] not in self.allowed:
-                    raise OSError(NOT_DECIDED)  # noqa: TRY301
+                    raise OSError(NOT_DECIDED)
                 reader, writer = await self.reach.open(address[0], address[1])
             except asyncio.CancelledError:
                 server.error = "connection cancelled"
@@ -205,7 +207,7 @@ class Layers:
             data.layer = layers.HttpLayer(context, HTTPMode.regular)
         elif isinstance(context.layers[-1], layers.ClientTLSLayer):
             data.layer = layers.HttpLayer(context, HTTPMode.transparent)
-        elif len(sent) < 3:  # noqa: PLR2004 - too short to tell a TLS record
+        elif len(sent) < 3:
             return
         elif starts_like_tls_record(sent):
             data.layer = layers.ServerTLSLayer(context)
@@ -220,7 +222,7 @@ class Certificates(TlsConfig):
     name = "tlsconfig"
 
     def configure(self, updated: Any) -> None:
-        super().configure(updated)
+        super().configure(updated)  # type: ignore[no-untyped-call]
         if self.certstore is not None:
             self.certstore.STORE_CAP = CERTIFICATES_KEPT
 
@@ -241,12 +243,14 @@ def _error_page(status: int, message: str) -> bytes:
     if BAD_CERTIFICATE in message:
         words = (
             "This site could not prove who it is",
-            "Its certificate is out of date, made for another name, or signed by nobody we trust, so the page stays closed. "
-            "Your own browser would have warned you too. Tell a member of staff if you need this site.",
+            (
+                "Its certificate is out of date, made for another name, or signed by nobody we trust, so it stays closed. "
+                "Your own browser would have warned you too. Tell a member of staff if you need this site."
+            ),
         )
     elif INNER_ADDRESS in message or NOT_DECIDED in message:
         words = ("This address cannot be opened", "It leads to an inner network and not to a site on the internet.")
-    elif status >= 500:  # noqa: PLR2004
+    elif status >= 500:
         words = ("This site did not answer", "It may be switched off or very busy. Please try again in a few minutes.")
     else:
         words = ("This request could not be understood", "The filter passes on only what it can read.")

@@ -24,8 +24,8 @@ class NamesDiffer(NameRefused):
 def request_site(target: str, names: Iterable[str], path: bytes) -> Site:
     """The one site of a request; NameRefused when it has none or more than one.
 
-    `target` is where the bytes would go, `names` what else the client called it. `path` comes as the bytes that were sent, since
-    a raw byte and its %-spelling reach the same page.
+    `target` is where the bytes would go, `names` what else the client called it. `path` comes as the bytes that were sent,
+    since a raw byte and its %-spelling reach the same page.
     """
     host = canonical_host(target)
     for name in names:

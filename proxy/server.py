@@ -65,7 +65,7 @@ async def serve(
     worker: str = "",
     resolve: Resolve | None = None,
 ) -> None:
-    """Serve every listener until `stop` is set; then close within two seconds. One at a time in a process: mitmproxy's rule."""
+    """Serve every listener until `stop` is set; then close within two seconds. One at a time in a process."""
     certificate = ensure_ca(settings.confdir, socket.gethostname())
     trust = trust_bundle(settings.confdir, settings.upstream_ca)
     reach = Reach(resolve or system_resolve, Destinations(settings.inner_networks), settings.connect_seconds)
