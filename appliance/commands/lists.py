@@ -115,9 +115,8 @@ def run_lookup(words: argparse.Namespace) -> int:
         print(f"{site}: no list knows it")
     else:
         for one in found:
-            print(
-                f"{site}: {dictionary.taxonomy.categories[one['category']].name}, says {one['list']} ({one['version']}) by {one['entry']}"
-            )
+            name = dictionary.taxonomy.categories[one["category"]].name
+            print(f"{site}: {name}, says {one['list']} ({one['version']}) by {one['entry']}")
     return 0 if found else 1
 
 
