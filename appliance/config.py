@@ -87,15 +87,17 @@ class Config:
         return self.database.log or f"sqlite:///{self.data / 'log.sqlite3'}"
 
     def upstreams(self, resolv_conf: Path = Path("/etc/resolv.conf")) -> tuple[Address, ...]:
-        """The resolvers to ask: the configured ones, else this machine's own."""
+        """The resolvers to ask: the configured ones, else this machine's own. BadConfiguration when there are none."""
         if self.dns.upstreams:
             return self.dns.upstreams
         try:
             lines = resolv_conf.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
-            return ()
+            lines = []
         found = [line.split()[1] for line in lines if line.startswith("nameserver") and len(line.split()) > 1]
-        return tuple((address.partition("%")[0], 53) for address in found)
+        if not found and not self.demo:
+            raise BadConfiguration(f"dns.upstreams is not set, and {resolv_conf} names no resolver to ask")
+        return tuple((address.partition("%")[0], 53) for address in found) or (("127.0.0.1", 53),)
 
 
 _ADAPTER = TypeAdapter(Config)

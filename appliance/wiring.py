@@ -96,7 +96,8 @@ def resolver(config: Config) -> Callable[[str], Awaitable[Sequence[str]]]:
     from dns.lookup import Lookup
     from dns.settings import Settings
 
-    return Lookup(Settings(listen=(), upstreams=config.upstreams(), inner_networks=config.inner_networks)).addresses
+    settings = Settings(listen=config.dns.listen, upstreams=config.upstreams(), inner_networks=config.inner_networks)
+    return Lookup(settings).addresses
 
 
 async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:

@@ -207,9 +207,7 @@ def write_queries(path: Path, blocked: list[str]) -> None:
     random.seed(1)
     weights = [1 / (rank + 1) for rank in range(ALLOWED)]
     allowed = random.choices(range(ALLOWED), weights, k=QUERIES)
-    lines = (
-        f"site{each}.allowed.example A" if random.random() < 0.7 else f"{random.choice(blocked)} A" for each in allowed
-    )
+    lines = (f"site{each}.allowed.example A" if random.random() < 0.7 else f"{random.choice(blocked)} A" for each in allowed)
     path.write_text("\n".join(lines) + "\n")
 
 

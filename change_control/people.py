@@ -165,9 +165,12 @@ class Registry:
         return Person(row.id, row.name, roles)
 
     def sign_in(
-        self, session: Session, username: str, password: str, code: str, *, address: str = "", agent: str = ""
+        self, session: Session, username: str, password: str, code: str | None, *, address: str = "", agent: str = ""
     ) -> str:
-        """The cookie of a new session; WrongCredentials otherwise. Takes as long for a name that is not there."""
+        """The cookie of a new session; WrongCredentials otherwise. Takes as long for a name that is not there.
+
+        `code` None is for the box itself, when it founds its demonstration; the desk always gives one.
+        """
         row = session.scalar(select(PersonRow).where(PersonRow.username == username.strip().lower()))
         if row is None:
             keys.password_holds(_nobody(), password)
