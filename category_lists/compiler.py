@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Final
 from xxhash import xxh3_64_intdigest as hash_of
 
 from category_lists.aside import Aside
-from category_lists.index_format import DEEPER, EMPTY, EXACT, EXCEPTION, HEADER, PAGES, SPAN, Layout, tables_to_json
+from category_lists.index_format import (
+    DEEPER,
+    EMPTY,
+    EXACT,
+    EXCEPTION,
+    HASH_TAIL,
+    HEADER,
+    HOME_BITS,
+    PAGES,
+    SPAN,
+    Layout,
+    tables_to_json,
+)
 from category_lists.lists import ListVersion, Progress
 
 if TYPE_CHECKING:
@@ -103,7 +115,7 @@ def _write(rows: _Rows, versions: list[ListVersion], out: Path) -> str:
         raise ValueError("A name's hash means an empty slot; drop one list and compile again.")  # 1 in 10**12
 
     buckets = max(8, hashes.size * _ROOM[0] // _ROOM[1])
-    home = (((hashes >> np.uint64(32)) * np.uint64(buckets)) >> np.uint64(32)).astype(np.int64)
+    home = (((hashes >> np.uint64(HASH_TAIL)) * np.uint64(buckets)) >> np.uint64(HOME_BITS)).astype(np.int64)
     place = np.arange(hashes.size)
     slot = np.maximum.accumulate(home - place) + place
     # INVARIANT: the last slot is empty, so every search ends inside the table.
