@@ -155,8 +155,10 @@ def _labels(
     alone = length == 1
     single, numbers[alone] = np.unique(sayings[first[alone]], return_inverse=True)
     labels: dict[tuple[int, ...], int] = {(saying,): number for number, saying in enumerate(single.tolist())}
-    together = []
-    for begin, count in zip(first[~alone].tolist(), length[~alone].tolist(), strict=True):
-        together.append(labels.setdefault(tuple(sayings[begin : begin + count].tolist()), len(labels)))
+    several = sayings[np.repeat(~alone, length)].tolist()
+    together, begin = [], 0
+    for count in length[~alone].tolist():
+        together.append(labels.setdefault(tuple(several[begin : begin + count]), len(labels)))
+        begin += count
     numbers[~alone] = together
     return numbers, list(labels)

@@ -88,7 +88,7 @@ def test_lines_as_lists_write_them(kind: str, line: str, expected: list[Entry]) 
         ("domains", "com", "top-level"),
         ("domains", "co.uk", "shared"),
         ("domains", "github.io", "shared"),
-        ("domains", "exa mple.com", "no name"),
+        ("domains", "exa mple.com", "more than one word"),
         ("domains", "example.com/page", "urls"),
         ("domains", "12345", "usual form"),
         ("domains", "0x7f.0.0.1", "usual form"),
