@@ -9,6 +9,7 @@ import mmap
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -73,7 +74,7 @@ class Index:
             self.close()
             raise ValueError(_DAMAGED)
         self._walk = _walker(layout, self._hashes, self._labels, [_mark(label) for label in labels])
-        self._said = [tuple(divmod(saying, SPAN) for saying in label if saying % SPAN < DEEPER) for label in labels]
+        self._said = labels
         self._answers: dict[int | tuple[int, ...], tuple[str, ...]] = {}
 
     @classmethod
@@ -140,8 +141,9 @@ class Index:
         spoken, excepted = [], set()
         for place in range(len(found) - 1, -1, -1):
             label, below = divmod(found[place], 2)
-            for number, kind in self._said[label]:
-                if below and kind & EXACT:
+            for saying in self._said[label]:
+                number, kind = divmod(saying, SPAN)
+                if kind >= DEEPER or (below and kind & EXACT):
                     continue
                 if kind & EXCEPTION:
                     excepted.add(number)
@@ -201,8 +203,8 @@ def _walker(layout: Layout, hashes: "memoryview[int]", labels: "memoryview[int]"
             slot = (wanted >> HASH_TAIL) * buckets >> HOME_BITS
             while (there := hashes[slot]) < wanted:
                 slot += 1
-            if there == wanted:
-                found.append(labels[slot] * 2 + (start > 0))
+            if there == wanted and marks[label := labels[slot]] & _SAYS:
+                found.append(label * 2 + (start > 0))
                 if places is not None:
                     places.append((start, len(prefix)))
             if end < 0:
@@ -211,20 +213,24 @@ def _walker(layout: Layout, hashes: "memoryview[int]", labels: "memoryview[int]"
     return walk
 
 
-def _mark(label: tuple[int, ...]) -> int:
-    mark = _GOES_DEEPER if DEEPER in label else 0
-    if PAGES in label:
-        mark |= _HAS_PAGES
-    return mark | (_SAYS if any(saying % SPAN < DEEPER for saying in label) else 0)
+def _mark(label: list[int]) -> int:
+    mark = 0
+    for saying in label:
+        kind = saying % SPAN
+        mark |= _GOES_DEEPER if kind == DEEPER else _HAS_PAGES if kind == PAGES else _SAYS
+    return mark
 
 
-def _tables(data: bytes) -> tuple[tuple[ListVersion, ...], list[tuple[int, ...]]]:
+def _tables(data: bytes) -> tuple[tuple[ListVersion, ...], list[list[int]]]:
+    """Read the JSON table. There are thousands of labels, and a worker must open an index within 20 ms."""
     try:
         given = json.loads(data)
         lists = tuple(ListVersion.from_fields(fields) for fields in given["lists"])
-        labels = [tuple(map(int, label)) for label in given["labels"]]
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
+        labels = given["labels"]
+        sayings = set(chain.from_iterable(labels))
+        sound = isinstance(labels, list) and set(map(type, sayings)) <= {int}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(_DAMAGED) from error
-    if any(not 0 <= saying < len(lists) * SPAN for label in labels for saying in label):
+    if not sound or not all(0 <= saying < len(lists) * SPAN for saying in sayings):
         raise ValueError(_DAMAGED)
     return lists, labels

@@ -52,10 +52,12 @@ class ListVersion:
     @classmethod
     def from_fields(cls, given: object) -> "ListVersion":
         """Check what was read from JSON. Raises ValueError for anything but exactly these fields."""
-        kinds = {name: int if name == "entries" else str for name in cls.__slots__}
-        if not isinstance(given, dict) or {key: type(value) for key, value in given.items()} != kinds:
+        if not isinstance(given, dict) or {key: type(value) for key, value in given.items()} != _FIELDS:
             raise ValueError("The description of a list is damaged.")
         return cls(**given)
+
+
+_FIELDS = {name: int if name == "entries" else str for name in ListVersion.__slots__}
 
 
 # --- reading a source -------------------------------------------------------------------------------------------------
