@@ -58,8 +58,8 @@ def problem(world):
         ("DELETE FROM documents WHERE n > 0 AND log = 'oakfield'", "stored policy is not"),
         ("UPDATE logs SET checkpoint = '' WHERE id = 'oakfield'", "not a signed note"),
         (
-            'INSERT INTO changes (log, kind, state, diff, requested_by, requested_at, source, "group")'
-            " VALUES ('oakfield', 'site', 'in_force', '{}', 'p-x', '2026-11-20', 'desk', '')",
+            """INSERT INTO changes (log, kind, state, diff, requested_by, requested_at, source, "group")
+               VALUES ('oakfield', 'site', 'in_force', '{}', 'p-x', '2026-11-20', 'desk', '')""",
             "the change log says nothing of it",
         ),
     ],
