@@ -207,15 +207,13 @@ def write_queries(path: Path, blocked: list[str]) -> None:
     random.seed(1)
     weights = [1 / (rank + 1) for rank in range(ALLOWED)]
     allowed = random.choices(range(ALLOWED), weights, k=QUERIES)
-    lines = (
-        f"site{each}.allowed.example A" if random.random() < 0.7 else f"{random.choice(blocked)} A" for each in allowed
-    )
+    lines = (f"site{each}.allowed.example A" if random.random() < 0.7 else f"{random.choice(blocked)} A" for each in allowed)
     path.write_text("\n".join(lines) + "\n")
 
 
 def table(servers: list[Server]) -> Iterator[str]:
     peer = servers[0]
-    yield "| server | q/s | ratio | q per CPU-second | ratio | p50 / p99 us at 5,000 q/s | start s | RSS MB (private) | lost |"
+    yield "| server | q/s | ratio | q per CPU-second | ratio | p50 / p99 us at 5 k | start s | RSS MB (private) | lost |"
     yield "|---|---|---|---|---|---|---|---|---|"
     middle: Callable[[list[float]], float] = statistics.median
     for each in servers:

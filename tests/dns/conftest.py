@@ -228,7 +228,7 @@ def running() -> Iterator[Callable[..., object]]:
     """A context manager: `with running(live, upstream.address) as server`."""
 
     @contextmanager
-    def run(live: FakeLive, *upstreams: tuple[str, int], record=None, **settings) -> Iterator[Running]:
+    def run(live: FakeLive, *upstreams: tuple[str, int], loop_factory=None, **settings) -> Iterator[Running]:
         events: list[Event] = []
         ready, loops, failed = threading.Event(), [], []
         names: list[str] = []
@@ -242,12 +242,12 @@ def running() -> Iterator[Callable[..., object]]:
                 ready.set()
 
             given = {"listen": (("127.0.0.1", 0),), "upstreams": upstreams or (("127.0.0.1", 9),), **settings}
-            await serve(Settings(**given), live, record or events.append, ready=is_ready, stop=stop, worker="dns-1")
+            await serve(Settings(**given), live, events.append, ready=is_ready, stop=stop, worker="dns-1")
 
         def body() -> None:
             try:
-                asyncio.run(main())
-            except BaseException as error:
+                asyncio.run(main(), loop_factory=loop_factory)
+            except BaseException as error:  # noqa: BLE001 - raised again in the test's own thread
                 failed.append(error)
                 ready.set()
 

@@ -9,7 +9,6 @@ from dns import codec
 from dns.codec import Edns, Query
 from dns.respond import Forward, Reply, Ways, could_not_decide, respond
 from policy.decide import Reason
-from policy.identity import UNASSIGNED
 from policy.rules import Action, SiteRule
 
 WAYS = Ways(("192.0.2.80", "2001:db8::80"))
@@ -63,7 +62,7 @@ GONE, REFUSED, PASSED = ("NXDOMAIN", []), ("REFUSED", []), None
     (KS3, "mask-h2.icloud.com", "HTTPS", GONE, None),
     (KS3, "1.2.3", "A", GONE, Reason.ERROR),  # ends in a number, and is no address
 ])  # fmt: skip
-def test_what_each_client_gets(make_snapshot, at, address, name, kind, expected, reason):
+def test_what_each_client_gets(make_snapshot, at, *, address, name, kind, expected, reason):
     got = respond_to(make_snapshot(), at, query(name, kind), address)
     assert (None if isinstance(got, Forward) else said(got)) == expected
     assert (got.decision.reason if got.decision else None) == reason

@@ -64,7 +64,9 @@ def test_public_names_do_not_lead_into_private_networks(make_snapshot, at, addre
     assert got.detail == f"leads to {address}"
 
 
-@pytest.mark.parametrize("address", ["203.0.113.7", "172.32.0.1", "2606:4700::1", "64:ff9b::203.0.113.7", "2002:cb00:7107::1"])
+@pytest.mark.parametrize(
+    "address", ["203.0.113.7", "172.32.0.1", "2606:4700::1", "64:ff9b::203.0.113.7", "2002:cb00:7107::1"]
+)
 def test_public_addresses_pass(address):
     assert inner_address((address,), ()) is None
 
