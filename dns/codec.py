@@ -336,7 +336,7 @@ def _hints(data: bytes, at: int, end: int) -> list[str]:
 
 def ask(query: Query, id_: int) -> bytes:
     """The query as an upstream gets it: name in lower case, our own EDNS with the client's DO, none of its options."""
-    flags = _RD | (_AD if query.ad else 0) | (_CD if query.cd else 0)
+    flags = _RD | _AD | (_CD if query.cd else 0)  # AD: "tell me if it was validated" (RFC 6840 5.7), for all who share it
     head = _HEADER.pack(id_, flags, 1, 0, 0, 1)
     opt = struct.pack("!BHHIH", 0, OPT, OUR_SIZE, 0x8000 if query.do else 0, 0)
     return head + query.qname.lower() + struct.pack("!HH", query.qtype, query.qclass) + opt

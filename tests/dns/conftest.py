@@ -17,7 +17,7 @@ import pytest
 from category_lists import taxonomy
 from category_lists.index import Match
 from category_lists.names import parents
-from dns.server import serve
+from dns.server import bind, serve
 from dns.settings import Settings
 from policy import search_engines
 from policy.event import Event
@@ -119,13 +119,11 @@ class Upstream:
         self.came = threading.Event()  # something was asked
         self.hold = threading.Event()  # answers wait for this
         self.hold.set()
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.address = self.udp.getsockname()
-        self.tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.tcp.bind(self.address)
+        self.udp, self.tcp = bind("127.0.0.1", 0)
+        for sock in (self.udp, self.tcp):
+            sock.setblocking(True)
         self.tcp.listen()
+        self.address = self.udp.getsockname()
         self._threads = [threading.Thread(target=each, daemon=True) for each in (self._serve_udp, self._serve_tcp)]
         for thread in self._threads:
             thread.start()

@@ -114,7 +114,7 @@ def test_with_a_dead_upstream_blocked_names_are_answered_and_others_fail_in_time
             assert said.header.rcode == 2
             (option,) = said.ar[0].rdata
             assert int.from_bytes(option.data[:2]) == code
-            assert server.events[-1].outcome == "SERVFAIL"
+            assert "SERVFAIL" in [event.outcome for event in server.events]
 
 
 @pytest.mark.parametrize("how", ["other id", "other name", "garbage", "a query"])
