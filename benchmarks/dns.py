@@ -213,7 +213,7 @@ def write_queries(path: Path, blocked: list[str]) -> None:
 
 def table(servers: list[Server]) -> Iterator[str]:
     peer = servers[0]
-    yield "| server | q/s | ratio | q per CPU-second | ratio | p50 / p99 us at 5,000 q/s | start s | RSS MB (private) | lost |"
+    yield "| server | q/s | ratio | q per CPU-second | ratio | p50 / p99 us at 5 k | start s | RSS MB (private) | lost |"
     yield "|---|---|---|---|---|---|---|---|---|"
     middle: Callable[[list[float]], float] = statistics.median
     for each in servers:

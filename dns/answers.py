@@ -233,14 +233,12 @@ class Answers:
 
     def _seat(self, listener: str, address: str) -> Seat:
         """Who asks. With another snapshot all that rests on the old one is forgotten."""
-        snapshot = self._live.snapshot
-        if snapshot is not self._snapshot:
+        if self._live.snapshot is not self._snapshot:
             self._seats.clear()
             self._profiles.clear()
             self._ready.clear()
-            self._snapshot = snapshot
-        seat = self._seats.get((listener, address))
-        return seat or self._new_seat(snapshot, listener, address)
+            self._snapshot = self._live.snapshot
+        return self._seats.get((listener, address)) or self._new_seat(self._snapshot, listener, address)
 
     def _new_seat(self, snapshot: Snapshot, listener: str, address: str) -> Seat:
         if len(self._seats) >= ADDRESSES:

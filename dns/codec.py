@@ -14,9 +14,10 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Final
 
-from dnslib import QTYPE, RCODE, DNSError
+from dnslib import QTYPE, RCODE
 
 A, NS, CNAME, SOA, HINFO, PTR, AAAA, DNAME, OPT, SVCB, HTTPS, ANY = 1, 2, 5, 6, 13, 12, 28, 39, 41, 64, 65, 255
 NOT_RESOLVED: Final = frozenset({0, OPT, 128, 249, 250, 251, 252, 253, 254})  # meta types, transfers: RFC 6895 3.1
@@ -32,7 +33,8 @@ MOST_RECORDS: Final = 1000  # of an answer that is still worth reading
 
 _HEADER = struct.Struct("!HHHHHH")
 _RECORD = struct.Struct("!HHIH")  # type, class, TTL, length
-_PLAIN = re.compile(rb"[a-z0-9_-]+").fullmatch
+_PLAIN = re.compile(rb"[a-z0-9_-]").fullmatch
+_PLAIN_NAME = re.compile(rb"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*").fullmatch
 _QR, _TC, _RD, _RA, _AD, _CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
 
 
@@ -103,18 +105,18 @@ class Ede:
     text: str
 
 
+@cache
 def rcode_text(rcode: int) -> str:
-    try:
-        return str(RCODE.get(rcode))
-    except DNSError:
-        return f"RCODE{rcode}"
+    if rcode == BADVERS:
+        return "BADVERS"
+    text = str(RCODE.get(rcode))
+    return f"RCODE{rcode}" if text.isdecimal() else text
 
 
+@cache
 def type_text(qtype: int) -> str:
-    try:
-        return str(QTYPE.get(qtype))
-    except DNSError:
-        return f"TYPE{qtype}"
+    text = str(QTYPE.get(qtype))
+    return f"TYPE{qtype}" if text.isdecimal() else text  # RFC 3597 5
 
 
 def wire_name(text: str) -> bytes:
@@ -153,7 +155,7 @@ def _name(data: bytes, at: int, *, pointers: bool) -> tuple[list[bytes], int]:
 
 def _text(labels: Sequence[bytes]) -> str:
     name = b".".join(labels).lower()
-    if name.count(b".") == len(labels) - 1 and all(map(_PLAIN, name.split(b"."))):
+    if _PLAIN_NAME(name) and name.count(b".") == len(labels) - 1:
         return name.decode("ascii")
     return ".".join("".join(chr(b) if _PLAIN(bytes((b,))) else f"\\{b:03d}" for b in label.lower()) for label in labels)
 
@@ -334,7 +336,7 @@ def _hints(data: bytes, at: int, end: int) -> list[str]:
 
 def ask(query: Query, id_: int) -> bytes:
     """The query as an upstream gets it: name in lower case, our own EDNS with the client's DO, none of its options."""
-    flags = _RD | (_AD if query.ad else 0) | (_CD if query.cd else 0)
+    flags = _RD | _AD | (_CD if query.cd else 0)  # AD: "tell me if it was validated" (RFC 6840 5.7), for all who share it
     head = _HEADER.pack(id_, flags, 1, 0, 0, 1)
     opt = struct.pack("!BHHIH", 0, OPT, OUR_SIZE, 0x8000 if query.do else 0, 0)
     return head + query.qname.lower() + struct.pack("!HH", query.qtype, query.qclass) + opt
@@ -384,14 +386,19 @@ def absent(query: Query, rcode: int, ttl: int, ede: Ede | None = None) -> bytes:
     return _message(query, rcode, (0, 1, 0), b"\xc0\x0c" + _RECORD.pack(SOA, IN, ttl, len(rdata)) + rdata, ede=ede)
 
 
-def pointing(query: Query, addresses: Sequence[str], ttl: int, ede: Ede | None = None) -> bytes:
+def pointing(query: Query, addresses: tuple[str, ...], ttl: int, ede: Ede | None = None) -> bytes:
     """The addresses of the family that was asked for; for other types and families nothing, said properly."""
-    wanted = {A: 4, AAAA: 6}.get(query.qtype)
-    found = [ip.packed for ip in map(ipaddress.ip_address, addresses) if ip.version == wanted]
-    if not found:
+    count, body = _address_records(addresses, query.qtype, ttl)
+    if not count:
         return absent(query, NOERROR, ttl, ede)
-    body = b"".join(b"\xc0\x0c" + _RECORD.pack(query.qtype, IN, ttl, len(ip)) + ip for ip in found)
-    return _message(query, NOERROR, (len(found), 0, 0), body, ede=ede)
+    return _message(query, NOERROR, (count, 0, 0), body, ede=ede)
+
+
+@lru_cache(maxsize=256)  # the same few for every blocked name
+def _address_records(addresses: tuple[str, ...], qtype: int, ttl: int) -> tuple[int, bytes]:
+    wanted = {A: 4, AAAA: 6}.get(qtype)
+    found = [ip.packed for ip in map(ipaddress.ip_address, addresses) if ip.version == wanted]
+    return len(found), b"".join(b"\xc0\x0c" + _RECORD.pack(qtype, IN, ttl, len(ip)) + ip for ip in found)
 
 
 def minimal_any(query: Query, ttl: int) -> bytes:

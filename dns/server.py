@@ -62,19 +62,29 @@ async def _listen(
 
 def bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
     """A UDP and a listening TCP socket on one port, which other workers may share."""
-    for _ in range(PORT_TRIES if port == 0 else 1):
-        udp = tcp = None
-        try:
-            udp = _socket(host, port, socket.SOCK_DGRAM)
-            tcp = _socket(host, port or udp.getsockname()[1], socket.SOCK_STREAM)
-        except OSError as error:
-            for made in filter(None, (udp, tcp)):
-                made.close()
-            if port == 0 and error.errno == errno.EADDRINUSE:
-                continue
-            raise OSError(error.errno, f"DNS cannot listen on {host} port {port}: {_why(error)}") from None
-        return udp, tcp
-    raise OSError(errno.EADDRINUSE, f"DNS cannot listen on {host}: no port is free for both UDP and TCP")
+    made: list[socket.socket] = []
+    try:
+        port = port or _free_port(host)
+        made.append(_socket(host, port, socket.SOCK_DGRAM))
+        made.append(_socket(host, port, socket.SOCK_STREAM))
+    except OSError as error:
+        for sock in made:
+            sock.close()
+        raise OSError(error.errno, f"DNS cannot listen on {host} port {port}: {_why(error)}") from None
+    return made[0], made[1]
+
+
+def _free_port(host: str) -> int:
+    """A port that nobody has. Asked for without SO_REUSEPORT: with it, the kernel may give one that another worker has."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for _ in range(PORT_TRIES):
+        with socket.socket(family, socket.SOCK_DGRAM) as udp, socket.socket(family, socket.SOCK_STREAM) as tcp:
+            udp.bind((host, 0))
+            port = int(udp.getsockname()[1])
+            with contextlib.suppress(OSError):
+                tcp.bind((host, port))
+                return port
+    raise OSError(errno.EADDRINUSE, "no port is free for both UDP and TCP")
 
 
 def _why(error: OSError) -> str:

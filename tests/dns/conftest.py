@@ -17,7 +17,7 @@ import pytest
 from category_lists import taxonomy
 from category_lists.index import Match
 from category_lists.names import parents
-from dns.server import serve
+from dns.server import bind, serve
 from dns.settings import Settings
 from policy import search_engines
 from policy.event import Event
@@ -119,13 +119,11 @@ class Upstream:
         self.came = threading.Event()  # something was asked
         self.hold = threading.Event()  # answers wait for this
         self.hold.set()
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.address = self.udp.getsockname()
-        self.tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.tcp.bind(self.address)
+        self.udp, self.tcp = bind("127.0.0.1", 0)
+        for sock in (self.udp, self.tcp):
+            sock.setblocking(True)
         self.tcp.listen()
+        self.address = self.udp.getsockname()
         self._threads = [threading.Thread(target=each, daemon=True) for each in (self._serve_udp, self._serve_tcp)]
         for thread in self._threads:
             thread.start()
@@ -228,7 +226,7 @@ def running() -> Iterator[Callable[..., object]]:
     """A context manager: `with running(live, upstream.address) as server`."""
 
     @contextmanager
-    def run(live: FakeLive, *upstreams: tuple[str, int], record=None, **settings) -> Iterator[Running]:
+    def run(live: FakeLive, *upstreams: tuple[str, int], loop_factory=None, **settings) -> Iterator[Running]:
         events: list[Event] = []
         ready, loops, failed = threading.Event(), [], []
         names: list[str] = []
@@ -242,12 +240,12 @@ def running() -> Iterator[Callable[..., object]]:
                 ready.set()
 
             given = {"listen": (("127.0.0.1", 0),), "upstreams": upstreams or (("127.0.0.1", 9),), **settings}
-            await serve(Settings(**given), live, record or events.append, ready=is_ready, stop=stop, worker="dns-1")
+            await serve(Settings(**given), live, events.append, ready=is_ready, stop=stop, worker="dns-1")
 
         def body() -> None:
             try:
-                asyncio.run(main())
-            except BaseException as error:
+                asyncio.run(main(), loop_factory=loop_factory)
+            except BaseException as error:  # noqa: BLE001 - raised again in the test's own thread
                 failed.append(error)
                 ready.set()
 
