@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 LONGEST_BODY = 65_536  # bytes of a refused request that are read before it is answered; what is longer is cut
 LONGEST_TERM = 200  # characters of search words that are kept
 LONGEST_HOST = 253
+BETWEEN_US = ("proxy-connection", "proxy-authorization")  # what a browser says to its proxy is not for the site
 ASKED = "schoolgate.site"  # flow.metadata: what was asked, for the hooks that come later
 
 
@@ -229,6 +230,8 @@ class Judge:
                 request.headers["cookie"] = cookies
             else:
                 del request.headers["cookie"]
+        for name in BETWEEN_US:
+            request.headers.pop(name, None)
         request.data.host = site.host  # its canonical spelling; the Host header stays as the client wrote it
         if not request.is_http2:
             request.authority = ""

@@ -14,6 +14,7 @@ What is ours and why:
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -72,15 +73,13 @@ class Reach:
             found = [each for each in await self.addresses(host) if self.destinations.may_connect(each)]
             if not found:
                 raise OSError(INNER_ADDRESS)
-            for last, address in enumerate(found, 1 - len(found)):
-                try:
-                    reader, writer = await asyncio.open_connection(address, port)
-                except OSError:
-                    if last == 0:
-                        raise
-                else:
+            for address in found[:-1]:
+                with contextlib.suppress(OSError):  # TimeoutError too: a dead IPv6 route must leave time for IPv4
+                    async with asyncio.timeout(self.seconds / 4):
+                        reader, writer = await asyncio.open_connection(address, port)
                     return reader, self._not_ourselves(writer)
-        raise OSError("the site did not answer")
+            reader, writer = await asyncio.open_connection(found[-1], port)
+            return reader, self._not_ourselves(writer)
 
     def _not_ourselves(self, writer: asyncio.StreamWriter) -> asyncio.StreamWriter:
         """A connection whose two ends have one address goes to this very box, by whatever name or public address."""
