@@ -90,6 +90,8 @@ class Judge:
         self._pages, self._internal, self._passes = pages, internal, passes.Passes(form_key)
         self._gate, self._reach = gate, reach
         self._worker, self._now = worker, now
+        self._passing: dict[str, tuple[connection.Client, str, datetime | None]] = {}  # client id: who, host, until
+        self._judged_by: Snapshot | None = None
 
     # --- the connection ----------------------------------------------------------------------------------------------
 
@@ -137,10 +139,41 @@ class Judge:
                 data.context.server.address = (host, server[1])
                 self._gate.let_through(data.context.client, host, server[1])
                 data.ignore_connection = True
+                self._passing[data.context.client.id] = (data.context.client, host, decision.until)
                 self._record(self._event(Kind.CONNECTION, client, data.context.client, asked, decision))
         except Exception:  # noqa: BLE001 - an enforcing edge: opened, so that each request meets `requestheaders`
             data.ignore_connection = False
             self._trouble("a TLS greeting", data.context.client)
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        self._passing.pop(client.id, None)
+
+    def overdue(self) -> list[str]:
+        """The ids of clients whose tunnel passes through though by now it would not: a new policy, or a rule's time is up.
+
+        A tunnel may stay open for hours; a decision holds only until time or the head says otherwise.
+        """
+        try:
+            snapshot, now = self._live.snapshot, self._now()
+            fresh, self._judged_by = snapshot is not self._judged_by, snapshot
+            return [
+                id_
+                for id_, (client, host, until) in self._passing.items()
+                if (fresh or (until is not None and until <= now)) and not self._still_passes(snapshot, client, host, now)
+            ]
+        except Exception:  # an enforcing edge: what cannot be judged does not go on
+            log.exception("could not judge the open tunnels again; closed them")
+            return list(self._passing)
+
+    def _still_passes(self, snapshot: Snapshot, where: connection.Client, host: str, now: datetime) -> bool:
+        client = self._client(where)
+        if client is None:
+            return False
+        decision = decide(snapshot, question(client, host, None, now))
+        if passes_through(decision):
+            self._passing[where.id] = (where, host, decision.until)
+            return True
+        return False
 
     def tls_failed_client(self, data: tls.TlsData) -> None:
         """A client that does not take our certificate asks for nothing; the log should still say what it was about."""

@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from mitmproxy import connection, ctx
@@ -121,17 +121,22 @@ class Gate(Proxyserver):
         assert isinstance(handler, Handler)
         handler.allowed.add((host, port))
 
-    async def close(self) -> None:
-        """Cut every connection that is still open."""
+    def cut(self, client_ids: Iterable[str]) -> list[asyncio.Task[Any]]:
+        """Close these clients' connections, and what they opened upstream."""
         tasks = [
             io.handler
-            for handler in list(self.connections.values())
-            for io in handler.transports.values()
-            if io.handler and io.handler is not asyncio.current_task()
+            for id_ in client_ids
+            if id_ in self.connections
+            for io in self.connections[id_].transports.values()
+            if io.handler
         ]
         for task in tasks:
-            task.cancel("the proxy stops")
-        if tasks:
+            task.cancel("cut")
+        return tasks
+
+    async def close(self) -> None:
+        """Cut every connection that is still open."""
+        if tasks := self.cut([str(id_) for id_ in self.connections]):
             await asyncio.wait(tasks, timeout=1)
         for _ in range(50):  # the handlers' own last steps
             if not self.connections:

@@ -1,8 +1,12 @@
 """The whole proxy over real sockets: what a pupil's browser meets."""
 
+import contextlib
 import socket
+import ssl
 
 import pytest
+
+from policy.rules import Action, SiteRule
 
 FOR_HTTP = "http://{host}:{{http}}{path}"
 FOR_HTTPS = "https://{host}:{{https}}{path}"
@@ -321,6 +325,20 @@ def test_good_sites_open_in_any_spelling(school, host):
     got = school.say("ks3", f"GET http://{host}:{port}/ HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode())
     assert b" 200 " in got.partition(b"\r\n")[0]
     assert school.events[0].host == "allowed.test"
+
+
+def test_a_new_policy_ends_a_tunnel_that_it_would_not_open(school):
+    with school.tunnel("ks3", f"bank.test:{school.internet.https.port}", "bank.test") as tunnel:
+        tunnel.settimeout(5)
+        tunnel.sendall(b"GET / HTTP/1.1\r\nHost: bank.test\r\n\r\n")
+        assert b" 200 " in tunnel.recv(65536)
+        before, school.live.kept = school.live.kept, school.build(SiteRule("r-new", "bank.test", Action.BLOCK, 11))
+        try:
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                while tunnel.recv(65536):
+                    pass
+        finally:
+            school.live.kept = before
 
 
 # --- warn and go on ------------------------------------------------------------------------------------------------------
