@@ -230,6 +230,8 @@ def running(command: list[str], core: str, port: int) -> Iterator[subprocess.Pop
                 if process.poll() is not None:
                     raise SystemExit(f"{command[0]} ended: {process.stderr.read().decode()[-500:]}")
                 time.sleep(0.05)
+            else:
+                raise SystemExit(f"{command[0]} did not open its port")
             yield process
         finally:
             with contextlib.suppress(ProcessLookupError):
