@@ -18,7 +18,6 @@ The order for one request, and why:
 """
 
 import logging
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,22 +32,22 @@ from policy.identity import Client
 from policy.rules import Action, Handling
 from policy.search_engines import Engine
 from policy.snapshot import Snapshot
-from proxy import passes
-from proxy.answer import CANNOT_DECIDE, Answer, Wanted, wanted
+from proxy import flows, passes
+from proxy.answer import CANNOT_DECIDE, Answer, Wanted
 from proxy.block_page import Asker, Pages
 from proxy.destinations import TUNNEL_PORTS, web_port
 from proxy.embedding import BAD_CERTIFICATE, INNER_ADDRESS, Reach
 from proxy.internal import HOST as INTERNAL
 from proxy.internal import LONGEST_FORM, Internal, Visit
 from proxy.questions import question, request_site, tunnel_host
+from proxy.record import Record
 from proxy.restrict import safe_query
 from proxy.tls import greeted_host, passes_through
 
 log = logging.getLogger(__name__)
 
-LONGEST_BODY = 65_536  # bytes of a refused request that are read before it is answered; what is longer is cut
 LONGEST_TERM = 200  # characters of search words that are kept
-LONGEST_HOST = 253
+BETWEEN_US = ("proxy-connection", "proxy-authorization")  # what a browser says to its proxy is not for the site
 ASKED = "schoolgate.site"  # flow.metadata: what was asked, for the hooks that come later
 
 
@@ -85,10 +84,12 @@ class Judge:
         worker: str = "",
         now: Callable[[], datetime] = _now,
     ) -> None:
-        self._live, self._tell = live, record
+        self._live, self._record = live, Record(record, worker)
         self._pages, self._internal, self._passes = pages, internal, passes.Passes(form_key)
         self._gate, self._reach = gate, reach
-        self._worker, self._now = worker, now
+        self._now = now
+        self._passing: dict[str, tuple[connection.Client, str, datetime | None]] = {}  # client id: who, host, until
+        self._judged_by: Snapshot | None = None
 
     # --- the connection ----------------------------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ class Judge:
                 client.error = "no school has this address"
         except Exception:  # noqa: BLE001 - an enforcing edge
             client.error = "could not tell whose this is"
-            self._trouble("a connection", client)
+            self._record.trouble("a connection", flows.address(client))
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         """A tunnel is asked for. A blocked name gets its tunnel: the block page is shown inside it."""
@@ -117,8 +118,8 @@ class Judge:
                 return
             decide(self._live.snapshot, question(client, host, None, self._now()))  # raises now rather than inside
         except Exception:  # noqa: BLE001 - an enforcing edge
-            flow.response = _made(CANNOT_DECIDE, flow)
-            self._trouble("a tunnel", flow.client_conn, flow.request.host)
+            flow.response = flows.made(CANNOT_DECIDE, flow)
+            self._record.trouble("a tunnel", flows.address(flow.client_conn), flow.request.host)
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         """Pass through or open: proxy/tls.py says which, from the decision."""
@@ -136,10 +137,43 @@ class Judge:
                 data.context.server.address = (host, server[1])
                 self._gate.let_through(data.context.client, host, server[1])
                 data.ignore_connection = True
-                self._record(self._event(Kind.CONNECTION, client, data.context.client, asked, decision))
+                self._passing[data.context.client.id] = (data.context.client, host, decision.until)
+                self._record(
+                    self._record.decided(Kind.CONNECTION, client, flows.address(data.context.client), asked, decision)
+                )
         except Exception:  # noqa: BLE001 - an enforcing edge: opened, so that each request meets `requestheaders`
             data.ignore_connection = False
-            self._trouble("a TLS greeting", data.context.client)
+            self._record.trouble("a TLS greeting", flows.address(data.context.client))
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        self._passing.pop(client.id, None)
+
+    def overdue(self) -> list[str]:
+        """The ids of clients whose tunnel passes through though by now it would not: a new policy, or a rule's time is up.
+
+        A tunnel may stay open for hours; a decision holds only until time or the head says otherwise.
+        """
+        try:
+            snapshot, now = self._live.snapshot, self._now()
+            fresh, self._judged_by = snapshot is not self._judged_by, snapshot
+            return [
+                id_
+                for id_, (client, host, until) in self._passing.items()
+                if (fresh or (until is not None and until <= now)) and not self._still_passes(snapshot, client, host, now)
+            ]
+        except Exception:  # an enforcing edge: what cannot be judged does not go on
+            log.exception("could not judge the open tunnels again; closed them")
+            return list(self._passing)
+
+    def _still_passes(self, snapshot: Snapshot, where: connection.Client, host: str, now: datetime) -> bool:
+        client = self._client(where)
+        if client is None:
+            return False
+        decision = decide(snapshot, question(client, host, None, now))
+        if passes_through(decision):
+            self._passing[where.id] = (where, host, decision.until)
+            return True
+        return False
 
     def tls_failed_client(self, data: tls.TlsData) -> None:
         """A client that does not take our certificate asks for nothing; the log should still say what it was about."""
@@ -149,12 +183,12 @@ class Judge:
                 return
             asked = question(client, tunnel_host(server[0], None), None, self._now())
             decision = decide(self._live.snapshot, asked)
-            event = self._event(Kind.CONNECTION, client, data.context.client, asked, decision)
+            event = self._record.decided(Kind.CONNECTION, client, flows.address(data.context.client), asked, decision)
             self._record(replace(event, outcome="no trust", detail="the client did not accept the filter's certificate"))
         except NameRefused:
             return
         except Exception:  # noqa: BLE001 - nothing is let through here
-            self._trouble("a failed greeting", data.context.client)
+            self._record.trouble("a failed greeting", flows.address(data.context.client))
 
     # --- the request -------------------------------------------------------------------------------------------------
 
@@ -166,11 +200,11 @@ class Judge:
                 flow.kill()  # mitmproxy has refused the request and closed; nothing of it may go on
                 return
             answer = self._judge(flow)
+            if answer is not None:
+                flows.give(flow, answer)
         except Exception:  # noqa: BLE001 - the enforcing edge
-            answer = CANNOT_DECIDE
-            self._trouble("a request", flow.client_conn, flow.request.host)
-        if answer is not None:
-            _give(flow, answer)
+            flows.refuse(flow)
+            self._record.trouble("a request", flows.address(flow.client_conn), flow.request.host)
 
     def _judge(self, flow: http.HTTPFlow) -> Answer | None:
         """Our answer, or None when the request may go on to the site."""
@@ -179,18 +213,18 @@ class Judge:
         if client is None:
             flow.kill()
             return None
-        asker = _asker(flow)
+        asker = flows.asker(flow)
         try:
-            site = request_site(request.host, _names(flow), request.data.path)  # 3.
+            site = request_site(request.host, flows.names(flow), request.data.path)  # 3.
         except NameRefused:
-            self._record(self._odd(client, flow.client_conn, request.host, "name"))
+            self._record(self._record.refused(client, asker.address, request.host, "name"))
             return self._pages.message(
                 403, "This address is not right", "The request did not name one site in a way that can be checked.", asker
             )
         if site.host == INTERNAL:  # 4.
             return self._at_home(flow, site)
-        if not web_port(request.port) and not _in_tunnel(flow):  # 5.; a tunnel's port was judged when it was asked for
-            self._record(self._odd(client, flow.client_conn, site.host, f"port {request.port}"))
+        if not web_port(request.port) and not flows.in_tunnel(flow):  # 5.; a tunnel's port was judged when it was asked for
+            self._record(self._record.refused(client, asker.address, site.host, f"port {request.port}"))
             return self._pages.message(403, "This address is not right", "It is not a web address.", asker)
         snapshot = self._live.snapshot
         asked = question(client, site.host, site.path, at)
@@ -210,7 +244,7 @@ class Judge:
             if not self._may_pass(asker, site.host, cookie, now):
                 self._record(replace(event, outcome="warned"))
                 token = self._passes.token(asker.address, site.host, now)
-                return self._pages.warn(snapshot, decision, asked, asker, _url(flow, passes.onward(query, token)))
+                return self._pages.warn(snapshot, decision, asked, asker, flows.url(flow, passes.onward(query, token)))
         if engine := _restricting(snapshot, asked, decision):  # 8.
             query = safe_query(engine, site.path or "/", query)
             for name, value in engine.headers.items():
@@ -229,10 +263,12 @@ class Judge:
                 request.headers["cookie"] = cookies
             else:
                 del request.headers["cookie"]
+        for name in BETWEEN_US:
+            request.headers.pop(name, None)
         request.data.host = site.host  # its canonical spelling; the Host header stays as the client wrote it
         if not request.is_http2:
             request.authority = ""
-            request.headers.setdefault("host", _authority(flow, site.host))
+            request.headers.setdefault("host", flows.authority(flow, site.host))
         request.stream = True
         self._gate.let_through(flow.client_conn, site.host, request.port)
 
@@ -246,15 +282,17 @@ class Judge:
         if flow.response or flow.error or INTERNAL not in flow.metadata:
             return
         try:
-            flow.response = _made(self._home_answer(flow, flow.metadata[INTERNAL], flow.request.raw_content or b""), flow)
+            flow.response = flows.made(
+                self._home_answer(flow, flow.metadata[INTERNAL], flow.request.raw_content or b""), flow
+            )
         except Exception:  # noqa: BLE001 - an enforcing edge
-            flow.response = _made(CANNOT_DECIDE, flow)
-            self._trouble("a form", flow.client_conn, INTERNAL)
+            flow.response = flows.made(CANNOT_DECIDE, flow)
+            self._record.trouble("a form", flows.address(flow.client_conn), INTERNAL)
 
     def _at_home(self, flow: http.HTTPFlow, site: Site) -> Answer | None:
         if flow.request.method != "POST":
             return self._home_answer(flow, site, b"")
-        if not _small_body(flow, LONGEST_FORM):
+        if not flows.small_body(flow, LONGEST_FORM):
             return self._pages.message(413, "That is too long", "Please write less, and try again.")
         flow.metadata[INTERNAL] = site  # nothing was let through, so even if `request` were never called nothing opens
         return None
@@ -263,8 +301,8 @@ class Judge:
         client = self._client(flow.client_conn)
         if client is None or len(body) > LONGEST_FORM:
             return CANNOT_DECIDE
-        visit = Visit(client, _address(flow.client_conn), flow.request.method, site.path or "/", self._now().timestamp())
-        return self._internal.answer(visit, body, lambda event: self._tell(replace(event, worker=self._worker)))
+        visit = Visit(client, flows.address(flow.client_conn), flow.request.method, site.path or "/", self._now().timestamp())
+        return self._internal.answer(visit, body, self._record.surely)
 
     # --- the response ------------------------------------------------------------------------------------------------
 
@@ -278,7 +316,7 @@ class Judge:
             response.stream = response.status_code != 101
         except Exception:  # noqa: BLE001 - an enforcing edge
             flow.kill()
-            self._trouble("a response", flow.client_conn, flow.request.host)
+            self._record.trouble("a response", flows.address(flow.client_conn), flow.request.host)
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         """Messages pass; mitmproxy would keep them all."""
@@ -299,7 +337,7 @@ class Judge:
     # --- helpers -----------------------------------------------------------------------------------------------------
 
     def _client(self, client: connection.Client) -> Client | None:
-        return self._live.snapshot.clients.of(client.proxy_mode.data, _address(client))
+        return self._live.snapshot.clients.of(client.proxy_mode.data, flows.address(client))
 
     async def _tunnel_port(self, host: str, port: int) -> bool:
         if port in TUNNEL_PORTS:
@@ -310,32 +348,11 @@ class Judge:
             return False
 
     def _refuse_tunnel(self, flow: http.HTTPFlow, client: Client, host: str, outcome: str) -> None:
-        self._record(self._odd(client, flow.client_conn, host or flow.request.host, outcome))
+        self._record(self._record.refused(client, flows.address(flow.client_conn), host or flow.request.host, outcome))
         answer = self._pages.message(
             403, "This address is not right", "The filter opens secure connections to websites only."
         )
-        flow.response = _made(answer, flow)
-
-    def _event(self, kind: Kind, client: Client, where: connection.Client, asked: Question, decision: Decision) -> Event:
-        return Event(
-            at=asked.at.timestamp(),
-            kind=kind,
-            school=client.school,
-            group=client.group,
-            network=client.network,
-            identified_by=client.identified_by,
-            person=client.person or "",
-            address=_address(where),
-            host=asked.host,
-            action=decision.action,
-            handling=decision.handling,
-            reason=decision.reason,
-            category=decision.category or "",
-            list=decision.list or "",
-            rule=decision.rule or "",
-            change=decision.change or 0,
-            worker=self._worker,
-        )
+        flow.response = flows.made(answer, flow)
 
     def _page_event(self, client: Client, flow: http.HTTPFlow, asked: Question, decision: Decision, *, query: str) -> Event:
         path = asked.path or "/"
@@ -343,93 +360,15 @@ class Judge:
         seen = decision.handling is Handling.INSPECT  # a bank's or a clinic's plain-http pages are not written down either
         engine = profile.dictionary.engines.find(asked.host) if seen else None
         term = engine.term(path, query)[:LONGEST_TERM] if engine else ""
-        kind = Kind.SEARCH if term else Kind.PAGE if _asker(flow).want is Wanted.PAGE else Kind.RESOURCE
-        event = self._event(kind, client, flow.client_conn, asked, decision)
+        kind = Kind.SEARCH if term else Kind.PAGE if flows.asker(flow).want is Wanted.PAGE else Kind.RESOURCE
+        event = self._record.decided(kind, client, flows.address(flow.client_conn), asked, decision)
         return replace(event, path=path if seen else "", term=term)
-
-    def _odd(self, client: Client, where: connection.Client, host: str, outcome: str) -> Event:
-        """Something that no browser asks: refused before there was a question to decide."""
-        return Event(
-            at=self._now().timestamp(),
-            kind=Kind.CONNECTION,
-            school=client.school,
-            group=client.group,
-            network=client.network,
-            identified_by=client.identified_by,
-            address=_address(where),
-            host=ascii(host)[1:-1][:LONGEST_HOST],
-            action=Action.BLOCK,
-            reason=Reason.ERROR,
-            outcome=outcome,
-            worker=self._worker,
-        )
-
-    def _trouble(self, what: str, where: connection.Client, host: str = "") -> None:
-        """Log once, record once: the filter could not decide and refused."""
-        log.error("could not decide about %s; refused", what, exc_info=sys.exception())
-        self._record(
-            Event(
-                at=self._now().timestamp(),
-                kind=Kind.CONNECTION,
-                address=_address(where),
-                host=ascii(host)[1:-1][:LONGEST_HOST],
-                action=Action.BLOCK,
-                reason=Reason.ERROR,
-                outcome="refused",
-                detail=f"could not decide about {what}",
-                worker=self._worker,
-            )
-        )
-
-    def _record(self, event: Event) -> None:
-        try:
-            self._tell(event)
-        except Exception:  # the log path never blocks the data path; what keeps the spool counts what it loses
-            log.exception("an event could not be recorded")
-
-
-def _address(client: connection.Client) -> str:
-    return str(client.peername[0])
-
-
-def _asker(flow: http.HTTPFlow) -> Asker:
-    headers = flow.request.headers
-    want = wanted(headers.get("sec-fetch-dest", "").lower(), headers.get("accept", "").lower())
-    return Asker(_address(flow.client_conn), want, headers.get("origin", ""))
-
-
-def _in_tunnel(flow: http.HTTPFlow) -> bool:
-    return flow.server_conn.address is not None
-
-
-def _names(flow: http.HTTPFlow) -> list[str]:
-    """All that the client calls its destination besides the URL or CONNECT line."""
-    request = flow.request
-    names = request.headers.get_all("host")
-    if request.authority:
-        names.append(request.authority)
-    if flow.client_conn.sni:
-        names.append(flow.client_conn.sni)
-    return names
-
-
-def _authority(flow: http.HTTPFlow, host: str) -> str:
-    name = f"[{host}]" if ":" in host else host
-    usual = 443 if flow.request.scheme == "https" else 80
-    return name if flow.request.port == usual else f"{name}:{flow.request.port}"
-
-
-def _url(flow: http.HTTPFlow, query: str) -> str:
-    """The address of this same page with another query: absolute, so that a path of `//elsewhere` leads nowhere else."""
-    path = flow.request.path.partition("?")[0]
-    authority = _authority(flow, request_site(flow.request.host, (), b"/").host)
-    return f"{flow.request.scheme}://{authority}{path}" + (f"?{query}" if query else "")
 
 
 def _back(flow: http.HTTPFlow, query: str, token: str) -> Answer:
     """To the page itself, with the pass as a cookie."""
     cookie = passes.set_cookie(token, secure=flow.request.scheme == "https")
-    return Answer(303, (("Location", _url(flow, query)), ("Set-Cookie", cookie), ("Cache-Control", "no-store")), b"")
+    return Answer(303, (("Location", flows.url(flow, query)), ("Set-Cookie", cookie), ("Cache-Control", "no-store")), b"")
 
 
 def _restricting(snapshot: Snapshot, asked: Question, decision: Decision) -> Engine | None:
@@ -437,27 +376,3 @@ def _restricting(snapshot: Snapshot, asked: Question, decision: Decision) -> Eng
     if decision.action in {Action.RESTRICT, Action.WARN}:
         return snapshot.profile(asked.school, asked.group).engine(asked.host)
     return None
-
-
-def _small_body(flow: http.HTTPFlow, most: int) -> bool:
-    """Is the body known to be small? An answer of ours is sent only once the request's body is in memory."""
-    length = flow.request.headers.get("content-length", "")
-    if "transfer-encoding" in flow.request.headers:
-        return False
-    return length.isascii() and length.isdecimal() and int(length) <= most
-
-
-def _give(flow: http.HTTPFlow, answer: Answer) -> None:
-    """Answer at once; a large upload to a refused page is cut instead, since mitmproxy would read it all first."""
-    headers = flow.request.headers
-    has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-    if has_body and not _small_body(flow, LONGEST_BODY):
-        flow.kill()
-        return
-    flow.response = _made(answer, flow)
-
-
-def _made(answer: Answer, flow: http.HTTPFlow) -> http.Response:
-    body = b"" if flow.request.method == "HEAD" else answer.body
-    headers = tuple((name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in answer.headers)
-    return http.Response.make(answer.status, body, headers)

@@ -14,9 +14,10 @@ What is ours and why:
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from mitmproxy import connection, ctx
@@ -72,15 +73,13 @@ class Reach:
             found = [each for each in await self.addresses(host) if self.destinations.may_connect(each)]
             if not found:
                 raise OSError(INNER_ADDRESS)
-            for last, address in enumerate(found, 1 - len(found)):
-                try:
-                    reader, writer = await asyncio.open_connection(address, port)
-                except OSError:
-                    if last == 0:
-                        raise
-                else:
+            for address in found[:-1]:
+                with contextlib.suppress(OSError):  # TimeoutError too: a dead IPv6 route must leave time for IPv4
+                    async with asyncio.timeout(self.seconds / 4):
+                        reader, writer = await asyncio.open_connection(address, port)
                     return reader, self._not_ourselves(writer)
-        raise OSError("the site did not answer")
+            reader, writer = await asyncio.open_connection(found[-1], port)
+            return reader, self._not_ourselves(writer)
 
     def _not_ourselves(self, writer: asyncio.StreamWriter) -> asyncio.StreamWriter:
         """A connection whose two ends have one address goes to this very box, by whatever name or public address."""
@@ -122,17 +121,22 @@ class Gate(Proxyserver):
         assert isinstance(handler, Handler)
         handler.allowed.add((host, port))
 
-    async def close(self) -> None:
-        """Cut every connection that is still open."""
+    def cut(self, client_ids: Iterable[str]) -> list[asyncio.Task[Any]]:
+        """Close these clients' connections, and what they opened upstream."""
         tasks = [
             io.handler
-            for handler in list(self.connections.values())
-            for io in handler.transports.values()
-            if io.handler and io.handler is not asyncio.current_task()
+            for id_ in client_ids
+            if id_ in self.connections
+            for io in self.connections[id_].transports.values()
+            if io.handler
         ]
         for task in tasks:
-            task.cancel("the proxy stops")
-        if tasks:
+            task.cancel("cut")
+        return tasks
+
+    async def close(self) -> None:
+        """Cut every connection that is still open."""
+        if tasks := self.cut([str(id_) for id_ in self.connections]):
             await asyncio.wait(tasks, timeout=1)
         for _ in range(50):  # the handlers' own last steps
             if not self.connections:

@@ -81,7 +81,7 @@ async def serve(
         )
         chief = _chief(settings, names, str(trust), gate, judge)
         async with asyncio.TaskGroup() as tasks:
-            looking = tasks.create_task(_keep_looking(live))
+            looking = tasks.create_task(_keep_looking(live, lambda: gate.cut(judge.overdue())))
             running = tasks.create_task(chief.run())
             try:
                 await gate.started.wait()
@@ -126,13 +126,14 @@ def _chief(settings: Settings, names: dict[str, tuple[str, int]], trust: str, ga
     return chief
 
 
-async def _keep_looking(live: Live) -> None:
+async def _keep_looking(live: Live, judge_again: Callable[[], object]) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY)
         try:
             await asyncio.to_thread(live.refresh)  # reading and proving must not hold up those who are being served
         except Exception:  # the last good policy stays in force
             log.exception("could not look for a new policy; the last good one stays in force")
+        judge_again()
 
 
 def _address(host: str, port: int) -> str:

@@ -60,7 +60,7 @@ class FakeIndex:
         return [Match(CATEGORIES[name], "test-list", "1", name, "") for name in parents(host) if name in CATEGORIES]
 
 
-def build_snapshot() -> Snapshot:
+def build_snapshot(*more: SiteRule) -> Snapshot:
     shipped = taxonomy.load()
     private = dataclasses.replace(shipped.categories["finance_business"], never_inspect=True)
     forums = shipped.categories["forums_blogs"]
@@ -82,7 +82,7 @@ def build_snapshot() -> Snapshot:
         dictionary="d",
         groups=tuple(Group(id_, name, id_) for id_, name in groups.items()),
         networks=tuple(Network(f"net-{id_}", id_, "127.0.0.0/8", id_) for id_ in groups),
-        site_rules=rules,
+        site_rules=(*rules, *more),
     )
     return Snapshot(
         generation=1,
@@ -362,6 +362,9 @@ class School:
     @property
     def events(self):
         return self.worker.events
+
+    def build(self, *more):
+        return build_snapshot(*more)
 
     def seen(self):
         return [each for site in (self.internet.http, self.internet.https, self.internet.box) for each in site.seen]

@@ -117,6 +117,16 @@ def test_a_response_that_breaks_the_hook_is_cut(flow, snapshot):
     assert flow.error
 
 
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "x", "70000"])
+def test_a_refusal_with_an_odd_body_is_still_a_refusal(flow, snapshot, length):
+    flow.request.headers["content-length"] = length
+    flow.request.path = "/shut"
+    gate = Gate()
+    a_judge(SimpleNamespace(snapshot=snapshot), gate, []).requestheaders(flow)
+    assert flow.error
+    assert gate.opened == []
+
+
 def test_someone_elses_answer_is_left_alone(flow):
     flow.response = answered = tflow.tresp()
     a_judge(Broken(), Gate(), []).requestheaders(flow)

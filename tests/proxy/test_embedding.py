@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 from mitmproxy import version
+from mitmproxy.connection import Server
+from mitmproxy.options import Options
+from mitmproxy.proxy.commands import OpenConnection
 
 from proxy.destinations import Destinations
-from proxy.embedding import INNER_ADDRESS, READ_AGAINST, Reach
+from proxy.embedding import INNER_ADDRESS, NOT_DECIDED, READ_AGAINST, GateMode, Handler, Reach
 
 
 def test_the_overrides_were_read_against_this_mitmproxy():
@@ -38,6 +41,40 @@ def test_two_workers_share_a_port(school):
     assert theirs + len(school.events) == 60
     assert theirs > 0
     assert school.events
+
+
+class Ear:
+    """Hears what a handler tells its layers."""
+
+    def __init__(self):
+        self.heard = []
+
+    def handle_event(self, event):
+        self.heard.append(event)
+        return ()
+
+
+class Writer:
+    def get_extra_info(self, name, default=None):
+        return {"peername": ("127.0.0.1", 5), "sockname": ("127.0.0.1", 6)}.get(name, default)
+
+
+def test_nothing_is_opened_that_no_decision_let_through(internet):
+    """Even if every hook were skipped: the socket itself waits for a decision about this very host and port."""
+
+    async def resolve(_host):
+        return ["127.0.0.1"]
+
+    async def tries():
+        reach = Reach(resolve, Destinations(("127.0.0.1/32",)), 5)
+        handler = Handler(None, None, Writer(), Options(), GateMode.parse("gate:x@127.0.0.1:1"), reach)
+        handler.layer = Ear()
+        handler.allowed.add(("other.test", internet.http.port))
+        await handler.open_connection(OpenConnection(Server(address=("a.test", internet.http.port))))
+        return handler.layer.heard
+
+    (event,) = asyncio.run(tries())
+    assert event.reply == NOT_DECIDED
 
 
 def test_a_taken_port_is_said_plainly(make_worker, make_settings, internet, tmp_path):

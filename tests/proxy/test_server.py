@@ -1,6 +1,12 @@
 """The whole proxy over real sockets: what a pupil's browser meets."""
 
+import contextlib
+import socket
+import ssl
+
 import pytest
+
+from policy.rules import Action, SiteRule
 
 FOR_HTTP = "http://{host}:{{http}}{path}"
 FOR_HTTPS = "https://{host}:{{https}}{path}"
@@ -238,6 +244,53 @@ def test_a_tunnel_has_one_name(school, target, sni, host):
     assert not school.seen()
 
 
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_a_request_in_a_tunnel_has_the_tunnels_name(school, version):
+    got = school.browse("ks3", "https://allowed.test:{https}/", "-H", "Host: games.test", version)
+    assert (got.status, school.seen()) == (403, [])
+    got = school.browse("ks3", "https://allowed.test:{https}/", "-H", "Host: Allowed.Test.", version)
+    assert got.status == 200
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET https://games.test/ HTTP/1.1\r\nHost: allowed.test\r\n\r\n",
+        b"GET https://games.test/ HTTP/1.1\r\n\r\n",
+        b"CONNECT games.test:443 HTTP/1.1\r\nHost: allowed.test\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+    ],
+)
+def test_what_else_is_said_in_a_tunnel_is_refused(school, head):
+    with school.tunnel("ks3", f"allowed.test:{school.internet.https.port}", "allowed.test") as tunnel:
+        tunnel.sendall(head)
+        assert b" 200 " not in tunnel.recv(65536).partition(b"\r\n")[0]
+    assert not school.seen()
+
+
+def test_a_tunnel_of_plain_bytes_is_judged_as_http_or_refused(school):
+    port = school.internet.http.port
+    connect = f"CONNECT {{0}}:{port} HTTP/1.1\r\nHost: {{0}}:{port}\r\n\r\n"
+    for host, said, status in (
+        ("allowed.test", "GET / HTTP/1.1\r\nHost: allowed.test\r\n\r\n", b"200"),
+        ("games.test", "GET / HTTP/1.1\r\nHost: games.test\r\n\r\n", b"403"),
+        ("allowed.test", "SSH-2.0-OpenSSH\r\n\r\n", b"400"),
+    ):
+        with socket.create_connection(school.proxy("ks3"), timeout=10) as sock, sock.makefile("rb") as file:
+            sock.sendall(connect.format(host).encode())
+            assert b" 200 " in file.readline()
+            assert file.readline() == b"\r\n"
+            sock.sendall(said.encode())
+            assert file.readline().split(b" ")[1] == status
+    assert len(school.seen()) == 1
+
+
+def test_what_is_said_to_the_proxy_stays_here(school):
+    school.browse("ks3", "http://allowed.test:{http}/", "--proxy-header", "Proxy-Authorization: Basic eDp5")
+    assert [name for name in school.internet.http.seen[0].headers if name.startswith("proxy")] == []
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -272,6 +325,20 @@ def test_good_sites_open_in_any_spelling(school, host):
     got = school.say("ks3", f"GET http://{host}:{port}/ HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode())
     assert b" 200 " in got.partition(b"\r\n")[0]
     assert school.events[0].host == "allowed.test"
+
+
+def test_a_new_policy_ends_a_tunnel_that_it_would_not_open(school):
+    with school.tunnel("ks3", f"bank.test:{school.internet.https.port}", "bank.test") as tunnel:
+        tunnel.settimeout(5)
+        tunnel.sendall(b"GET / HTTP/1.1\r\nHost: bank.test\r\n\r\n")
+        assert b" 200 " in tunnel.recv(65536)
+        before, school.live.kept = school.live.kept, school.build(SiteRule("r-new", "bank.test", Action.BLOCK, 11))
+        try:
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                while tunnel.recv(65536):
+                    pass
+        finally:
+            school.live.kept = before
 
 
 # --- warn and go on ------------------------------------------------------------------------------------------------------
