@@ -147,7 +147,7 @@ class Gate(Proxyserver):
 class Handler(ProxyConnectionHandler):
     """One client's connection and what it opened upstream."""
 
-    def __init__(self, master: Any, reader: Any, writer: Any, options: Any, mode: GateMode, reach: Reach) -> None:  # noqa: PLR0917 - theirs
+    def __init__(self, master: Any, reader: Any, writer: Any, options: Any, mode: GateMode, reach: Reach) -> None:
         super().__init__(master, reader, writer, options, mode)  # type: ignore[no-untyped-call]
         self.reach = reach
         self.allowed: set[tuple[str, int]] = set()

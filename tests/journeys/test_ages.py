@@ -72,7 +72,7 @@ def test_a_search_is_made_safe_and_written_down(box):
     assert status == 200
     assert "safe=active" in body
     dsl = box.desk("hillview-dsl")
-    from .conftest import until  # noqa: PLC0415, TID252
+    from .conftest import until
 
     def seen():
         return [line for line in dsl.get("/events", school="hillview", kind="search")["events"] if "volcanoes" in line["term"]]

@@ -5,7 +5,7 @@ import time
 
 from sqlalchemy import create_engine, text
 
-from .conftest import until  # noqa: TID252
+from .conftest import until
 
 KS3, KS4 = "127.20.3.5", "127.20.4.5"
 

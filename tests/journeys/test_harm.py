@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from .conftest import running, start, stop, until  # noqa: TID252
+from .conftest import running, start, stop, until
 
 KS3 = "127.20.3.5"
 
@@ -145,7 +145,7 @@ def test_it_stops_within_five_seconds_and_keeps_what_it_stored(tmp_path, interne
 def test_a_taken_port_is_one_plain_line(box, tmp_path, section):
     taken = {"DNS": box.ready["dns"][0], "PROXY": box.ready["proxy"][0], "ADMIN": box.ready["admin"].replace("https://localhost", "127.0.0.1")}
     env = {**os.environ} | {f"SCHOOLGATE_{one}_LISTEN": "127.0.0.1:0" for one in taken} | {f"SCHOOLGATE_{section}_LISTEN": taken[section]}
-    from .conftest import SCHOOLGATE  # noqa: PLC0415, TID252
+    from .conftest import SCHOOLGATE
 
     done = subprocess.run([SCHOOLGATE, "up", "--demo", "--data", str(tmp_path / "d")], env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1

@@ -18,7 +18,7 @@ from proxy.questions import NamesDiffer, request_site, tunnel_host
         ("a.test", [], b"*", "a.test", "/*", ""),
     ],
 )
-def test_one_site_of_a_request(target, names, path, host, canonical, query):  # noqa: PLR0917
+def test_one_site_of_a_request(target, names, path, host, canonical, query):
     site = request_site(target, names, path)
     assert (site.host, site.path, site.query) == (host, canonical, query)
 

@@ -34,7 +34,7 @@ def url(scheme: str, host: str, path: str) -> str:
         ("ks3", "badbank.test", "/", 403, "This site is blocked"),
     ],
 )
-def test_a_page_gets_what_the_policy_says(school, scheme, group, host, path, status, words):  # noqa: PLR0917
+def test_a_page_gets_what_the_policy_says(school, scheme, group, host, path, status, words):
     got = school.browse(group, url(scheme, host, path), "--path-as-is")
     assert (got.status, got.code) == (status, 0), got.error
     assert words in got.text
