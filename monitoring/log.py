@@ -1,0 +1,443 @@
+"""The filter log: what passed the gate, kept so that it can be searched.
+
+What a person may ask about later has a line of its own: every block, warning, search, page, request and notice. Names looked
+up, pieces of pages and tunnels that were simply allowed are counted by the minute instead: same person, same site, same
+rule, same minute is one line with a count. That keeps every query accounted for at a tenth of the size.
+
+Events arrive with the positions of the spools they were read from, and both are stored in one transaction: after a crash,
+reading begins again exactly behind what is stored.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import blake2b
+from operator import attrgetter
+from threading import Lock
+from typing import Any, Self
+
+import sqlalchemy as sql
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningDelete
+
+from monitoring.lines import LARGEST, Cursor, Hour, Line, Page, Query, Summary, microseconds, moment
+from monitoring.tables import SIZES, LogTooNew, clean, connect, events, folded, handovers, site, spool_positions, writing
+from policy.event import FIELDS, Event, Kind, decode
+
+__all__ = ["Hour", "Line", "Log", "LogTooNew", "Page", "PositionsMoved", "Query", "Spool", "Summary", "advanced", "sound"]
+
+type Position = tuple[int, int]
+
+# The words of policy.rules.Action. Written out: the log must be readable where the rule book cannot be loaded.
+BLOCK, WARN = "block", "warn"
+FOLDED_KINDS = frozenset({Kind.DNS, Kind.RESOURCE, Kind.CONNECTION})
+FOLDED_ACTIONS = frozenset({"allow", "restrict"})  # safe search switched on is no refusal
+NOT_ASKED = (Kind.REQUEST, Kind.NOTICE)  # people and the filter speaking, not traffic
+
+MINUTE, HOUR = 60_000_000, 3_600_000_000
+LAST_MOMENT = 253_370_764_800  # the year 9999: datetime knows no later one
+TEXTS = tuple(SIZES)
+FOLD_BY = tuple(name for name in (*TEXTS, "change") if name in folded.c)
+_texts = attrgetter(*TEXTS)
+_fold_key = attrgetter(*FOLD_BY)
+
+# Retention speaks of three classes. INVARIANT: every own line is in exactly one of them; folded lines are "allowed".
+_SEARCH = events.c.kind == Kind.SEARCH
+_BLOCKED = events.c.action.in_((BLOCK, WARN))
+CLASSES: Mapping[str, sql.ColumnElement[bool]] = {
+    "search": _SEARCH,
+    "blocked": _BLOCKED & ~_SEARCH,
+    "allowed": ~_BLOCKED & ~_SEARCH,
+}
+TOP = frozenset({"host", "category", "person", "group", "action", "kind", "reason", "term", "device", "address"})
+
+
+class PositionsMoved(RuntimeError):
+    """The log is further, or elsewhere, than the events' reader believed: another recorder is at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """How far the log has read one worker's spool, and what never arrived."""
+
+    position: Position
+    lost_seen: int  # the worker's own count
+    lost: int  # dropped by the worker or found damaged, ever
+
+
+def sound(event: Event) -> bool:
+    """Is it what an Event says it is? What a worker wrote was JSON; any value may stand anywhere."""
+    return (
+        type(event.at) in {int, float}
+        and 0 <= event.at < LAST_MOMENT
+        and type(event.change) is int
+        and 0 <= event.change <= LARGEST
+        and set(map(type, _texts(event))) == {str}
+    )
+
+
+def advanced(spool: Spool | None, position: Position, lost_seen: int | None, damaged: int) -> Spool:
+    """The spool once it is read up to `position`, its worker's count of losses being `lost_seen` (None: unreadable)."""
+    old = spool or Spool((0, 0), 0, 0)
+    seen = old.lost_seen if lost_seen is None else lost_seen
+    dropped = seen - old.lost_seen if seen >= old.lost_seen else seen  # a smaller count is that of a new folder
+    return Spool(position, seen, old.lost + dropped + (damaged if position != old.position else 0))
+
+
+def folds(event: Event) -> bool:
+    return event.kind in FOLDED_KINDS and event.action in FOLDED_ACTIONS and event.reason != "error"
+
+
+class Log:
+    """The filter log of this machine. Opens at first use, so that a database that is down can be tried again."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine: sql.Engine | None = None
+        self._opening = Lock()
+
+    def open(self) -> sql.Engine:
+        with self._opening:
+            if self._engine is None:
+                self._engine = connect(self.url)
+            return self._engine
+
+    def close(self) -> None:
+        with self._opening:
+            if self._engine is not None:
+                self._engine.dispose()
+                self._engine = None
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- writing
+
+    def spools(self) -> Mapping[str, Spool]:
+        with self.open().connect() as connection:
+            return _spools(connection)
+
+    def append(
+        self,
+        recorded: Sequence[Event],
+        positions: Mapping[str, Position],
+        *,
+        after: Mapping[str, Position] | None = None,
+        lost: Mapping[str, int] | None = None,
+        damaged: Mapping[str, int] | None = None,
+    ) -> None:
+        """Store events and the positions they were read up to, in one transaction.
+
+        The same again changes nothing. With `after`, the positions the reading began from, a second recorder is noticed.
+        """
+        own = [_row(event) for event in recorded if not folds(event)]
+        counts = _fold(event for event in recorded if folds(event))
+        onward = [{"record": event.encode()} for event in recorded if event.kind in NOT_ASKED]
+        engine = self.open()
+        with writing(engine).begin() as connection:
+            known = _spools(connection, lock=True)
+            stored = {worker: spool.position for worker, spool in known.items() if worker in positions}
+            if not positions or stored != dict(positions):
+                if after is not None and stored != dict(after):
+                    raise PositionsMoved(f"expected the log to be at {dict(after)}, and it is at {stored}")
+                if own:
+                    connection.execute(sql.insert(events), own)
+                if counts:
+                    connection.execute(_upsert(engine.dialect.name), counts)
+                if onward:
+                    connection.execute(sql.insert(handovers), onward)
+            _store_spools(connection, known, positions, lost or {}, damaged or {})
+
+    def handovers(self, limit: int = 500) -> Sequence[tuple[int, Event]]:
+        """Requests and notices that nobody has taken yet, oldest first."""
+        asked = sql.select(handovers.c.id, handovers.c.record).order_by(handovers.c.id).limit(limit)
+        with self.open().connect() as connection:
+            return [(number, decode(record)) for number, record in connection.execute(asked)]
+
+    def handed_over(self, numbers: Sequence[int]) -> None:
+        with writing(self.open()).begin() as connection:
+            connection.execute(sql.delete(handovers).where(handovers.c.id.in_(numbers)))
+
+    def purge(self, before: Mapping[str, datetime], school: str | None = None) -> Mapping[str, int]:
+        """Delete what is older than its class ("search", "blocked", "allowed") may be; returns how many events went."""
+        if unknown := set(before) - set(CLASSES):
+            raise ValueError(f"no such class of data: {', '.join(sorted(unknown))}; there are {', '.join(CLASSES)}")
+        gone = dict.fromkeys(before, 0)
+        for each in self.schools() if school is None else [school]:
+            for kept, until in before.items():
+                end = microseconds(until)
+                old = events.c.id.in_(
+                    sql.select(events.c.id).where(events.c.school == each, events.c.at < end, CLASSES[kept]).limit(5_000)
+                )
+                gone[kept] += self._delete(sql.delete(events).where(old).returning(sql.literal(1)))
+                if kept == "allowed":
+                    number = sql.tuple_(folded.c.minute, folded.c.fold)
+                    old = number.in_(
+                        sql.select(folded.c.minute, folded.c.fold)
+                        .where(folded.c.school == each, folded.c.at < end, folded.c.last < end)
+                        .limit(5_000)
+                    )
+                    gone[kept] += self._delete(sql.delete(folded).where(old).returning(folded.c.count))
+        self._forget()
+        return gone
+
+    def _delete(self, some: ReturningDelete[int]) -> int:
+        """Little by little: the recorder must get its turn in between."""
+        gone = 0
+        while True:
+            with writing(self.open()).begin() as connection:
+                counts = connection.scalars(some).all()
+            if not counts:
+                return gone
+            gone += sum(counts)
+
+    def _forget(self) -> None:
+        """What was deleted must not linger in files either."""
+        engine = self.open()
+        if engine.dialect.name == "sqlite":
+            with closing(engine.raw_connection()) as raw, closing(raw.cursor()) as cursor:
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+                for table in (events, folded, handovers):
+                    connection.execute(sql.text(f"VACUUM {table.name}"))
+
+    # -- reading
+
+    def schools(self) -> Sequence[str]:
+        with self.open().connect() as connection:
+            return _schools(connection)
+
+    def search(self, query: Query) -> Page:
+        """Newest first."""
+        cursor = Cursor.parse(query.after) if query.after else None
+        with self.open().connect() as connection:
+            rows = [
+                row
+                for school in (_schools(connection) if query.school is None else [query.school])
+                for table in (events, folded)
+                if (asked := _lines(table, replace(query, school=school), cursor)) is not None
+                for row in connection.execute(asked)
+            ]
+        rows.sort(key=lambda row: (-row[0], row[1], -row[2]))
+        lines = tuple(_line(row) for row in rows[: query.limit])
+        return Page(lines, lines[-1].id if len(rows) > query.limit else None)
+
+    def questions(self, school: str, since: datetime, until: datetime) -> Iterator[tuple[Line, int]]:
+        """All that was asked, and how often: for "what would this change have done?". Newest first, in bounded memory.
+
+        Page by page, never one long read: a reader that stays keeps SQLite's write-ahead file from being emptied.
+        """
+        query = Query(school=school, since=since, until=until, limit=5_000)
+        while True:
+            page = self.search(query)
+            for line in page.rows:
+                if line.host and line.kind not in NOT_ASKED:
+                    yield line, line.count
+            if page.next is None:
+                return
+            query = replace(query, after=page.next)
+
+    def top(
+        self, by: str, school: str, since: datetime, until: datetime, *, action: str | None = None, limit: int = 10
+    ) -> Sequence[tuple[str, int]]:
+        """The most frequent values of a field; blanks do not count."""
+        if by not in TOP:
+            raise ValueError(f"cannot count by {by!r}; there are {', '.join(sorted(TOP))}")
+        with self.open().connect() as connection:
+            return _top(connection, _asked(by, school, since, until, action), limit)
+
+    def summary(self, school: str, since: datetime, until: datetime) -> Summary:
+        every = _asked("category", school, since, until)
+        hour = (every.c.at // HOUR).label("hour")
+        by_hour = sql.select(hour, every.c.action, sql.func.sum(every.c.count)).group_by(hour, every.c.action)
+        searches = sql.select(sql.func.count()).where(_SEARCH, *_within(events, school, since, until))
+        with self.open().connect() as connection:
+            asked: Counter[int] = Counter()
+            actions: Counter[str] = Counter()
+            blocked: Counter[int] = Counter()
+            for at, action, count in connection.execute(by_hour):
+                asked[at] += int(count)
+                actions[action] += int(count)
+                if action == BLOCK:
+                    blocked[at] += int(count)
+            return Summary(
+                asked=asked.total(),
+                blocked=actions[BLOCK],
+                warned=actions[WARN],
+                searches=connection.scalar(searches) or 0,
+                sites_blocked=_top(connection, _asked("host", school, since, until, BLOCK), 10),
+                categories=_top(connection, every, 10),
+                categories_blocked=_top(connection, _asked("category", school, since, until, BLOCK), 10),
+                by_hour=tuple(Hour(moment(at * HOUR), asked[at], blocked[at]) for at in sorted(asked)),
+            )
+
+
+# -- events to rows
+
+
+def _row(event: Event) -> dict[str, object]:
+    row: dict[str, object] = {name: clean(text, SIZES[name]) for name, text in zip(TEXTS, _texts(event), strict=True)}
+    if event.kind == Kind.REQUEST:
+        row["detail"] = ""  # somebody's own words: they belong to the request, where retention finds them
+    return row | {"at": int(event.at * 1_000_000), "change": event.change, "site": site(str(row["host"]))}
+
+
+def _fold(same: Iterator[Event]) -> list[dict[str, object]]:
+    """One row for like events of a minute."""
+    found: dict[tuple[int, tuple[object, ...]], list[int]] = {}
+    for event in same:
+        at = int(event.at * 1_000_000)
+        key = at // MINUTE, _fold_key(event)
+        if (row := found.get(key)) is None:
+            found[key] = [at, at, 1]
+        else:
+            row[0], row[1], row[2] = min(row[0], at), max(row[1], at), row[2] + 1
+    return [_folded_row(minute, said, *row) for (minute, said), row in found.items()]
+
+
+def _folded_row(minute: int, said: tuple[object, ...], at: int, last: int, count: int) -> dict[str, object]:
+    row = {
+        name: clean(value, SIZES[name]) if isinstance(value, str) else value
+        for name, value in zip(FOLD_BY, said, strict=True)
+    }
+    # 64 bits tell apart the rows of one minute; two alike among a million in that minute: once in 37 million minutes.
+    digest = blake2b("\0".join(map(str, row.values())).encode(), digest_size=8).digest()
+    fold = int.from_bytes(digest, signed=True)
+    return row | {"minute": minute, "fold": fold, "at": at, "last": last, "count": count, "site": site(str(row["host"]))}
+
+
+def _upsert(dialect: str) -> sql.Insert:
+    insert: Callable[[sql.Table], Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect]
+    adding = insert(folded)
+    new = adding.excluded
+    upsert: sql.Insert = adding.on_conflict_do_update(
+        index_elements=[folded.c.minute, folded.c.fold],
+        set_={
+            "at": sql.case((new.at < folded.c.at, new.at), else_=folded.c.at),
+            "last": sql.case((new.last > folded.c.last, new.last), else_=folded.c.last),
+            "count": folded.c["count"] + new["count"],
+        },
+    )
+    return upsert
+
+
+def _spools(connection: sql.Connection, *, lock: bool = False) -> Mapping[str, Spool]:
+    asked = sql.select(spool_positions)
+    rows = connection.execute(asked.with_for_update() if lock else asked)  # SQLite knows no FOR UPDATE and needs none
+    return {row.worker: Spool((row.seq, row.offset), row.lost_seen, row.lost) for row in rows}
+
+
+def _store_spools(
+    connection: sql.Connection,
+    known: Mapping[str, Spool],
+    positions: Mapping[str, Position],
+    lost: Mapping[str, int],
+    damaged: Mapping[str, int],
+) -> None:
+    for worker, position in positions.items():
+        before = known.get(worker)
+        new = advanced(before, position, lost.get(worker), damaged.get(worker, 0))
+        values = {"seq": position[0], "offset": position[1], "lost_seen": new.lost_seen, "lost": new.lost}
+        if before is None:
+            connection.execute(sql.insert(spool_positions).values(worker=worker, **values))
+        elif new != before:
+            connection.execute(sql.update(spool_positions).where(spool_positions.c.worker == worker).values(values))
+
+
+# -- rows to lines
+
+
+def _columns(table: sql.Table) -> list[sql.ColumnElement[Any]]:
+    """The same columns from either table; what folding leaves out is blank."""
+    head = (
+        [events.c.at, sql.literal_column("'e'"), events.c.id, events.c.at, sql.literal_column("1")]
+        if table is events
+        else [folded.c.at, sql.literal_column("'f'"), folded.c.fold, folded.c.last, folded.c["count"]]
+    )
+    return [*head, *(table.c[name] if name in table.c else sql.literal_column("''") for name in FIELDS[1:])]
+
+
+def _line(row: Sequence[Any]) -> Line:
+    at, table, number, last, count, *said = row
+    return Line(str(Cursor(at, table, number)), moment(at), moment(last), count, *said)
+
+
+def _lines(table: sql.Table, query: Query, cursor: Cursor | None) -> sql.Select[Any] | None:
+    """One table's share of a page, or None where nothing in it can match."""
+    if table is folded and query.term is not None:
+        return None
+    number = events.c.id if table is events else folded.c.fold
+    asked = sql.select(*_columns(table)).where(*_matching(table, query))
+    if cursor is not None:
+        own = "e" if table is events else "f"
+        if own == cursor.table:
+            asked = asked.where(table.c.at <= cursor.at, (table.c.at < cursor.at) | (number < cursor.number))
+        else:
+            asked = asked.where(table.c.at <= cursor.at if own > cursor.table else table.c.at < cursor.at)
+    return asked.order_by(table.c.at.desc(), number.desc()).limit(query.limit + 1)
+
+
+def _matching(table: sql.Table, query: Query) -> Iterator[sql.ColumnElement[bool]]:
+    for name in ("school", "person", "address", "device", "group", "category", "action", "kind", "reason", "rule"):
+        if (value := getattr(query, name)) is not None:
+            yield table.c[name] == clean(value, SIZES[name])
+    if query.change is not None:
+        yield table.c.change == query.change
+    if query.since is not None:
+        yield table.c.at >= microseconds(query.since)
+    if query.until is not None:
+        yield table.c.at < microseconds(query.until)
+    if query.host is not None:
+        below = site(clean(query.host.strip().strip(".").lower(), SIZES["host"]))
+        yield table.c.site >= below
+        yield table.c.site < below[:-1] + "/"  # "/" comes right after "."
+    if query.term is not None:
+        yield table.c.term != sql.literal_column("''")  # word for word, or the index of lines with search words is not used
+        yield table.c.term.icontains(clean(query.term, SIZES["term"]), autoescape=True)
+    if query.text is not None:
+        words = clean(query.text, SIZES["path"])
+        places = [table.c[name] for name in ("host", "path", "term", "detail") if name in table.c]
+        yield sql.or_(*(place.icontains(words, autoescape=True) for place in places))
+
+
+def _schools(connection: sql.Connection) -> Sequence[str]:
+    """Jumps from one school to the next in the index, instead of reading all lines."""
+    found: set[str] = set()
+    for table in (events, folded):
+        school = connection.scalar(sql.select(sql.func.min(table.c.school)))
+        while school is not None:
+            found.add(school)
+            school = connection.scalar(sql.select(sql.func.min(table.c.school)).where(table.c.school > school))
+    return sorted(found)
+
+
+def _within(table: sql.Table, school: str, since: datetime, until: datetime) -> list[sql.ColumnElement[bool]]:
+    return [table.c.school == school, table.c.at >= microseconds(since), table.c.at < microseconds(until)]
+
+
+def _asked(by: str, school: str, since: datetime, until: datetime, action: str | None = None) -> sql.Subquery:
+    """The traffic of a period, from both tables, with its counts: its moments, actions and one more field."""
+    parts = []
+    for table in (events, folded):
+        field = table.c[by] if by in table.c else sql.literal_column("''")
+        count = folded.c["count"] if table is folded else sql.literal_column("1").label("count")
+        part = sql.select(table.c.at, table.c.action, count, field.label("field")).where(
+            *_within(table, school, since, until)
+        )
+        if table is events:
+            part = part.where(events.c.kind.not_in(NOT_ASKED))
+        parts.append(part if action is None else part.where(table.c.action == action))
+    return sql.union_all(*parts).subquery()
+
+
+def _top(connection: sql.Connection, asked: sql.Subquery, limit: int) -> Sequence[tuple[str, int]]:
+    field, total = asked.c.field, sql.func.sum(asked.c["count"])
+    counted = sql.select(field, total).where(field != "").group_by(field).order_by(total.desc(), field).limit(limit)
+    return tuple((value, int(count)) for value, count in connection.execute(counted))

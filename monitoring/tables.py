@@ -1,0 +1,192 @@
+"""The filter log's own database: what its tables are, and how one is opened.
+
+Moments are whole microseconds since 1970, UTC: the same number in every database, and an hour of it is a division.
+Names of sites are kept a second time from their end ("uk.co.bbc.www."): a site and all below it are one range of an index.
+"""
+
+import re
+from pathlib import Path
+
+import sqlalchemy as sql
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+VERSION = 1
+
+# How much of each text of an event is kept. A pupil can type a megabyte into a search box; nobody can read it.
+SIZES = {
+    "kind": 16,
+    "school": 64,
+    "group": 64,
+    "network": 64,
+    "identified_by": 32,
+    "person": 64,
+    "address": 64,
+    "device": 128,
+    "host": 255,
+    "path": 2048,
+    "term": 1024,
+    "action": 16,
+    "handling": 16,
+    "reason": 32,
+    "category": 64,
+    "list": 128,
+    "rule": 128,
+    "outcome": 64,
+    "detail": 2048,
+    "worker": 64,
+}
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL refuses NUL; half a surrogate pair is no character anywhere
+
+# Ranges of reversed names need the order of the bytes, whatever language the database speaks.
+_BY_BYTES = sql.String(300).with_variant(sql.String(300, collation="C"), "postgresql")
+_NUMBER = sql.BigInteger().with_variant(sql.Integer(), "sqlite")  # SQLite counts rows only in a plain INTEGER
+
+metadata = sql.MetaData()
+
+
+def _texts(*but: str) -> list[sql.Column[str]]:
+    return [sql.Column(name, sql.String(size), nullable=False) for name, size in SIZES.items() if name not in but]
+
+
+events = sql.Table(  # what deserves a line of its own
+    "events",
+    metadata,
+    sql.Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    sql.Column("at", sql.BigInteger, nullable=False),
+    *_texts(),
+    sql.Column("change", sql.BigInteger, nullable=False),
+    sql.Column("site", _BY_BYTES, nullable=False),
+    sql.Index("events_at", "school", "at"),
+    sql.Index("events_person", "school", "person", "at"),
+    sql.Index("events_site", "school", "site", "at"),
+    sql.Index("events_action", "school", "action", "at"),
+    sql.Index("events_category", "school", "category", "at"),
+    # Few lines have search words, and looking through them all is how a word is found: so, only those.
+    sql.Index(
+        "events_term",
+        "school",
+        "at",
+        sqlite_where=sql.text("term <> ''"),
+        postgresql_where=sql.text("term <> ''"),
+    ),
+)
+
+folded = sql.Table(  # what was allowed, counted by the minute
+    "folded",
+    metadata,
+    sql.Column("minute", sql.BigInteger, primary_key=True, autoincrement=False),  # minutes since 1970
+    sql.Column("fold", sql.BigInteger, primary_key=True, autoincrement=False),  # digest of all texts below and the change
+    sql.Column("at", sql.BigInteger, nullable=False),  # the first
+    sql.Column("last", sql.BigInteger, nullable=False),
+    sql.Column("count", sql.BigInteger, nullable=False),
+    *_texts("path", "term", "detail", "worker"),
+    sql.Column("change", sql.BigInteger, nullable=False),
+    sql.Column("site", _BY_BYTES, nullable=False),
+    sql.Index("folded_at", "school", "at"),
+    sql.Index("folded_person", "school", "person", "at"),
+    sql.Index("folded_site", "school", "site", "at"),
+    sql.Index("folded_category", "school", "category", "at"),
+    sqlite_with_rowid=False,
+)
+
+spool_positions = sql.Table(  # how far each worker's spool is in the tables above: written with them, or not at all
+    "spool_positions",
+    metadata,
+    sql.Column("worker", sql.String(64), primary_key=True),
+    sql.Column("seq", sql.BigInteger, nullable=False),
+    sql.Column("offset", sql.BigInteger, nullable=False),
+    sql.Column("lost_seen", sql.BigInteger, nullable=False),  # the worker's own count, as last read
+    sql.Column("lost", sql.BigInteger, nullable=False),  # all that was ever lost or damaged
+)
+
+handovers = sql.Table(  # requests and notices not yet handed on; gone once they are
+    "handovers",
+    metadata,
+    sql.Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    sql.Column("record", sql.LargeBinary, nullable=False),
+)
+
+meta = sql.Table(
+    "meta",
+    metadata,
+    sql.Column("name", sql.String(32), primary_key=True),
+    sql.Column("value", sql.String(255), nullable=False),
+)
+
+
+class LogTooNew(RuntimeError):
+    """The tables were written by a later Schoolgate."""
+
+
+def clean(text: str, size: int) -> str:
+    """What every database can hold of a text."""
+    text = text[:size]
+    return text if text.isascii() and "\0" not in text else UNSTORABLE.sub("\ufffd", text)
+
+
+def site(host: str) -> str:
+    """The name from its end, "www.bbc.co.uk" as "uk.co.bbc.www.": what begins with this is the site or below it."""
+    return ".".join(reversed(host.split("."))) + "."
+
+
+def connect(url: str) -> sql.Engine:
+    """The database, with its tables. Several processes may do this at once."""
+    parsed = sql.make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        # Made by us first, for its owner alone: SQLite would make it readable by all; its side files follow suit.
+        Path(parsed.database).touch(mode=0o600)
+    patience = {"connect_timeout": 5} if parsed.get_backend_name() == "postgresql" else {}
+    engine = sql.create_engine(parsed, pool_pre_ping=True, connect_args=patience)
+    if engine.dialect.name == "sqlite":
+        sql.event.listen(engine, "connect", _tune)
+        sql.event.listen(engine, "begin", _begin)
+    try:
+        with writing(engine).begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(sql.select(sql.func.pg_advisory_xact_lock(0x5C4001)))
+            _create(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def writing(engine: sql.Engine) -> sql.Engine:
+    return engine.execution_options(schoolgate_writes=True)
+
+
+def _create(connection: sql.Connection) -> None:
+    if sql.inspect(connection).has_table(meta.name):
+        found = connection.scalar(sql.select(meta.c.value).where(meta.c.name == "version"))
+        if found is not None and int(found) > VERSION:
+            raise LogTooNew(
+                f"the filter log was written by a newer Schoolgate (its version is {found}, this one knows {VERSION}): "
+                "update Schoolgate, or give it another log database"
+            )
+        if found is not None:
+            return
+    metadata.create_all(connection)
+    connection.execute(sql.insert(meta).values(name="version", value=str(VERSION)))
+
+
+def _tune(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, below
+    cursor = connection.cursor()
+    for pragma in (
+        "busy_timeout=5000",
+        "journal_mode=WAL",  # pages read while the recorder writes
+        "synchronous=NORMAL",  # a power cut may undo the last commits, whole; the spool's positions go back with them
+        "mmap_size=268435456",
+        "cache_size=-16000",
+        "temp_store=MEMORY",
+        "secure_delete=ON",  # what retention deletes is overwritten
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: sql.Connection) -> None:
+    # A writer takes its place in the queue at once: turning a reader into a writer fails where another got in between.
+    writes = connection.get_execution_options().get("schoolgate_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
