@@ -1,1 +1,1 @@
-"""The desk: pages and the JSON API for the people of the school."""
+"""The desk: where people ask, decide and look. Pages (Jinja2) and a JSON API (FastAPI) over the same services."""

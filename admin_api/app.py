@@ -1,0 +1,234 @@
+"""The desk as one application: its routes, and what becomes of everything that goes wrong in them."""
+
+import logging
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
+
+from admin_api import words
+from admin_api.auth import SAFE, Guard, onward
+from admin_api.deps import Desk, Services, Visitor, address, services
+from admin_api.forms import ForgedForm, Wrong, filled
+from admin_api.permissions import NotHere, SignInFirst
+from admin_api.routes import (
+    access,
+    api,
+    changes,
+    enrol,
+    help,  # noqa: A004 - a page is one name in four places
+    lists,
+    machine,
+    people,
+    requests,
+    rules,
+    sign_in,
+    today,
+    why,
+)
+from admin_api.routes import (
+    log as filter_log,
+)
+from change_control.authority import NotAllowed
+from change_control.changes import DoesNotFit
+from change_control.keys import Locked
+from change_control.ledger import LedgerMismatch
+from change_control.lifecycle import NotPossible
+from change_control.people import WrongCredentials
+from change_control.service import ChangedSinceShown
+from policy.live import PolicyMissing
+from policy.proof import ProofRefused
+from policy.words import uk_date
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BODY = 64 * 1024
+PAGES = (sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, people, access, help)
+
+# What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.
+STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (NotAllowed, 403),
+    (WrongCredentials, 403),
+    (Locked, 403),
+    (LookupError, 404),
+    (NotPossible, 409),
+    (ChangedSinceShown, 409),
+    (DoesNotFit, 409),
+    (LedgerMismatch, 503),  # what is stored is not what was signed: nothing may be done on it
+    (ProofRefused, 503),
+    (PolicyMissing, 503),
+    (ValueError, 422),
+)
+TITLES = {
+    400: "That did not make sense",
+    403: "You may not do this",
+    404: "There is no such page",
+    405: "That cannot be done here",
+    409: "This has changed in the meantime",
+    413: "That was too long",
+    422: "Something is missing or wrong",
+    429: "Please wait a moment",
+    500: "Something went wrong at the desk",
+    503: "The desk cannot answer just now",
+}
+
+
+def status_of(error: Exception) -> int:
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+
+
+def create_app(given: Services) -> FastAPI:
+    """The desk on these services."""
+    app = FastAPI(
+        title="Schoolgate",
+        description="Filtering changes of a school: asked for, decided, recorded. The same services as the pages.",
+        version="1",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # no exporter may see what pupils did
+        max_body_size=LARGEST_BODY,
+    )
+    app.state.services = given
+    app.state.templates = Jinja2Templates(env=_environment(given))
+    for page in PAGES:
+        app.include_router(page.router, include_in_schema=False, dependencies=[Depends(filled)])
+    app.include_router(api.router, prefix="/api/v1")
+    app.include_router(machine.router, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=words.STATIC), name="static")
+    app.add_middleware(Guard, public_url=given.public_url, local=given.demo)
+    app.add_exception_handler(SignInFirst, _sign_in_first)
+    app.add_exception_handler(ForgedForm, _forged)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(SQLAlchemyError, _database)
+    app.add_exception_handler(Exception, _broken)
+    for kind, _ in STATUS:
+        app.add_exception_handler(kind, _known)
+    return app
+
+
+def _environment(given: Services) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("admin_api"),
+        autoescape=True,
+        undefined=StrictUndefined,  # a page with a hole in it is a fault, not a blank
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "date": uk_date,
+        "day": words.day,
+        "end": words.end,
+        "moment": words.clock(given.office.now),
+        "number": words.number,
+        "plain": words.plain,
+        "fingerprint": words.fingerprint,
+    }
+    environment.globals |= {"words": words, "asset": words.asset, "demo": given.demo, "many": words.many}
+    return environment
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith("/api/")
+
+
+def answer(request: Request, status: int, why: str, headers: dict[str, str] | None = None) -> Response:
+    """An error as JSON for scripts and as a page with a way on for people."""
+    if _is_api(request):
+        return JSONResponse({"error": why}, status, headers=headers)
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    title = TITLES.get(status, TITLES[500])
+    if visitor and visitor.places:
+        place = visitor.at(getattr(request.state, "log", "")) or visitor.places[0]
+        desk = Desk(services(request), request, visitor, place)
+        response = desk.page("error.html", status, title=title, why=why)
+    else:
+        found: Jinja2Templates = request.app.state.templates
+        response = found.TemplateResponse(request, "error_signed_out.html", {"title": title, "why": why}, status_code=status)
+    response.headers.update(headers or {})
+    return response
+
+
+def note_refusal(request: Request, why: str, *, act: str = "") -> None:
+    """Each refused act goes to the access log: who, what, on what, why, from where."""
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    services(request).note(
+        act or getattr(request.state, "act", "") or request.method.lower(),
+        "refused",
+        log=getattr(request.state, "log", ""),
+        person=visitor.person.id if visitor else "",
+        target=request.url.path,
+        why=why,
+        address=address(request),
+    )
+
+
+def _sign_in_first(request: Request, _: Exception) -> Response:
+    if _is_api(request):
+        return JSONResponse({"error": "sign in first"}, 401)
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    wanted = onward(target) if request.method in SAFE else "/"
+    return RedirectResponse(f"/sign-in?{urlencode({'next': wanted})}" if wanted != "/" else "/sign-in", 303)
+
+
+def _forged(request: Request, _: Exception) -> Response:
+    why = "the form was too old, or not from this desk, so nothing was done; open the page again and repeat it"
+    note_refusal(request, why, act="form")
+    return answer(request, 403, why)
+
+
+def _known(request: Request, error: Exception) -> Response:
+    status = status_of(error)
+    why = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, LookupError) and not isinstance(error, NotHere) and type(error) is not LookupError:
+        return _broken(request, error)  # a KeyError or IndexError is a fault of ours, not an answer
+    if isinstance(error, UnicodeError):
+        return _broken(request, error)
+    if status == 403 or (isinstance(error, NotHere) and getattr(request.state, "log", None)):
+        note_refusal(request, why)
+    if status == 503:
+        logger.error("refused to act on what does not agree: %s", why)
+        why = f"What is stored does not agree with what was signed, so nothing can be done on it. Filtering goes on. ({why})"
+    if isinstance(error, Wrong) and not _is_api(request):
+        why = "; ".join(error.fields.values())
+    return answer(request, status, why)
+
+
+def _http(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        return _broken(request, error)
+    plain = {
+        404: "there is nothing at this address; it may have been mistyped",
+        405: "this address does not take what was sent",
+        413: "that was longer than 64 KB, so nothing was done",
+    }
+    return answer(request, error.status_code, plain.get(error.status_code, str(error.detail)), dict(error.headers or {}))
+
+
+def _not_valid(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        return _broken(request, error)
+    first: dict[str, Any] = error.errors()[0]
+    where = first["loc"]
+    if where and where[0] == "path":
+        return answer(request, 404, "there is nothing at this address; it may have been mistyped")
+    name = ".".join(str(part) for part in where[1:]) or "what was sent"
+    return answer(request, 422, f"{name}: {str(first['msg']).removeprefix('Value error, ')}")
+
+
+def _database(request: Request, error: Exception) -> Response:
+    logger.error("the database does not answer: %s", error)
+    return answer(request, 503, "the database does not answer, so nothing was done; filtering goes on. Try again in a minute")
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    logger.error("a fault at %s %s", request.method, request.url.path, exc_info=error)
+    return answer(request, 500, "this is a fault of the desk, not yours; it has been noted. Filtering goes on")

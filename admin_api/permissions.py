@@ -1,0 +1,134 @@
+"""Permission stands at the route: `desk: Annotated[Desk, at(Permission.READ_LOG)]`, `case: Annotated[Case, on(...)]`.
+
+What is not allowed is raised here or by change_control, and turned into an answer and a line of the access log in app.py.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Query, Request
+from sqlalchemy.orm import Session
+
+from admin_api.auth import COOKIE
+from admin_api.deps import Desk, Place, Visitor, address, services
+from change_control.authority import NotAllowed, Permission, require
+from change_control.changes import Diff, tightens
+from change_control.lifecycle import State
+from change_control.tables import ChangeRow, LogRow, RoleRow, SignatureRow
+from policy.proof import undone
+
+NUMBER = Path(ge=1, le=2**31 - 1)
+type ChangeId = Annotated[int, NUMBER]
+type School = Annotated[str, Query(max_length=64)]
+
+
+class SignInFirst(Exception):
+    """Nobody is signed in."""
+
+
+class NotHere(LookupError):
+    """There is no such thing, or it belongs to a school where the visitor has no role: the answer is the same."""
+
+
+def visitor(request: Request) -> Visitor:
+    """The signed-in person, or SignInFirst."""
+    desk = services(request)
+    cookie = request.cookies.get(COOKIE, "")
+    with desk.store.read() as session:
+        person = desk.registry.signed_in(session, cookie)
+        found = Visitor.of(session, person, cookie, address(request)) if person else None
+    if found is None:
+        raise SignInFirst
+    if desk.touches.due(cookie):
+        with desk.store.write() as session:
+            desk.registry.touch(session, cookie)
+    request.state.visitor = found
+    return found
+
+
+SignedIn = Annotated[Visitor, Depends(visitor)]
+
+
+def _place(request: Request, who: Visitor, log: str) -> Place:
+    """The place that was asked for; the first one when none was named."""
+    if not who.places:
+        raise NotAllowed("you hold no role at any school; the headteacher can invite you")
+    place = who.at(log) if log else who.places[0]
+    if place is None:
+        with services(request).store.read() as session:
+            there = session.get(LogRow, log) is not None
+        request.state.log = log if there else ""
+        raise NotHere("there is no such school here")
+    request.state.log = place.log
+    return place
+
+
+def _desk(request: Request, who: Visitor, place: Place, *permissions: Permission) -> Desk:
+    request.state.act = permissions[0].value
+    if not any(place.may(permission) for permission in permissions):
+        require(place.roles, permissions[0], tier=place.tier)
+    return Desk(services(request), request, who, place)
+
+
+def desk_at(request: Request, who: Visitor, school: str, permission: Permission) -> Desk:
+    """The desk at a school that the request names in its body."""
+    return _desk(request, who, _place(request, who, school), permission)
+
+
+def at(permission: Permission) -> Any:
+    """The desk at the school named by `?school=`, if the visitor may do this there."""
+
+    def found(request: Request, who: SignedIn, school: School = "") -> Desk:
+        return desk_at(request, who, school, permission)
+
+    return Depends(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A change, and the desk at its school."""
+
+    desk: Desk
+    id: int
+
+
+def on(*permissions: Permission) -> Any:
+    """The change with the number in the path, if the visitor may do one of these at its school."""
+
+    def found(request: Request, who: SignedIn, number: ChangeId) -> Case:
+        with services(request).store.read() as session:
+            row = session.get(ChangeRow, number)
+            log = row.log if row else ""
+        if not log:
+            raise NotHere(f"there is no change {number}")
+        if who.at(log) is None:
+            request.state.log = log
+            raise NotHere(f"there is no change {number}")
+        return Case(_desk(request, who, _place(request, who, log), *permissions), number)
+
+    return Depends(found)
+
+
+def open_acts(desk: Desk, session: Session, row: ChangeRow, diff: Diff) -> frozenset[str]:
+    """What this visitor could do with a change now, for the page to offer. The service decides when it is done."""
+    place, me = desk.place, desk.visitor.person.id
+    acts = set()
+    if row.state == State.REQUESTED:
+        head_role = "la_officer" if place.tier == "authority" else "headteacher"
+        own = session.get(RoleRow, (row.requested_by, row.log, head_role)) is not None
+        signed = session.get(SignatureRow, (row.id, me)) is not None
+        head = place.may(Permission.APPROVE)
+        if not signed and ((own and (head or place.may(Permission.SECOND))) or (head and row.requested_by != me)):
+            acts.add("approve" if head else "agree")
+        if place.may(Permission.REFUSE) and row.requested_by != me:
+            acts.add("refuse")
+        if row.requested_by == me:
+            acts.add("withdraw")
+    if row.state == State.PROVISIONAL and place.may(Permission.RATIFY):
+        acts |= {"ratify", "reverse"}
+    if row.state == State.IN_FORCE:
+        if place.may(Permission.REVERSE) and tightens(undone(diff)):
+            acts.add("reverse")
+        elif place.may(Permission.REQUEST):
+            acts.add("request_reversal")
+    return frozenset(acts)

@@ -1,0 +1,1 @@
+"""One file a page: route, template and test have the same name."""

@@ -1,0 +1,447 @@
+"""/api/v1: the same services for scripts. Errors are {"error": "a plain sentence"}."""
+# ruff: noqa: FAST003 - {number} is read by `on(...)`, which finds the change and checks the permission
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from sqlalchemy import select
+from starlette.responses import JSONResponse, Response
+
+from admin_api import words
+from admin_api.auth import drop_cookie, set_cookie
+from admin_api.deps import Desk, Visitor, services
+from admin_api.filter_state import filter_state, problems
+from admin_api.forms import EVERYONE, category_wish, moment, network_wish, site_wish, tidy
+from admin_api.permissions import Case, SignedIn, at, desk_at, on
+from admin_api.routes import log as filter_log
+from admin_api.routes.changes import prove
+from admin_api.routes.machine import behind
+from admin_api.routes.requests import decide, preview_of, signing
+from admin_api.routes.rules import rules_in_force
+from admin_api.routes.sign_in import Wait, sign_in
+from admin_api.routes.today import list_ages
+from admin_api.routes.why import answer
+from admin_api.telling import Ground, Told, tell
+from change_control.authority import Permission
+from change_control.changes import Wish
+from change_control.lifecycle import State
+from change_control.people import WrongCredentials
+from change_control.tables import ChangeRow, EntryRow, LogRow
+from monitoring.log import Line
+from policy.rules import SchoolPolicy, SiteRule, instant, write
+
+type Text = Annotated[str, Field(max_length=2000), AfterValidator(tidy)]
+type Json = Mapping[str, Any]
+CLOSED = ConfigDict(extra="forbid")
+
+
+class Error(BaseModel):
+    """What went wrong, in one plain sentence."""
+
+    error: str
+
+
+_ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": Error} for status in (400, 401, 403, 404, 409, 413, 422, 429)}
+router = APIRouter(responses=_ERRORS)
+
+
+# --- session ----------------------------------------------------------------------------------------------------------
+
+
+class Credentials(BaseModel):
+    """What a person signs in with."""
+
+    model_config = CLOSED
+    username: Text
+    password: Annotated[str, Field(max_length=500)]
+    totp: Annotated[str, Field(max_length=20)]
+
+
+@router.post("/session", status_code=201)
+def begin(request: Request, given: Credentials) -> Response:
+    """Sign in; the answer sets the cookie."""
+    try:
+        cookie = sign_in(request, given.username, given.password, given.totp)
+    except WrongCredentials as error:
+        return JSONResponse({"error": str(error)}, 401)
+    except Wait as error:
+        return JSONResponse({"error": str(error)}, 429, headers={"Retry-After": str(error.seconds)})
+    desk = services(request)
+    with desk.store.read() as session:
+        person = desk.registry.signed_in(session, cookie)
+        who = Visitor.of(session, person, cookie, "") if person else None
+    response = JSONResponse(_me(who) if who else {}, 201)
+    set_cookie(response, cookie)
+    return response
+
+
+@router.get("/session")
+def me(who: SignedIn) -> Json:
+    """Who is signed in, with which roles where."""
+    return _me(who)
+
+
+@router.delete("/session")
+def finish(request: Request, who: SignedIn) -> Response:
+    """Sign out."""
+    desk = services(request)
+    with desk.store.write() as session:
+        desk.registry.sign_out(session, who.cookie)
+        for place in who.places:
+            desk.office.access(session, "sign-out", "done", log=place.log, person=who.person.id, address=who.address)
+    response = JSONResponse({"signed_in": False})
+    drop_cookie(response)
+    return response
+
+
+def _me(who: Visitor) -> Json:
+    return {
+        "person": who.person.id,
+        "name": who.person.name,
+        "roles": {place.log: sorted(place.roles) for place in who.places},
+    }
+
+
+@router.get("/schools")
+def schools(request: Request, who: SignedIn) -> Json:
+    """The schools at which the signed-in person holds a role, and the authority if she holds one there."""
+    snapshot = services(request).snapshot()
+    return {
+        "schools": [
+            {
+                "id": place.log,
+                "name": place.name,
+                "tier": place.tier,
+                "roles": sorted(place.roles),
+                "groups": [
+                    {"id": group.id, "name": group.name, "phase": group.phase}
+                    for group in (snapshot.schools[place.log].groups if place.log in snapshot.schools else ())
+                ],
+            }
+            for place in who.places
+        ]
+    }
+
+
+# --- changes ----------------------------------------------------------------------------------------------------------
+
+
+class Asking(BaseModel):
+    """A request for a change. `groups` left out or empty: everyone at the school. `until`: 2026-12-18."""
+
+    model_config = CLOSED
+    school: Text = ""
+    kind: Literal["site", "category", "network"]
+    reason: Text
+    site: Text = ""
+    category: Text = ""
+    action: Text = ""
+    groups: Annotated[list[Text], Field(max_length=200)] = []
+    until: Text = ""
+    prefix: Text = ""
+    group: Text = ""
+    listener: Text = "*"
+
+    def wish(self) -> Wish:
+        if self.kind == "network":
+            return network_wish(self.prefix, self.group, self.listener)
+        groups = self.groups or [EVERYONE]
+        if self.kind == "category":
+            return category_wish(self.category, self.action, groups, self.until, words.ZONE)
+        return site_wish(self.site, self.action, groups, self.until, words.ZONE)
+
+
+class Deciding(BaseModel):
+    """An act that is signed: the digest of the diff that was shown, and a code."""
+
+    model_config = CLOSED
+    digest: Text
+    totp: Annotated[str, Field(max_length=20)]
+
+
+class Reasoned(BaseModel):
+    """An act that needs a reason."""
+
+    model_config = CLOSED
+    reason: Text
+
+
+@router.get("/changes")
+def all_changes(
+    desk: Annotated[Desk, at(Permission.READ_CHANGES)],
+    state: str = "",
+    before: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Json:
+    """Changes, newest first."""
+    if state and state not in set(State):
+        raise ValueError(f"there is no state {state[:40]!r}; there are: {', '.join(State)}")
+    wanted = select(ChangeRow).where(ChangeRow.log == desk.place.log).order_by(ChangeRow.id.desc()).limit(limit)
+    if state:
+        wanted = wanted.where(ChangeRow.state == state)
+    if before:
+        wanted = wanted.where(ChangeRow.id < before)
+    ground = Ground.of(desk.services.snapshot(), desk.place.log)
+    with desk.read() as session:
+        return {"changes": [_change(told) for told in tell(session, desk.services, ground, session.scalars(wanted))]}
+
+
+@router.post("/changes", status_code=201)
+def ask(request: Request, who: SignedIn, given: Asking) -> Json:
+    """Ask for a change."""
+    desk = desk_at(request, who, given.school, Permission.REQUEST)
+    wish = given.wish()
+    with desk.write() as session:
+        row = desk.office.request(session, desk.place.log, wish, by=desk.visitor.person, reason=given.reason)
+    return _one(desk, row.id)
+
+
+@router.get("/changes/{number}")
+def one_change(case: Annotated[Case, on(Permission.READ_CHANGES)]) -> Json:
+    """A change: what it does, where it stands, what it would have done to the last seven days."""
+    return _one(case.desk, case.id, impact=True)
+
+
+@router.post("/changes/{number}/approve")
+def approve(case: Annotated[Case, on(Permission.APPROVE, Permission.SECOND)], given: Deciding) -> Json:
+    """Sign a request into force; the head's own also waits for the second person."""
+    decide(case.desk, case.id, given.totp, "approve", signing(case.desk, case.desk.office.approve, given.digest))
+    return _one(case.desk, case.id)
+
+
+@router.post("/changes/{number}/ratify")
+def ratify(case: Annotated[Case, on(Permission.RATIFY)], given: Deciding) -> Json:
+    """Sign what a standing mandate let through."""
+    decide(case.desk, case.id, given.totp, "ratify", signing(case.desk, case.desk.office.ratify, given.digest))
+    return _one(case.desk, case.id)
+
+
+@router.post("/changes/{number}/reverse")
+def reverse(case: Annotated[Case, on(Permission.REVERSE)], given: Deciding) -> Json:
+    """Take back what is in force."""
+    decide(case.desk, case.id, given.totp, "reverse", signing(case.desk, case.desk.office.reverse, given.digest))
+    return _one(case.desk, case.id)
+
+
+@router.post("/changes/{number}/refuse")
+def refuse(case: Annotated[Case, on(Permission.REFUSE)], given: Reasoned) -> Json:
+    """Say no to a request, with a reason."""
+    desk = case.desk
+    if len(given.reason.strip()) < 3:
+        raise ValueError("say why, in a sentence: whoever asked gets it")
+    with desk.write() as session:
+        desk.office.refuse(session, session.get_one(ChangeRow, case.id), desk.visitor.person, given.reason.strip())
+    desk.note("refuse", "done", f"change {case.id}")
+    return _one(desk, case.id)
+
+
+@router.post("/changes/{number}/withdraw")
+def withdraw(case: Annotated[Case, on(Permission.REQUEST)]) -> Json:
+    """Whoever asked no longer wants it."""
+    desk = case.desk
+    with desk.write() as session:
+        desk.office.withdraw(session, session.get_one(ChangeRow, case.id), desk.visitor.person)
+    return _one(desk, case.id)
+
+
+@router.post("/changes/{number}/request-reversal", status_code=201)
+def request_reversal(case: Annotated[Case, on(Permission.REQUEST)], given: Reasoned) -> Json:
+    """Ask that a change in force be taken back; answers with the new request."""
+    desk = case.desk
+    with desk.write() as session:
+        row = desk.office.request_reversal(session, session.get_one(ChangeRow, case.id), desk.visitor.person, given.reason)
+    return _one(desk, row.id)
+
+
+def _change(told: Told) -> dict[str, Any]:
+    return {
+        "id": told.id,
+        "school": told.log,
+        "kind": told.kind,
+        "state": told.state,
+        "sentence": told.sentence,
+        "diff": told.diff,
+        "digest": told.digest,
+        "fingerprint": told.fingerprint,
+        "requested_by": told.asked_by,
+        "requested_at": instant(told.asked_at),
+        "reason": told.reason,
+        "until": _when(told.until),
+        "decided_by": told.decided_by or None,
+        "decided_at": _when(told.decided_at),
+        "refusal": told.refusal or None,
+        "ratify_by": _when(told.ratify_by),
+        "reverses": told.reverses,
+        "entry": told.entry,
+    }
+
+
+def _when(moment_: datetime | None) -> str | None:
+    return instant(moment_) if moment_ else None
+
+
+def _one(desk: Desk, change: int, *, impact: bool = False) -> Json:
+    ground = Ground.of(desk.services.snapshot(), desk.place.log)
+    with desk.read() as session:
+        row = session.get_one(ChangeRow, change)
+        (told,) = tell(session, desk.services, ground, [row])
+    state = filter_state(desk.services)
+    found = _change(told)
+    on_how_many = state.on(told.log, told.entry) if told.entry is not None else 0
+    found["in_force"] = {"on": on_how_many, "of": state.of}
+    if impact:
+        found["impact"] = _impact(desk, row) if row.state == State.REQUESTED else None
+    return found
+
+
+def _impact(desk: Desk, row: ChangeRow) -> Json:
+    seen = preview_of(desk, row.log, row)
+    counted = seen.impact
+    return {
+        "sentence": counted.sentence() if counted else seen.why_not,
+        "looked_at": counted.looked_at if counted else None,
+        "opened": counted.opened if counted else None,
+        "opened_for": counted.opened_for if counted else None,
+        "closed": counted.closed if counted else None,
+        "closed_for": counted.closed_for if counted else None,
+        "complete": bool(counted) and seen.all_of_it,
+        "groups": [{"group": effect.group, "before": effect.before, "after": effect.after} for effect in seen.effects],
+    }
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+@router.get("/rules")
+def rules(desk: Annotated[Desk, at(Permission.READ_CHANGES)]) -> Json:
+    """The rules in force of a school, with the change behind each, and the whole policy as it was signed."""
+    snapshot = desk.services.snapshot()
+    ground = Ground.of(snapshot, desk.place.log)
+    with desk.read() as session:
+        found = rules_in_force(session, desk, ground)
+    document = ground.document
+    return {
+        "school": desk.place.log,
+        "revision": snapshot.revisions.get(desk.place.log),
+        "rules": [
+            {
+                "id": one.rule.id,
+                "kind": "site" if isinstance(one.rule, SiteRule) else "category",
+                "about": one.about,
+                "action": one.rule.action,
+                "groups": list(one.rule.groups),
+                "until": _when(one.rule.until),
+                "change": one.rule.change,
+                "sentence": one.change.sentence if one.change else None,
+            }
+            for one in found
+        ],
+        "groups": [group.id for group in document.groups] if isinstance(document, SchoolPolicy) else [],
+        "document": write(document),
+    }
+
+
+@router.get("/ledger")
+def ledger(
+    desk: Annotated[Desk, at(Permission.READ_CHANGES)],
+    after: Annotated[int, Query(ge=-1, le=2**31)] = -1,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 500,
+) -> Json:
+    """The change log's entries after a number, as canonical texts, and the signed checkpoint."""
+    log = desk.place.log
+    with desk.read() as session:
+        row = session.get_one(LogRow, log)
+        wanted = select(EntryRow.text).where(EntryRow.log == log, EntryRow.n > after).order_by(EntryRow.n).limit(limit)
+        return {"school": log, "size": row.size, "checkpoint": row.checkpoint, "entries": list(session.scalars(wanted))}
+
+
+@router.get("/ledger/verify")
+def verify(desk: Annotated[Desk, at(Permission.READ_CHANGES)]) -> Json:
+    """Replay every change log of the installation: does everything agree?"""
+    with desk.read() as session:
+        proof = prove(session, desk)
+    return {"agrees": proof.agrees, "entries": proof.size, "said": proof.said}
+
+
+@router.get("/events")
+def events(
+    desk: Annotated[Desk, at(Permission.READ_LOG)],
+    asked: Annotated[filter_log.Search, Depends(filter_log.search)],
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Json:
+    """The filter log, newest first; `next` is the `after` of what follows. Each look is written into the access log."""
+    query = asked.query(desk.place.log, limit)
+    found = filter_log.filter_log(desk)
+    filter_log.note_search(desk, asked)
+    page = found.search(query)
+    return {"events": [_line(line) for line in page.rows], "next": page.next}
+
+
+def _line(line: Line) -> Json:
+    said = {name: getattr(line, name) for name in line.__slots__ if name not in {"id", "at", "last"}}
+    return {"at": line.at.isoformat(), "last": line.last.isoformat(), **said}
+
+
+@router.get("/why")
+def why(
+    desk: Annotated[Desk, at(Permission.READ_CHANGES)],
+    site: Annotated[str, Query(max_length=2000)],
+    group: Annotated[str, Query(max_length=100)],
+    at: Annotated[str, Query(max_length=40)] = "",
+) -> Json:
+    """May this group open this site at this time? The one decision, said."""
+    found = answer(desk.services.snapshot(), desk.place.log, group, site, moment(at, words.ZONE) or desk.office.now())
+    decision = found.decision
+    return {
+        "asked": site,
+        "school": desk.place.log,
+        "group": group,
+        "at": instant(found.question.at),
+        "action": decision.action,
+        "handling": decision.handling,
+        "until": _when(decision.until),
+        "category": decision.category,
+        "reason": decision.reason,
+        "rule": decision.rule,
+        "list": decision.list,
+        "list_version": decision.list_version,
+        "change": decision.change,
+        "revision": decision.revision,
+        "sentence": found.sentence,
+    }
+
+
+@router.get("/lists")
+def lists(desk: Annotated[Desk, at(Permission.READ_CHANGES)]) -> Json:
+    """The lists that a school decides with."""
+    ground = Ground.of(desk.services.snapshot(), desk.place.log)
+    return {
+        "dictionary": ground.document.dictionary,
+        "lists": [
+            {"id": one.id, "category": one.category, "version": one.version, "entries": one.entries, "days_old": one.days}
+            for one in list_ages(desk, ground)
+        ],
+    }
+
+
+@router.get("/status")
+def status(desk: Annotated[Desk, at(Permission.READ_SYSTEM)]) -> Json:
+    """How the filter is running."""
+    snapshot = desk.services.snapshot()
+    state = filter_state(desk.services)
+    log = desk.place.log
+    revision = snapshot.revisions.get(log, -1)
+    return {
+        "generation": snapshot.generation,
+        "revision": revision,
+        "in_force": {"on": state.on(log, revision), "of": state.of},
+        "workers": [
+            {"name": worker.name, "generation": worker.generation, "revision": worker.revisions.get(log)}
+            for worker in state.workers
+        ],
+        "problems": problems(desk, snapshot, state),
+        "spool_behind_bytes": behind(desk.services),
+    }

@@ -1,0 +1,112 @@
+"""/sign-in and /sign-out."""
+
+from fastapi import APIRouter, Request
+from sqlalchemy import select
+from starlette.responses import RedirectResponse, Response
+
+from admin_api.auth import COOKIE, drop_cookie, onward, set_cookie
+from admin_api.deps import Services, Visitor, address, services, templates
+from admin_api.forms import Form
+from admin_api.permissions import SignedIn
+from change_control.people import WrongCredentials
+from change_control.tables import PersonRow
+
+router = APIRouter()
+
+
+class Wait(Exception):
+    """Too many wrong tries; how long to wait."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many wrong tries; wait {seconds} seconds and try again")
+        self.seconds = seconds
+
+
+def sign_in(request: Request, username: str, password: str, code: str) -> str:
+    """The cookie of a new session, noted in the access log either way. Also the API's."""
+    desk, where = services(request), address(request)
+    if seconds := desk.attempts.seconds(where, username):
+        raise Wait(seconds)
+    try:
+        with desk.store.write() as session:
+            desk.registry.purge_sessions(session)
+            cookie = desk.registry.sign_in(
+                session, username, password, code, address=where, agent=request.headers.get("user-agent", "")
+            )
+    except WrongCredentials as error:
+        desk.attempts.failed(where, username)
+        _note_refusal(desk, username, str(error), where)
+        raise
+    desk.attempts.succeeded(where, username)
+    _note_entry(desk, cookie, where)
+    return cookie
+
+
+def _note_refusal(desk: Services, username: str, why: str, where: str) -> None:
+    """Never what was typed as the name, for people type passwords there; but whose account it was, if it is one."""
+    with desk.store.write() as session:
+        row = session.scalar(select(PersonRow).where(PersonRow.username == username.strip().lower()[:200]))
+        logs = list(desk.registry.person(session, row.id).roles) if row else []
+        for log in logs or [""]:
+            desk.office.access(session, "sign-in", "refused", log=log, person=row.id if row else "", why=why, address=where)
+
+
+def _note_entry(desk: Services, cookie: str, where: str) -> None:
+    with desk.store.write() as session:
+        person = desk.registry.signed_in(session, cookie)
+        if person is not None:
+            for place in Visitor.of(session, person, cookie, where).places:  # each of her heads may read it
+                desk.office.access(session, "sign-in", "done", log=place.log, person=person.id, address=where)
+
+
+def _page(
+    request: Request, status: int = 200, error: str = "", username: str = "", target: str = "", said: str = ""
+) -> Response:
+    return templates(request).TemplateResponse(
+        request,
+        "sign_in.html",
+        {
+            "error": error,
+            "username": username,
+            "next": onward(target),
+            "said": said,
+            "hint": services(request).accounts_hint,
+        },
+        status_code=status,
+    )
+
+
+@router.get("/sign-in", name="sign_in_page")
+def sign_in_page(request: Request, next: str = "/", said: str = "") -> Response:  # noqa: A002 - the word in the address
+    return _page(request, target=next, said=said)
+
+
+@router.post("/sign-in")
+def sign_in_now(request: Request, form: Form) -> Response:
+    try:
+        cookie = sign_in(request, form.text("username"), _password(form.values.get("password", ())), form.text("code"))
+    except WrongCredentials as error:
+        return _page(request, 401, str(error), form.text("username", 100), form.text("next"))
+    except Wait as error:
+        response = _page(request, 429, str(error), form.text("username", 100), form.text("next"))
+        response.headers["Retry-After"] = str(error.seconds)
+        return response
+    response = RedirectResponse(onward(form.text("next")), 303)
+    set_cookie(response, cookie)
+    return response
+
+
+def _password(values: object) -> str:
+    return str(values[0])[:500] if isinstance(values, list) and values else ""
+
+
+@router.post("/sign-out")
+def sign_out(request: Request, who: SignedIn) -> Response:
+    desk = services(request)
+    with desk.store.write() as session:
+        desk.registry.sign_out(session, request.cookies.get(COOKIE, ""))
+        for place in who.places:
+            desk.office.access(session, "sign-out", "done", log=place.log, person=who.person.id, address=who.address)
+    response = RedirectResponse("/sign-in?said=signed-out", 303)
+    drop_cookie(response)
+    return response

@@ -1,0 +1,99 @@
+"""/: what waits for whom, and whether the filter is well. Each role sees its own."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from admin_api.deps import Desk
+from admin_api.filter_state import filter_state, problems
+from admin_api.permissions import at
+from admin_api.telling import Ground, tell
+from change_control.authority import Permission
+from change_control.lifecycle import State
+from change_control.tables import ChangeRow, RoleRow
+
+router = APIRouter()
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ListAge:
+    """How old a list is, by the date in its version."""
+
+    id: str
+    category: str
+    version: str
+    entries: int
+    days: int | None
+
+
+def list_ages(desk: Desk, ground: Ground) -> tuple[ListAge, ...]:
+    """The lists of a school's dictionary, the oldest first."""
+    today = desk.office.now().date()
+    named = desk.office.dictionaries.named(ground.document.dictionary)
+    ages = []
+    for ref in named.lists:
+        found = re.match(r"\d{4}-\d{2}-\d{2}", ref.version)
+        days = max(0, (today - date.fromisoformat(found[0])).days) if found else None
+        ages.append(ListAge(ref.id, ground.category(ref.category), ref.version, ref.entries, days))
+    return tuple(sorted(ages, key=lambda one: (-(one.days or 0), one.id)))
+
+
+def waiting(session: Session, log: str, *states: State) -> list[ChangeRow]:
+    """Changes in these states, the oldest first."""
+    wanted = select(ChangeRow).where(ChangeRow.log == log, ChangeRow.state.in_(states)).order_by(ChangeRow.id)
+    return list(session.scalars(wanted))
+
+
+def own_of_head(session: Session, desk: Desk, rows: list[ChangeRow]) -> list[ChangeRow]:
+    """Those that the head asked for herself, and that a second person may agree to."""
+    role = "la_officer" if desk.place.tier == "authority" else "headteacher"
+    heads = set(session.scalars(select(RoleRow.person).where(RoleRow.log == desk.place.log, RoleRow.role == role)))
+    return [row for row in rows if row.requested_by in heads and row.requested_by != desk.visitor.person.id]
+
+
+def days_left(now: datetime, until: datetime | None) -> int:
+    return max(0, (until - now).days) if until else 0
+
+
+@router.get("/")
+def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") -> Response:
+    place, me = desk.place, desk.visitor.person.id
+    snapshot = desk.services.snapshot()
+    ground = Ground.of(snapshot, place.log)
+    state = filter_state(desk.services)
+    with desk.read() as session:
+        requested = waiting(session, place.log, State.REQUESTED)
+        mine = [row for row in requested if row.requested_by == me]
+        if place.may(Permission.APPROVE):
+            todo = [row for row in requested if row.requested_by != me]
+        elif place.may(Permission.SECOND):
+            todo = own_of_head(session, desk, requested)
+        else:
+            todo = []
+        provisional = waiting(session, place.log, State.PROVISIONAL) if place.may(Permission.RATIFY) else []
+        context: dict[str, Any] = {
+            "todo": tell(session, desk.services, ground, todo[:SHOWN]),
+            "todo_count": len(todo),
+            "mine": tell(session, desk.services, ground, mine[:SHOWN]),
+            "provisional": [
+                (told, days_left(desk.office.now(), told.ratify_by))
+                for told in tell(session, desk.services, ground, provisional)
+            ],
+        }
+    return desk.page(
+        "today.html",
+        said=said,
+        now=desk.office.now(),
+        state=state,
+        in_force=state.on(place.log, snapshot.revisions.get(place.log, 0)),
+        problems=problems(desk, snapshot, state),
+        lists=list_ages(desk, ground) if place.may(Permission.READ_SYSTEM) else (),
+        **context,
+    )

@@ -1,0 +1,103 @@
+"""/why: may this group open this site, at this time? The answer, and the change behind it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from admin_api import words
+from admin_api.deps import Desk
+from admin_api.forms import Wrong, moment
+from admin_api.permissions import at
+from admin_api.telling import Ground, Told, tell
+from category_lists.names import canonical_site
+from change_control.authority import Permission
+from change_control.tables import ChangeRow
+from policy.decide import Decision, Question, Reason, decide
+from policy.rules import SchoolPolicy
+from policy.snapshot import Snapshot
+from policy.words import sentence
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A decision, said."""
+
+    question: Question
+    decision: Decision
+    sentence: str
+
+
+def answer(snapshot: Snapshot, school: str, group: str, site: str, at_time: datetime) -> Answer:
+    """Wrong says what cannot be asked."""
+    document = snapshot.schools.get(school)
+    if document is None or document.group(group) is None:
+        raise Wrong({"group": "choose a group"})
+    try:
+        named = canonical_site(site)
+    except ValueError as error:
+        raise Wrong({"site": str(error) if site.strip() else "give a site, such as bbc.co.uk"}) from None
+    asked = Question(school, group, named.host, at_time, path=named.path or "/")
+    decision = decide(snapshot, asked)
+    said = sentence(snapshot, decision, Question(school, group, named.host, at_time, path=named.path))
+    return Answer(asked, decision, said)
+
+
+# What it would take to have it otherwise.
+TAKES = {
+    Reason.SEALED: "Nobody can open this, at any level.",
+    Reason.ESSENTIAL: "This always stays open, so that nobody is cut off from help.",
+    Reason.AUTHORITY_SITE: "This is a rule of the authority for all its schools. Ask its officer to change it.",
+    Reason.AUTHORITY_CATEGORY: "This is a rule of the authority for all its schools. Ask its officer to change it.",
+    Reason.ERROR: "The filter could not decide. Tell your technician.",
+}
+
+
+@router.get("/why")
+def why(
+    desk: Annotated[Desk, at(Permission.READ_CHANGES)],
+    site: Annotated[str, Query(max_length=2000)] = "",
+    group: str = "",
+    when: Annotated[str, Query(max_length=40)] = "",
+) -> Response:
+    snapshot = desk.services.snapshot()
+    ground = Ground.of(snapshot, desk.place.log)
+    document = ground.document
+    errors: dict[str, str] = {}
+    found: Answer | None = None
+    if site or group:
+        try:
+            found = answer(snapshot, desk.place.log, group, site, _when(desk, when))
+        except Wrong as error:
+            errors = error.fields
+    behind: Told | None = None
+    if found and found.decision.change:
+        with desk.read() as session:
+            row = session.get(ChangeRow, found.decision.change)
+            if row is not None and row.log == desk.place.log:
+                (behind,) = tell(session, desk.services, ground, [row])
+    return desk.page(
+        "why.html",
+        422 if errors else 200,
+        groups=document.groups if isinstance(document, SchoolPolicy) else (),
+        site=site,
+        group=group,
+        when=when,
+        now=words.local(desk.office.now()),
+        errors=errors,
+        answer=found,
+        category=ground.category(found.decision.category) if found and found.decision.category else "",
+        takes=TAKES.get(found.decision.reason, "") if found else "",
+        behind=behind,
+    )
+
+
+def _when(desk: Desk, text: str) -> datetime:
+    try:
+        return moment(text, words.ZONE) or desk.office.now()
+    except ValueError as error:
+        raise Wrong({"when": str(error)}) from None

@@ -1,0 +1,209 @@
+"""The desk's words: one word for one thing, dates as the UK writes them. The help page is made from these tables."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from policy.words import uk_date
+
+ZONE = "Europe/London"
+STATIC = Path(__file__).with_name("static")
+
+# What a page says after something was done. Links carry the key, never the text.
+SAID = {
+    "signed-out": "You are signed out.",
+    "enrolled": "You are enrolled. Sign in to begin.",
+    "asked": "Your request is with the headteacher. Its page shows where it stands.",
+    "approved": "Approved and signed. It is in the change log.",
+    "waits": "Signed. Because the headteacher asked for it herself, it waits for the second person’s agreement.",
+    "refused": "Refused. Whoever asked can read your reason on the request’s page.",
+    "withdrawn": "The request is withdrawn.",
+    "ratified": "Ratified and signed.",
+    "reversed": "Taken back. Everything is as it was before.",
+    "mandated": "The standing mandate is signed and in force.",
+}
+
+STATES = {
+    "requested": ("Waiting", "waiting"),
+    "in_force": ("In force", "good"),
+    "provisional": ("In force, to be ratified", "waiting"),
+    "refused": ("Refused", "bad"),
+    "withdrawn": ("Withdrawn", "quiet"),
+    "reversed": ("Taken back", "quiet"),
+    "expired": ("Ended", "quiet"),
+    "lapsed": ("Lapsed", "quiet"),
+}
+
+ACTIONS = {
+    "allow": ("Open", "good"),
+    "restrict": ("Open, safe search", "good"),
+    "warn": ("Warning first", "waiting"),
+    "block": ("Blocked", "bad"),
+}
+
+ROLES = {
+    "headteacher": "Headteacher",
+    "deputy": "Deputy headteacher",
+    "acting_head": "Acting headteacher",
+    "dsl": "Designated safeguarding lead (DSL)",
+    "online_safety_coordinator": "Online safety co-ordinator",
+    "technician": "Technician",
+    "teacher": "Teacher",
+    "governor": "Governor",
+    "chair_of_governors": "Chair of governors",
+    "la_officer": "LA officer",
+    "analyst": "Analyst",
+}
+
+PERMISSIONS = {
+    "request": "Ask for a change",
+    "approve": "Approve a request, with a signature",
+    "second": "Agree, as the second person, to the headteacher’s own request",
+    "refuse": "Refuse a request",
+    "ratify": "Ratify what a standing mandate let through",
+    "reverse": "Take back a change that is in force",
+    "mandate": "Sign a standing mandate",
+    "invite": "Invite a person and give roles",
+    "read_changes": "Read requests, rules, the change log and “Why?”",
+    "read_log": "Search the filter log",
+    "read_access": "Read the access log",
+    "read_system": "See how the filter is running",
+}
+
+ENTRIES = {
+    "log.founded": "The change log began",
+    "person.invited": "A person was invited",
+    "person.enrolled": "A person enrolled",
+    "mandate.signed": "A standing mandate was signed",
+    "change.requested": "Requested",
+    "change.approved": "Approved",
+    "change.refused": "Refused",
+    "change.withdrawn": "Withdrawn",
+    "change.mandated": "Put in force under a standing mandate",
+    "change.ratified": "Ratified",
+    "change.lapsed": "Lapsed: nobody ratified it in time",
+    "change.reversed": "Taken back",
+    "change.expired": "Ended by its date",
+}
+
+KINDS = {
+    "dns": "Site looked up",
+    "connection": "Connection",
+    "page": "Page",
+    "resource": "Part of a page",
+    "search": "Search",
+    "request": "Request from a block page",
+    "notice": "Notice of the filter",
+}
+
+CHANGE_KINDS = {
+    "site": "a site",
+    "category": "a category",
+    "network": "a network",
+    "dictionary": "a list",
+    "reverse": "taking a change back",
+    "founding": "the beginning",
+}
+
+REASONS = {
+    "sealed": "Illegal content, which nobody can open",
+    "essential": "An essential site that always stays open",
+    "authority_site": "The authority’s rule about this site",
+    "authority_category": "The authority’s rule about this category",
+    "school_site": "The school’s rule about this site",
+    "school_category": "The school’s rule about this category",
+    "default_site": "The authority’s suggestion for this site",
+    "default_category": "The authority’s suggestion for this category",
+    "phase_default": "What is usual at this age",
+    "unknown_name": "No list knows this site",
+    "error": "The filter could not decide, so it refused",
+}
+
+GLOSSARY = (
+    ("site", "A domain, or part of one, that people visit: bbc.co.uk, or bbc.co.uk/bitesize."),
+    ("category", "A kind of site, such as Gambling. Lists say which sites are in which category."),
+    ("list", "A collection of sites of one category. A list decides only once it has been accepted like any other change."),
+    ("group", "Who a rule is for, such as Years 3–6 or Staff."),
+    ("rule", "One line of what is open or blocked for a group."),
+    ("request", "Someone asks for a change."),
+    ("change", "A difference in the rules: requested, decided, recorded."),
+    ("approve", "The headteacher signs a request into force."),
+    ("refuse", "The headteacher says no to a request, with a reason."),
+    ("ratify", "The headteacher signs something that a standing mandate already let through."),
+    (
+        "standing mandate",
+        "What the headteacher signed beforehand: who may take in lists, until when, how soon she ratifies.",
+    ),
+    ("in force", "On every part of the filter now, as in “in force on 4 of 4”."),
+    ("change log", "The record of all changes. It can prove that nothing in it was altered, dropped or added."),
+    (
+        "fingerprint",
+        "Eight letters and digits that stand for the exact change you see, and for what you sign.",
+    ),
+    ("event", "One thing the filter saw or did. Events make up the filter log."),
+    ("access log", "Who signed in at the desk, who looked at the filter log, and what was refused."),
+)
+
+NO_ILLEGAL_LIST = (
+    "No licensed list of illegal content is installed, so this is not yet appropriate filtering in the sense of UKSIC "
+    "(the UK Safer Internet Centre). Ask your authority about the lists of the Internet Watch Foundation and the "
+    "Counter-Terrorism Internet Referral Unit."
+)
+
+
+def local(at: datetime, zone: str = ZONE) -> datetime:
+    return at.astimezone(ZoneInfo(zone))
+
+
+def day(at: datetime, zone: str = ZONE) -> str:
+    """18 December 2026."""
+    there = local(at, zone)
+    return f"{there.day} {there:%B %Y}"
+
+
+def end(at: datetime, zone: str = ZONE) -> str:
+    """An end, said short when it is the end of a day."""
+    there = local(at, zone)
+    if (there.hour, there.minute) == (23, 59):
+        return f"the end of {there:%A} {there.day} {there:%B %Y}"
+    return uk_date(at, zone)
+
+
+def clock(now: Callable[[], datetime]) -> Callable[[datetime], str]:
+    """A filter that says a moment as people do: today at 10:42."""
+
+    def moment(at: datetime) -> str:
+        there, today = local(at), local(now()).date()
+        if there.date() == today:
+            return f"today at {there:%H:%M}"
+        if there.date() == today - timedelta(days=1):
+            return f"yesterday at {there:%H:%M}"
+        return uk_date(at)
+
+    return moment
+
+
+def fingerprint(digest: str) -> str:
+    """9f2c-71ab."""
+    return f"{digest[:4]}-{digest[4:8]}"
+
+
+def plain(text: str) -> str:
+    """A message as a sentence: capital at the front, stop at the end."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!", ":")) else ".")
+
+
+def number(value: int) -> str:
+    return f"{value:,}"
+
+
+def many(value: int, one: str, more: str = "") -> str:
+    return f"{value:,} {one if value == 1 else more or one + 's'}"
+
+
+def asset(name: str) -> str:
+    """The address of a static file, with its content in the name, so that a new one is fetched at once."""
+    return f"/static/{name}?v={hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
