@@ -71,6 +71,15 @@ class Config:
         return _ADAPTER.validate_json(text)
 
     @property
+    def filter_processes(self) -> tuple[tuple[str, str], ...]:
+        """(kind, name) of each process that filters: one a core of each kind unless configured otherwise."""
+        cores = os.cpu_count() or 1
+        return (
+            *(("dns", f"dns-{n}") for n in range(1, (self.dns.workers or cores) + 1)),
+            *(("proxy", f"proxy-{n}") for n in range(1, (self.proxy.workers or cores) + 1)),
+        )
+
+    @property
     def desk_url(self) -> str:
         if self.admin.public_url:
             return self.admin.public_url.rstrip("/")

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import signal
 import socket
 import sys
@@ -106,13 +105,11 @@ class Supervisor:
     """All processes of one installation on this machine."""
 
     def __init__(self, config: Config, *, when_ready: Callable[[Mapping[str, Any]], None]) -> None:
-        cores = os.cpu_count() or 1
         self._config, self._when_ready = config, when_ready
         self.children = [
             Child("desk", "desk"),
             Child("recorder", "recorder"),
-            *(Child("dns", f"dns-{n}") for n in range(1, (config.dns.workers or cores) + 1)),
-            *(Child("proxy", f"proxy-{n}") for n in range(1, (config.proxy.workers or cores) + 1)),
+            *(Child(kind, name) for kind, name in config.filter_processes),
         ]
         self._stop = asyncio.Event()
         self._failed: str | None = None

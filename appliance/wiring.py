@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import logging
 import ssl
-import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -150,24 +149,19 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
 
     del name
     office = Office.open(config.data)
-    live = Live(config.data)
-    watching = threading.Event()
-
-    def watch() -> None:
-        while not watching.wait(0.2):
-            live.refresh()
-
-    threading.Thread(target=watch, daemon=True, name="policy").start()
     store = Store(config.desk_database)
     services = Services(
         store=store,
         office=office,
         registry=Registry(office, secret_of(config.data / "secrets" / "desk.key")),
-        live=live,
+        live=Live(config.data),
         log=Log(config.log_database),
         data=config.data,
         public_url=config.desk_url,
         demo=config.demo,
+        accounts_hint=str(config.data / "demo-accounts.yaml") if config.demo else "",
+        workers_expected=len(config.filter_processes),
+        spool=config.data / "spool",
     )
     certificate, key = desk_certificate(config)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -193,7 +187,6 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
         ready({"desk": config.desk_url})
 
     await asyncio.gather(server.serve(sockets=sockets), stopping(), started())
-    watching.set()
     store.close()
 
 

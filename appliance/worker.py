@@ -13,6 +13,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+import uvloop
+
 from appliance.config import Config
 from appliance.wiring import PROCESSES
 from policy.live import PolicyMissing
@@ -23,7 +25,8 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {name}: %(message)s", datefmt="%H:%M:%S")
     config = Config.from_json(sys.stdin.readline())
     try:
-        asyncio.run(_run(kind, name, config))
+        runner = uvloop.run if kind == "dns" else asyncio.run  # mitmproxy gains nothing from uvloop, the resolver much
+        runner(_run(kind, name, config))
     except (OSError, PolicyMissing, ValueError) as error:
         print(f"schoolgate: {name}: {error}", file=sys.stderr)
         return 1

@@ -76,7 +76,9 @@ def _certificates(folder: Path) -> tuple[Path, Path]:
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
         if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(each) for each in names]), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(each) for each in names]), critical=False
+            )
         return builder.sign(issuer_key, hashes.SHA256())
 
     leaf = ec.generate_private_key(ec.SECP256R1())
@@ -156,6 +158,7 @@ class Box:
     process: subprocess.Popen
     internet: Internet
     log: Path
+    clients: list[httpx2.Client] = field(default_factory=list)
 
     @property
     def ready(self) -> dict:
@@ -171,7 +174,7 @@ class Box:
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
 
     def resolves(self, name: str, source: str) -> str:
-        """"page" where the block page is, "open" where the little internet is, else the status."""
+        """ "page" where the block page is, "open" where the little internet is, else the status."""
         said = self.dig(name, source)
         if "status: NOERROR" not in said:
             return said.partition("status: ")[2].partition(",")[0]
@@ -194,7 +197,9 @@ class Box:
         return f"https://{host}:{self.internet.https_port}{path}"
 
     def run(self, *words: str) -> subprocess.CompletedProcess:
-        return subprocess.run([SCHOOLGATE, *words, "--data", str(self.data)], capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            [SCHOOLGATE, *words, "--data", str(self.data)], capture_output=True, text=True, timeout=120, check=False
+        )
 
     def account(self, username: str) -> dict:
         accounts = yaml.safe_load((self.data / "demo-accounts.yaml").read_text())
@@ -205,6 +210,7 @@ class Box:
 
     def desk(self, username: str) -> "Desk":
         client = httpx2.Client(base_url=self.ready["admin"], verify=ssl.create_default_context(cafile=self.ca), timeout=30)
+        self.clients.append(client)
         account = self.account(username)
         said = client.post(
             "/api/v1/session", json={"username": username, "password": account["password"], "totp": self.code(username)}
@@ -264,6 +270,8 @@ def start(data: Path, internet: Internet, **environment: str) -> Box:
 
 def stop(box: Box) -> float:
     """Stop a box as Ctrl-C does; how many seconds that took."""
+    for client in box.clients:
+        client.close()
     began = time.monotonic()
     if box.process.poll() is None:
         box.process.send_signal(signal.SIGINT)

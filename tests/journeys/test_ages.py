@@ -75,7 +75,9 @@ def test_a_search_is_made_safe_and_written_down(box):
     from .conftest import until
 
     def seen():
-        return [line for line in dsl.get("/events", school="hillview", kind="search")["events"] if "volcanoes" in line["term"]]
+        return [
+            line for line in dsl.get("/events", school="hillview", kind="search")["events"] if "volcanoes" in line["term"]
+        ]
 
     (line, *_) = until(seen, 10, "the search is in the filter log")
     assert (line["group"], line["identified_by"], line["address"]) == ("ks3", "network", KS3)

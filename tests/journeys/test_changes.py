@@ -21,7 +21,9 @@ def test_from_request_to_open_to_shut(box):
     approved = head.act("approve", change)
     began = time.monotonic()
     assert (approved.status_code, approved.json()["state"]) == (200, "in_force")
-    until(lambda: box.resolves(site, KS3) == "open" and box.curl(box.https(site), KS3)[0] == 200, 2, "open for ks3 within 2 s")
+    until(
+        lambda: box.resolves(site, KS3) == "open" and box.curl(box.https(site), KS3)[0] == 200, 2, "open for ks3 within 2 s"
+    )
     assert time.monotonic() - began < 2
     assert (box.resolves(site, KS4), box.curl(box.https(site), KS4)[0]) == ("blocked", 403)
     until(lambda: (now := head.get(f"/changes/{change['id']}")["in_force"])["on"] == now["of"], 3, "in force on all")
@@ -79,7 +81,11 @@ def test_from_the_block_page_to_the_head(box):
     head = box.desk("hillview-head")
 
     def arrived():
-        return [one for one in head.get("/changes", school="hillview", state="requested")["changes"] if "chess club" in one["reason"] or "chess" in one["reason"]]
+        return [
+            one
+            for one in head.get("/changes", school="hillview", state="requested")["changes"]
+            if "chess club" in one["reason"] or "chess" in one["reason"]
+        ]
 
     (change, *_) = until(arrived, 10, f"request {reference} is at the desk")
     assert "poki.com/g/chess" in change["sentence"]

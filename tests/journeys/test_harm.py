@@ -143,11 +143,26 @@ def test_it_stops_within_five_seconds_and_keeps_what_it_stored(tmp_path, interne
 
 @pytest.mark.parametrize("section", ["DNS", "PROXY", "ADMIN"])
 def test_a_taken_port_is_one_plain_line(box, tmp_path, section):
-    taken = {"DNS": box.ready["dns"][0], "PROXY": box.ready["proxy"][0], "ADMIN": box.ready["admin"].replace("https://localhost", "127.0.0.1")}
-    env = {**os.environ} | {f"SCHOOLGATE_{one}_LISTEN": "127.0.0.1:0" for one in taken} | {f"SCHOOLGATE_{section}_LISTEN": taken[section]}
+    taken = {
+        "DNS": box.ready["dns"][0],
+        "PROXY": box.ready["proxy"][0],
+        "ADMIN": box.ready["admin"].replace("https://localhost", "127.0.0.1"),
+    }
+    env = (
+        {**os.environ}
+        | {f"SCHOOLGATE_{one}_LISTEN": "127.0.0.1:0" for one in taken}
+        | {f"SCHOOLGATE_{section}_LISTEN": taken[section]}
+    )
     from .conftest import SCHOOLGATE
 
-    done = subprocess.run([SCHOOLGATE, "up", "--demo", "--data", str(tmp_path / "d")], env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [SCHOOLGATE, "up", "--demo", "--data", str(tmp_path / "d")],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert f"SCHOOLGATE_{section}_LISTEN" in done.stderr
