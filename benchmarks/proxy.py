@@ -262,6 +262,18 @@ def load(url: str, options: tuple[str, ...], proxy: int | None, seconds: float) 
     return float(rate[1])
 
 
+def processor(process: subprocess.Popen[bytes]) -> float:
+    """Seconds of processor that a proxy and its helpers used: steadier than a clock on a machine that does other things."""
+    group = os.getpgid(process.pid)
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def memory(process: subprocess.Popen[bytes]) -> float:
     """Resident MB of a process; taskset has become it."""
     status = Path(f"/proc/{process.pid}/status").read_text()
@@ -270,6 +282,7 @@ def memory(process: subprocess.Popen[bytes]) -> float:
 
 def measure(folder: Path, origin: int, rounds: int, seconds: float) -> None:
     rates: dict[tuple[str, str], list[float]] = {}
+    costs: dict[tuple[str, str], list[float]] = {}
     resident: dict[str, float] = {}
     for round_ in range(rounds):
         for direct in (False, True):
@@ -283,25 +296,31 @@ def measure(folder: Path, origin: int, rounds: int, seconds: float) -> None:
                 with running(command, PROXY_CORE, port) as process:
                     load(f"https://localhost:{origin}/1024", AS_NAME if direct else (), port, 0.5)  # warm
                     for name, (path, options, _) in cases.items():
+                        before = processor(process)
                         rate = load(f"https://localhost:{origin}{path}", options, port, seconds)
                         rates.setdefault((name, who), []).append(rate)
+                        used = max(processor(process) - before, 0.01)
+                        costs.setdefault((name, who), []).append(rate * seconds / used)
                     if not direct:
                         resident[who] = memory(process)
         print(f"round {round_ + 1} of {rounds} done", file=sys.stderr)
-    show(rates, resident)
-
-
-def show(rates: dict[tuple[str, str], list[float]], resident: dict[str, float]) -> None:
     proxies = ["ours", *(who for who in ("mitmdump", "squid") if who in resident)]
-    middle = {key: statistics.median(values) for key, values in rates.items()}
+    show("requests/s, one core", ["no proxy", *proxies], rates)
+    show("requests per second of processor", proxies, costs)
+    print("resident after: " + ", ".join(f"{who} {size:.0f} MB" for who, size in resident.items()))
+
+
+def show(title: str, columns: list[str], measured: dict[tuple[str, str], list[float]]) -> None:
+    proxies = columns[columns.index("ours") :]
+    middle = {key: statistics.median(values) for key, values in measured.items()}
     ratios = "".join(f" ours / {who} |" for who in proxies[1:])
-    print(f"| requests/s, one core, median | no proxy | {' | '.join(proxies)} |{ratios}")
-    print("|---|---|" + "---|" * (len(proxies) + len(proxies) - 1))
+    print(f"| {title}, median | {' | '.join(columns)} |{ratios}")
+    print("|---|" + "---|" * (len(columns) + len(proxies) - 1))
     for name in CASES:
-        row = [middle[name, "no proxy"], *(middle[name, who] for who in proxies)]
+        row = [middle[name, who] for who in columns]
         against = [f"{middle[name, 'ours'] / middle[name, who]:.2f}x" for who in proxies[1:]]
         print(f"| {name} | {' | '.join([f'{value:,.0f}' for value in row] + against)} |")
-    print("resident after: " + ", ".join(f"{who} {size:.0f} MB" for who, size in resident.items()))
+    print()
 
 
 def main() -> None:

@@ -173,8 +173,11 @@ class Handler(ProxyConnectionHandler):
             server.peername = writer.get_extra_info("peername")
             server.sockname = writer.get_extra_info("sockname")
             self.transports[server] = ConnectionIO(handler=asyncio.current_task(), reader=reader, writer=writer)
-            await self.server_event(events.OpenConnectionCompleted(command, None))
-            await self.handle_connection(server)
+            try:
+                await self.server_event(events.OpenConnectionCompleted(command, None))
+                await self.handle_connection(server)
+            finally:
+                writer.close()  # a second cancel can end handle_connection before it closes
 
 
 class GateInstance(AsyncioServerInstance[GateMode]):
@@ -191,8 +194,11 @@ class GateInstance(AsyncioServerInstance[GateMode]):
         gate = self._gate
         handler = Handler(ctx.master, reader, writer, ctx.options, self.mode, gate.reach)
         handler.layer = self.make_top_layer(handler.layer.context)
-        with gate.register_connection(handler.client.id, handler):
-            await handler.handle_client()
+        try:
+            with gate.register_connection(handler.client.id, handler):
+                await handler.handle_client()
+        finally:
+            writer.close()  # as above
 
     @property
     def _gate(self) -> Gate:
