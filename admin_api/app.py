@@ -18,6 +18,7 @@ from admin_api.auth import SAFE, Guard, onward
 from admin_api.deps import Desk, Services, Visitor, address, services
 from admin_api.forms import ForgedForm, Wrong, filled
 from admin_api.permissions import NotHere, SignInFirst
+from admin_api.permissions import visitor as find_visitor
 from admin_api.routes import (
     access,
     api,
@@ -45,7 +46,7 @@ from change_control.people import WrongCredentials
 from change_control.service import ChangedSinceShown
 from policy.live import PolicyMissing
 from policy.proof import ProofRefused
-from policy.words import uk_date
+from policy.words import uk_date, uk_end
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ def _environment(given: Services) -> Environment:
     environment.filters |= {
         "date": uk_date,
         "day": words.day,
-        "end": words.end,
+        "end": uk_end,
         "moment": words.clock(given.office.now),
         "number": words.number,
         "plain": words.plain,
@@ -144,7 +145,7 @@ def answer(request: Request, status: int, why: str, headers: dict[str, str] | No
     """An error as JSON for scripts and as a page with a way on for people."""
     if _is_api(request):
         return JSONResponse({"error": why}, status, headers=headers)
-    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    visitor = _visitor(request)
     title = TITLES.get(status, TITLES[500])
     if visitor and visitor.places:
         place = visitor.at(getattr(request.state, "log", "")) or visitor.places[0]
@@ -155,6 +156,15 @@ def answer(request: Request, status: int, why: str, headers: dict[str, str] | No
         response = found.TemplateResponse(request, "error_signed_out.html", {"title": title, "why": why}, status_code=status)
     response.headers.update(headers or {})
     return response
+
+
+def _visitor(request: Request) -> Visitor | None:
+    """Who is signed in, also where no route asked for it: a mistyped address must not look like being signed out."""
+    known: Visitor | None = getattr(request.state, "visitor", None)
+    try:
+        return known or find_visitor(request)
+    except (SignInFirst, SQLAlchemyError):
+        return None
 
 
 def note_refusal(request: Request, why: str, *, act: str = "") -> None:

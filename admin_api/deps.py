@@ -56,6 +56,7 @@ class Services:
     demo: bool = False  # also answers to localhost and 127.0.0.1
     accounts_hint: str = ""  # shown under the sign-in form of a demonstration
     workers_expected: int = 0  # parts of the filter that should be running
+    patience: float = 1.5  # seconds that an act waits for the workers to take it up, so that its page can say so
     spool: Path | None = None  # where the workers leave what they saw
     # What this process remembers by itself.
     attempts: Attempts = field(default_factory=Attempts)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,16 @@ def filter_state(services: Services) -> FilterState:
     folder = services.data / "run" / "workers"
     found = [worker for path in sorted(folder.glob("*.json")) if (worker := _worker(path))]
     return FilterState(tuple(found), services.workers_expected)
+
+
+def wait(services: Services, log: str, entry: int) -> None:
+    """Give the workers a moment to take up an entry; a page that says "in force on 4 of 4" spares a second look."""
+    until = time.monotonic() + services.patience
+    while time.monotonic() < until:
+        state = filter_state(services)
+        if state.on(log, entry) == len(state.workers):
+            return
+        time.sleep(0.05)
 
 
 def problems(desk: Desk, snapshot: Snapshot, state: FilterState) -> tuple[str, ...]:

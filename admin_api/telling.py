@@ -18,6 +18,7 @@ from change_control.tables import ChangeRow, EntryRow, PersonRow
 from policy.proof import Entry, digest
 from policy.rules import Document
 from policy.snapshot import Snapshot
+from policy.words import uk_end
 
 BY_NATURE = {BLOCK_PAGE: "someone at the block page", CONSOLE: "the machine’s console"}
 
@@ -178,6 +179,6 @@ def actors(entry: Entry) -> set[str]:
 def mandate_sentence(entry: Entry) -> str:
     terms = entry["mandate"]
     roles = " and ".join(words.ROLES.get(role, role).lower() if role != "dsl" else "DSL" for role in terms["roles"])
-    until = words.end(datetime.fromisoformat(terms["until"]))
+    until = uk_end(datetime.fromisoformat(terms["until"]))
     days = words.many(int(terms["ratify_days"]), "day")
     return f"The {roles} may take in lists until {until}; the headteacher ratifies each within {days}."

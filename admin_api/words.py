@@ -163,14 +163,6 @@ def day(at: datetime, zone: str = ZONE) -> str:
     return f"{there.day} {there:%B %Y}"
 
 
-def end(at: datetime, zone: str = ZONE) -> str:
-    """An end, said short when it is the end of a day."""
-    there = local(at, zone)
-    if (there.hour, there.minute) == (23, 59):
-        return f"the end of {there:%A} {there.day} {there:%B %Y}"
-    return uk_date(at, zone)
-
-
 def clock(now: Callable[[], datetime]) -> Callable[[datetime], str]:
     """A filter that says a moment as people do: today at 10:42."""
 

@@ -29,7 +29,7 @@ from policy.rules import (
     read_document,
     write,
 )
-from policy.words import uk_date
+from policy.words import uk_end
 
 type Diff = Mapping[str, Any]
 
@@ -255,7 +255,7 @@ def _who(document: Document, groups: Sequence[str]) -> str:
 def _ending(value: Mapping[str, Any]) -> str:
     if not value.get("until"):
         return " until someone changes it"
-    return f" until {uk_date(datetime.fromisoformat(value['until']))}"
+    return f" until {uk_end(datetime.fromisoformat(value['until']))}"
 
 
 def _tell_site(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:

@@ -34,6 +34,14 @@ def uk_date(at: datetime, zone: str = "Europe/London") -> str:
     return f"{local:%A} {local.day} {local:%B %Y} at {local:%H:%M}"
 
 
+def uk_end(at: datetime, zone: str = "Europe/London") -> str:
+    """An end, said without its minute when it is the end of a day."""
+    local = at.astimezone(ZoneInfo(zone))
+    if (local.hour, local.minute) == (23, 59):
+        return f"the end of {local:%A} {local.day} {local:%B %Y}"
+    return uk_date(at, zone)
+
+
 def category_name(profile: Profile, category: str | None) -> str:
     known = profile.dictionary.taxonomy.categories.get(category or "")
     return known.name if known else category or "unknown"

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from sqlalchemy import select
 from starlette.responses import RedirectResponse, Response
 
+from admin_api.auth import COOKIE, form_token
 from admin_api.deps import Services, address, services, templates
 from admin_api.forms import Checks, Form
 from admin_api.routes.sign_in import Wait
@@ -22,7 +23,18 @@ router = APIRouter()
 
 
 def _page(request: Request, status: int = 200, **context: object) -> Response:
-    usual = {"code": "", "errors": {}, "step": 1, "username": "", "secret": "", "qr": "", "sealed": "", "who": None}
+    token = form_token(services(request).registry.desk_secret, request.cookies.get(COOKIE, ""))
+    usual = {
+        "token": token,
+        "code": "",
+        "errors": {},
+        "step": 1,
+        "username": "",
+        "secret": "",
+        "qr": "",
+        "sealed": "",
+        "who": None,
+    }
     return templates(request).TemplateResponse(request, "enrol.html", {**usual, **context}, status_code=status)
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from admin_api import words
 from admin_api.deps import Desk
-from admin_api.filter_state import filter_state
+from admin_api.filter_state import filter_state, wait
 from admin_api.forms import Filled, Form, Wrong, category_wish, network_wish, site_wish
 from admin_api.past import Preview, diff_of, preview
 from admin_api.permissions import Case, at, on, open_acts
@@ -204,11 +204,14 @@ def decide(desk: Desk, change: int, code: str, act: str, do: Doing) -> State:
     try:
         with desk.write() as session:
             desk.registry.check_code(session, who.person.id, code, f"{act}:{change}")
-            state = do(session, session.get_one(ChangeRow, change, with_for_update=True))
+            row = session.get_one(ChangeRow, change, with_for_update=True)
+            state = do(session, row)
     except WrongCredentials:
         desk.services.attempts.failed(who.address, f"code of {who.person.id}")
         raise
     desk.note(act, "done", f"change {change}")
+    if row.entry is not None:
+        wait(desk.services, row.log, row.entry)
     return state
 
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from sqlalchemy import select
 from starlette.responses import RedirectResponse, Response
 
-from admin_api.auth import COOKIE, drop_cookie, onward, set_cookie
+from admin_api.auth import COOKIE, drop_cookie, form_token, onward, set_cookie
 from admin_api.deps import Services, Visitor, address, services, templates
 from admin_api.forms import Form
 from admin_api.permissions import SignedIn
@@ -30,6 +30,7 @@ def sign_in(request: Request, username: str, password: str, code: str) -> str:
     try:
         with desk.store.write() as session:
             desk.registry.purge_sessions(session)
+            desk.registry.sign_out(session, request.cookies.get(COOKIE, ""))  # who signs in anew leaves the old session
             cookie = desk.registry.sign_in(
                 session, username, password, code, address=where, agent=request.headers.get("user-agent", "")
             )
@@ -71,6 +72,7 @@ def _page(
             "next": onward(target),
             "said": said,
             "hint": services(request).accounts_hint,
+            "token": form_token(services(request).registry.desk_secret, request.cookies.get(COOKIE, "")),
         },
         status_code=status,
     )

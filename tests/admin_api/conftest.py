@@ -40,7 +40,7 @@ LISTS = {
     "malware_phishing": "evil.example\n",
 }
 
-# Who holds which role where. Hanna leads both schools of a small federation? No: each school has its own head here.
+# Who holds which role where.
 PEOPLE = (
     ("laura", "birchwood", ("la_officer",), None),
     ("laura", "oakfield", ("la_officer",), None),
@@ -135,7 +135,7 @@ class World:
                 head = self.registry.signed_in(session, cookie)
                 signer = self.registry.signer(session, cookie, log)
                 code = self.registry.invite(
-                    session, log, username.title(), roles, by=head, sign=lambda terms: signer.sign("invite", log, terms)
+                    session, log, username.title(), roles, by=head, sign=lambda terms, s=signer: s.sign("invite", log, terms)
                 )
             else:
                 code = self.registry.invite(session, log, username.title(), roles, by=None)
@@ -205,7 +205,12 @@ def shipped(tmp_path_factory) -> tuple[Path, str]:
         source = data / f"{category}.src"
         source.write_text(text)
         version, _ = lists.store(
-            data / "lists", source, list_id=f"own-{category}", category=category, format="domains", at=datetime(2026, 11, 1)
+            data / "lists",
+            source,
+            list_id=f"own-{category}",
+            category=category,
+            format="domains",
+            at=datetime(2026, 11, 1, tzinfo=UTC),
         )
         named = dictionaries.with_list(named, version)
     return data, named
@@ -290,6 +295,7 @@ def world(tmp_path, built) -> Iterator[World]:
         data=data,
         public_url=URL,
         workers_expected=2,
+        patience=0,
         attempts=Attempts(now=lambda: clock.at.timestamp()),
     )
     made = World(data, store, office, registry, clock, live, log, services, create_app(services), dict(secrets))
