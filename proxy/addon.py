@@ -19,7 +19,6 @@ The order for one request, and why:
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -184,7 +183,7 @@ class Judge:
             asked = question(client, tunnel_host(server[0], None), None, self._now())
             decision = decide(self._live.snapshot, asked)
             event = self._record.decided(Kind.CONNECTION, client, flows.address(data.context.client), asked, decision)
-            self._record(replace(event, outcome="no trust", detail="the client did not accept the filter's certificate"))
+            self._record(event._replace(outcome="no trust", detail="the client did not accept the filter's certificate"))
         except NameRefused:
             return
         except Exception:  # noqa: BLE001 - nothing is let through here
@@ -233,16 +232,16 @@ class Judge:
         query, marker = passes.taken_from_query(site.query)
         cookies, cookie = passes.taken_from_cookies(request.headers.get("cookie", ""))
         if decision.action is Action.BLOCK:  # 7.
-            self._record(replace(event, outcome="403"))
+            self._record(event._replace(outcome="403"))
             return self._pages.block(snapshot, decision, asked, asker)
         if decision.action is Action.WARN:
             now = at.timestamp()
             if marker and self._passes.accepts(marker, asker.address, site.host, now):
                 self._passes.remember(asker.address, site.host, now)
-                self._record(replace(event, outcome="went on"))
+                self._record(event._replace(outcome="went on"))
                 return _back(flow, query, marker)
             if not self._may_pass(asker, site.host, cookie, now):
-                self._record(replace(event, outcome="warned"))
+                self._record(event._replace(outcome="warned"))
                 token = self._passes.token(asker.address, site.host, now)
                 return self._pages.warn(snapshot, decision, asked, asker, flows.url(flow, passes.onward(query, token)))
         if engine := _restricting(snapshot, asked, decision):  # 8.
@@ -331,7 +330,7 @@ class Judge:
             return
         outcome = "certificate" if BAD_CERTIFICATE in message else "inner address" if INNER_ADDRESS in message else ""
         if outcome:
-            refused = replace(event, action=Action.BLOCK, reason=Reason.ERROR, outcome=outcome, detail=message[:200])
+            refused = event._replace(action=Action.BLOCK, reason=Reason.ERROR, outcome=outcome, detail=message[:200])
             self._record(refused)
 
     # --- helpers -----------------------------------------------------------------------------------------------------
@@ -362,7 +361,7 @@ class Judge:
         term = engine.term(path, query)[:LONGEST_TERM] if engine else ""
         kind = Kind.SEARCH if term else Kind.PAGE if flows.asker(flow).want is Wanted.PAGE else Kind.RESOURCE
         event = self._record.decided(kind, client, flows.address(flow.client_conn), asked, decision)
-        return replace(event, path=path if seen else "", term=term)
+        return event._replace(path=path if seen else "", term=term)
 
 
 def _back(flow: http.HTTPFlow, query: str, token: str) -> Answer:

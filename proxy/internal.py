@@ -8,7 +8,7 @@ is no socket between a pupil's browser and the desk that could be attacked.
 import secrets
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from policy.event import Event, Kind
@@ -87,7 +87,7 @@ class Internal:
             path=told["path"],
             term=for_class,
         )
-        record(replace(event, detail=reason, outcome=reference))
+        record(event._replace(detail=reason, outcome=reference))
         return self._pages.thanks(told["host"], reference)
 
     def _may_ask(self, address: str, now: float) -> bool:

@@ -4,7 +4,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from policy.decide import Decision, Question, Reason
 from policy.event import Event, Kind
@@ -29,7 +28,7 @@ class Record:
 
     def surely(self, event: Event) -> None:
         """Record what someone is then told was recorded: raises when it was not."""
-        self._tell(replace(event, worker=self._worker))
+        self._tell(event._replace(worker=self._worker))
 
     def decided(self, kind: Kind, client: Client, address: str, asked: Question, decision: Decision) -> Event:
         """A question and its answer, without the path: that is added where content was seen."""

@@ -296,7 +296,7 @@ def world(tmp_path, built) -> Iterator[World]:
         public_url=URL,
         workers_expected=2,
         patience=0,
-        attempts=Attempts(now=lambda: clock.at.timestamp()),
+        attempts=Attempts(now=clock.at.timestamp),
     )
     made = World(data, store, office, registry, clock, live, log, services, create_app(services), dict(secrets))
     made.workers()

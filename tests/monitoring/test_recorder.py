@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ from policy.event import Event
 
 T = 1_770_000_000.0
 PAGE = Event(T, "page", "hillview", "ks3", host="www.bbc.co.uk", action="allow", worker="dns-0")
-REQUEST = replace(PAGE, kind="request", detail="please", outcome="R-1")
-NOTICE = replace(PAGE, kind="notice", detail="policy refused", host="")
+REQUEST = PAGE._replace(kind="request", detail="please", outcome="R-1")
+NOTICE = PAGE._replace(kind="notice", detail="policy refused", host="")
 
 
 class Clock:
@@ -73,7 +72,7 @@ def persons(log: Log) -> list[str]:
 
 def test_events_go_from_the_spool_into_the_log(folder: Path, writer: Writer, log: Log, rows: Callable[[str], int]):
     recorder = Recorder(Reader(folder), log, clock=Clock(), batch=10)
-    record(writer, *[replace(PAGE, person=f"p{number:02}") for number in range(25)])
+    record(writer, *[PAGE._replace(person=f"p{number:02}") for number in range(25)])
     assert [recorder.step() for _ in range(4)] == [10, 10, 5, 0]
     assert persons(log) == [f"p{number:02}" for number in range(25)]
     status = recorder.status()
@@ -94,7 +93,7 @@ def test_stored_segments_are_deleted(folder: Path, writer: Writer, log: Log):
 def test_a_crash_at_any_moment_stores_each_event_once(folder: Path, writer: Writer, log: Log):
     """A recorder that dies between storing and deleting leaves the log's positions to the next."""
     for number in range(12):
-        record(writer, *[replace(PAGE, person=f"p{number:02}-{each}") for each in range(10)])
+        record(writer, *[PAGE._replace(person=f"p{number:02}-{each}") for each in range(10)])
         batch = Reader(folder).read({worker: spool.position for worker, spool in log.spools().items()}, 7)
         events, damaged = _decoded(batch)
         log.append(events, batch.positions, after=batch.after, lost=batch.lost, damaged=damaged)  # and dies here
@@ -129,11 +128,11 @@ def test_a_database_that_is_down_keeps_events_in_the_spool_and_says_so(folder: P
 def test_a_commit_whose_answer_was_lost_is_not_stored_twice(folder: Path, writer: Writer, switched: Down):
     clock = Clock()
     recorder = Recorder(Reader(folder), switched, clock=clock)
-    record(writer, replace(PAGE, person="p1"))
+    record(writer, PAGE._replace(person="p1"))
     switched.dies_after = True
     assert recorder.step() == 0
     switched.dies_after = False
-    record(writer, replace(PAGE, person="p2"))
+    record(writer, PAGE._replace(person="p2"))
     clock.now += 1
     assert recorder.step() == 1
     assert persons(switched) == ["p1", "p2"]
@@ -195,7 +194,7 @@ def test_a_receiver_in_trouble_is_asked_again_and_stops_nobody_else(folder: Path
             raise RuntimeError("the desk is not there")
 
     recorder = Recorder(Reader(folder), log, on_request=receive, on_notice=notices.append, clock=clock)
-    record(writer, REQUEST, replace(REQUEST, outcome="R-2"), NOTICE)
+    record(writer, REQUEST, REQUEST._replace(outcome="R-2"), NOTICE)
     recorder.step()
     assert (tries, notices) == (["R-1", "R-2"], [NOTICE])
     assert recorder.status().error == "RuntimeError: the desk is not there"
@@ -273,7 +272,7 @@ def test_it_runs_until_told_to_stop_and_reads_what_came_last(folder: Path, write
         record(writer, PAGE, PAGE, PAGE, REQUEST)
         running = asyncio.create_task(recorder.run(stop))
         await asyncio.wait_for(seen.wait(), 10)
-        record(writer, replace(PAGE, person="last"))
+        record(writer, PAGE._replace(person="last"))
         stop.set()
         await asyncio.wait_for(running, 10)
 
