@@ -50,7 +50,6 @@ from policy.words import uk_date, uk_end
 
 logger = logging.getLogger(__name__)
 
-LARGEST_BODY = 64 * 1024
 PAGES = (sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, people, access, help)
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.
@@ -95,7 +94,6 @@ def create_app(given: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # no exporter may see what pupils did
-        max_body_size=LARGEST_BODY,
     )
     app.state.services = given
     app.state.templates = Jinja2Templates(env=_environment(given))

@@ -13,10 +13,12 @@ from threading import Lock
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "__Host-schoolgate"
+LARGEST_BODY = 64 * 1024
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -59,7 +61,7 @@ def onward(target: str) -> str:
 
 
 class Guard:
-    """Around every request: is it meant for this host, does it come from our own pages; and the headers of every answer."""
+    """Around every request: is it for this host, from our own pages, not too long; and the headers of every answer."""
 
     def __init__(self, app: ASGIApp, public_url: str, *, local: bool) -> None:
         self.app = app
@@ -83,8 +85,18 @@ class Guard:
                     headers["Cache-Control"] = "no-store"
             await send(message)
 
+        read = 0
+
+        async def receive_some() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > LARGEST_BODY:
+                raise HTTPException(413)
+            return message
+
         refusal = self._refusal(scope, Headers(scope=scope), path)
-        await (refusal or self.app)(scope, receive, send_guarded)
+        await (refusal or self.app)(scope, receive_some, send_guarded)
 
     def _refusal(self, scope: Scope, headers: Headers, path: str) -> Response | None:
         host = headers.get("host", "").lower()
