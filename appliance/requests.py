@@ -10,7 +10,7 @@ from change_control.changes import SiteWish
 from change_control.service import BLOCK_PAGE, Office
 from change_control.store import Store
 from policy.event import Event
-from policy.rules import Action
+from policy.rules import Action, SchoolPolicy
 
 log = logging.getLogger(__name__)
 
@@ -18,9 +18,11 @@ log = logging.getLogger(__name__)
 def take_request(store: Store, office: Office, event: Event) -> None:
     """Make a request for a site of the asker's own group out of what was sent at the block page. Idempotent."""
     site = event.host + ("" if event.path in {"", "/"} else event.path)
-    asker = f"{event.term or 'someone'}, {event.group}, at {event.address}"
     with store.write() as session:
         try:
+            force = office.book(session, event.school).in_force()
+            group = force.document.group(event.group) if force and isinstance(force.document, SchoolPolicy) else None
+            asker = f"{event.term or 'someone'} ({group.name if group else event.group}), at {event.address}"
             office.request(
                 session,
                 event.school,

@@ -134,13 +134,17 @@ def test_the_youngest_meet_a_picture_and_few_words(box, browser):
     keep(pupil, "block-page-ks1")
 
 
-@pytest.mark.parametrize("page", ["/", "/requests", "/requests/new", "/rules", "/changes", "/log", "/why", "/lists", "/people", "/access", "/help"])
+@pytest.mark.parametrize(
+    "page", ["/", "/requests", "/requests/new", "/rules", "/changes", "/log", "/why", "/lists", "/people", "/access", "/help"]
+)
 def test_every_page_of_the_head_fits_a_phone_and_a_desk(box, browser, page):
     phone = browser("phone", size={"width": 320, "height": 700})
     sign_in(phone, box, "hillview-head")
     said = phone.goto(f"{box.ready['admin']}{page}")
     assert said.status == 200
     assert phone.get_by_role("heading", level=1).count() == 1
-    wide = phone.evaluate("[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > window.innerWidth + 1 && !e.closest('[tabindex], .scroll, table')).map(e => e.tagName + '.' + e.className)")
+    wide = phone.evaluate(
+        "[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > window.innerWidth + 1 && !e.closest('[tabindex], .scroll, table')).map(e => e.tagName + '.' + e.className)"
+    )
     assert wide == []
     keep(phone, f"phone{page.replace('/', '-')}")
