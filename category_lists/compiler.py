@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Final
 from xxhash import xxh3_64_intdigest as hash_of
 
 from category_lists.aside import Aside
-from category_lists.index_format import DEEPER, EMPTY, EXACT, EXCEPTION, HEADER, PAGES, SPAN, Layout, tables_to_json
+from category_lists.index_format import (
+    DEEPER,
+    EMPTY,
+    EXACT,
+    EXCEPTION,
+    HASH_TAIL,
+    HEADER,
+    HOME_BITS,
+    PAGES,
+    SPAN,
+    Layout,
+    tables_to_json,
+)
 from category_lists.lists import ListVersion, Progress
 
 if TYPE_CHECKING:
@@ -103,7 +115,7 @@ def _write(rows: _Rows, versions: list[ListVersion], out: Path) -> str:
         raise ValueError("A name's hash means an empty slot; drop one list and compile again.")  # 1 in 10**12
 
     buckets = max(8, hashes.size * _ROOM[0] // _ROOM[1])
-    home = (((hashes >> np.uint64(32)) * np.uint64(buckets)) >> np.uint64(32)).astype(np.int64)
+    home = (((hashes >> np.uint64(HASH_TAIL)) * np.uint64(buckets)) >> np.uint64(HOME_BITS)).astype(np.int64)
     place = np.arange(hashes.size)
     slot = np.maximum.accumulate(home - place) + place
     # INVARIANT: the last slot is empty, so every search ends inside the table.
@@ -141,8 +153,10 @@ def _labels(sayings: "NDArray[np.uint32]", begins: "NDArray[np.bool_]") -> tuple
     alone = length == 1
     single, numbers[alone] = np.unique(sayings[first[alone]], return_inverse=True)
     labels: dict[tuple[int, ...], int] = {(saying,): number for number, saying in enumerate(single.tolist())}
-    together = []
-    for begin, count in zip(first[~alone].tolist(), length[~alone].tolist(), strict=True):
-        together.append(labels.setdefault(tuple(sayings[begin : begin + count].tolist()), len(labels)))
+    several = sayings[np.repeat(~alone, length)].tolist()
+    together, begin = [], 0
+    for count in length[~alone].tolist():
+        together.append(labels.setdefault(tuple(several[begin : begin + count]), len(labels)))
+        begin += count
     numbers[~alone] = together
     return numbers, list(labels)

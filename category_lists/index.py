@@ -7,14 +7,27 @@ import hashlib
 import json
 import mmap
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
 from xxhash import xxh3_64_intdigest as hash_of
 
 from category_lists.compiler import compile_index
-from category_lists.index_format import DEEPER, EMPTY, EXACT, EXCEPTION, HEADER, PAGES, SPAN, Layout
+from category_lists.index_format import (
+    DEEPER,
+    EMPTY,
+    EXACT,
+    EXCEPTION,
+    HASH_TAIL,
+    HEADER,
+    HOME_BITS,
+    PAGES,
+    SPAN,
+    Layout,
+)
 from category_lists.lists import ListVersion
 
 __all__ = ["Index", "Match", "compile_index"]
@@ -22,6 +35,8 @@ __all__ = ["Index", "Match", "compile_index"]
 _DAMAGED = "The index is damaged; compile it again."
 _REMEMBERED = 1 << 16  # combinations of labels whose categories are kept; there are seldom a hundred
 _GOES_DEEPER, _HAS_PAGES, _SAYS = 1, 2, 4
+
+type _Walk = Callable[[str, str | None, list[tuple[int, int]] | None], list[int] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +57,7 @@ class Index:
     """
 
     __slots__ = (
-        "_answers", "_buckets", "_deepest", "_digest", "_hashes", "_labels", "_map", "_marks", "_said", "_seed",
-        "_view", "lists", "names",
+        "_answers", "_digest", "_hashes", "_labels", "_map", "_said", "_view", "_walk", "lists", "names",
     )  # fmt: skip
 
     def __init__(self, view: mmap.mmap, digest: str | None) -> None:
@@ -53,16 +67,15 @@ class Index:
         self.names = layout.names
         self.lists, labels = _tables(view[HEADER.size : HEADER.size + layout.table_bytes])
         self._map, self._digest = view, digest
-        self._seed, self._buckets, self._deepest = layout.seed, layout.buckets, layout.deepest
         self._view = memoryview(view)
         self._hashes = self._view[layout.hashes_at : layout.labels_at].cast("Q")
         self._labels = self._view[layout.labels_at :].cast("H" if layout.width == 2 else "I")
         if self._hashes[-1] != EMPTY:
             self.close()
             raise ValueError(_DAMAGED)
-        self._marks = [_mark(label) for label in labels]
-        self._said = [tuple(divmod(saying, SPAN) for saying in label if saying % SPAN < DEEPER) for label in labels]
-        self._answers: dict[tuple[int, ...], tuple[str, ...]] = {}
+        self._walk = _walker(layout, self._hashes, self._labels, [_mark(label) for label in labels])
+        self._said = labels
+        self._answers: dict[int | tuple[int, ...], tuple[str, ...]] = {}
 
     @classmethod
     def open(cls, path: Path, *, expect: str | None = None) -> Self:
@@ -101,7 +114,7 @@ class Index:
         found = self._walk(host, path, None)
         if not found:
             return ()
-        key = tuple(found)
+        key = found[0] if len(found) == 1 else tuple(found)
         answer = self._answers.get(key)
         if answer is None:
             spoken = [self.lists[number].category for _, number in self._spoken(found)]
@@ -114,7 +127,7 @@ class Index:
     def find(self, host: str, path: str | None = None) -> tuple[Match, ...]:
         """Give everything that lists say about a name or page, most specific entry first."""
         places: list[tuple[int, int]] = []
-        found = self._walk(host, path, places)
+        found = self._walk(host, path, places) or []
         matches = []
         for place, number in self._spoken(found):
             start, end = places[place]
@@ -128,8 +141,9 @@ class Index:
         spoken, excepted = [], set()
         for place in range(len(found) - 1, -1, -1):
             label, below = divmod(found[place], 2)
-            for number, kind in self._said[label]:
-                if below and kind & EXACT:
+            for saying in self._said[label]:
+                number, kind = divmod(saying, SPAN)
+                if kind >= DEEPER or (below and kind & EXACT):
                     continue
                 if kind & EXCEPTION:
                     excepted.add(number)
@@ -138,67 +152,83 @@ class Index:
         heard = dict.fromkeys(said for said in spoken if said[1] not in excepted)
         return list(heard)
 
-    def _walk(self, host: str, path: str | None, places: list[tuple[int, int]] | None) -> list[int]:
-        """Collect what is said on the way from the top down, as label * 2 + (1 when it is said of a name above)."""
-        hashes, marks, seed, buckets = self._hashes, self._marks, self._seed, self._buckets
-        found: list[int] = []
+
+def _walker(layout: Layout, hashes: "memoryview[int]", labels: "memoryview[int]", marks: list[int]) -> _Walk:
+    """Make the function that walks a name from the top down and collects what is said on the way.
+
+    It gives label * 2, plus 1 when that is said of a name above the one asked for; `places` takes where each was found
+    (start in the name, end in the path). A closure, because this is the hottest loop of the product and reading an
+    attribute costs as much as reading the table.
+    """
+    seed, buckets, deepest = layout.seed, layout.buckets, layout.deepest
+
+    def walk(host: str, path: str | None, places: list[tuple[int, int]] | None) -> list[int] | None:
         name = host.encode()  # once: slices of bytes can be hashed as they are
-        start = name.rfind(b".", 0, max(name.rfind(b"."), 0)) + 1
+        dot = name.rfind(b".")
+        start = name.rfind(b".", 0, dot) + 1 if dot > 0 else 0
+        found: list[int] | None = None
         try:
             while True:
                 wanted = hash_of(name[start:], seed)
-                slot = (wanted >> 32) * buckets >> 32
+                slot = (wanted >> HASH_TAIL) * buckets >> HOME_BITS
                 while (there := hashes[slot]) < wanted:
                     slot += 1
                 if there != wanted:
                     return found
-                label = self._labels[slot]
+                label = labels[slot]
                 mark = marks[label]
                 if mark & _SAYS:
+                    found = found or []
                     found.append(label * 2 + (start > 0))
                     if places is not None:
                         places.append((start, 0))
                 if mark & _HAS_PAGES and path:
-                    self._walk_pages(name[start:], start, path, found, places)
+                    found = found or []
+                    walk_pages(name[start:], start, path.encode(), found, places)
                 if not (start and mark & _GOES_DEEPER):
                     return found
                 start = name.rfind(b".", 0, start - 1) + 1
         except IndexError as error:  # a label or slot that cannot be: the file was not written by the compiler
             raise ValueError(_DAMAGED) from error
 
-    def _walk_pages(self, site: bytes, start: int, path: str, found: list[int], places: list[tuple[int, int]] | None) -> None:
-        """The same for the prefixes of a path, shortest first. Only hosts that have entries for pages come here."""
-        hashes, whole = self._hashes, path.encode()
+    def walk_pages(site: bytes, start: int, path: bytes, found: list[int], places: list[tuple[int, int]] | None) -> None:
+        # The same for the prefixes of a path, shortest first. Only hosts that have entries for pages come here.
         end = 0
-        for _ in range(self._deepest):
-            end = whole.find(b"/", end + 1)
-            prefix = whole if end < 0 else whole[:end]
-            wanted = hash_of(site + prefix, self._seed)
-            slot = (wanted >> 32) * self._buckets >> 32
+        for _ in range(deepest):
+            end = path.find(b"/", end + 1)
+            prefix = path if end < 0 else path[:end]
+            wanted = hash_of(site + prefix, seed)
+            slot = (wanted >> HASH_TAIL) * buckets >> HOME_BITS
             while (there := hashes[slot]) < wanted:
                 slot += 1
-            if there == wanted:
-                found.append(self._labels[slot] * 2 + (start > 0))
+            if there == wanted and marks[label := labels[slot]] & _SAYS:
+                found.append(label * 2 + (start > 0))
                 if places is not None:
                     places.append((start, len(prefix)))
             if end < 0:
                 return
 
-
-def _mark(label: tuple[int, ...]) -> int:
-    mark = _GOES_DEEPER if DEEPER in label else 0
-    if PAGES in label:
-        mark |= _HAS_PAGES
-    return mark | (_SAYS if any(saying % SPAN < DEEPER for saying in label) else 0)
+    return walk
 
 
-def _tables(data: bytes) -> tuple[tuple[ListVersion, ...], list[tuple[int, ...]]]:
+def _mark(label: list[int]) -> int:
+    mark = 0
+    for saying in label:
+        kind = saying % SPAN
+        mark |= _GOES_DEEPER if kind == DEEPER else _HAS_PAGES if kind == PAGES else _SAYS
+    return mark
+
+
+def _tables(data: bytes) -> tuple[tuple[ListVersion, ...], list[list[int]]]:
+    """Read the JSON table. There are thousands of labels, and a worker must open an index within 20 ms."""
     try:
         given = json.loads(data)
         lists = tuple(ListVersion.from_fields(fields) for fields in given["lists"])
-        labels = [tuple(map(int, label)) for label in given["labels"]]
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
+        labels = given["labels"]
+        sayings = set(chain.from_iterable(labels))
+        sound = isinstance(labels, list) and set(map(type, sayings)) <= {int}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(_DAMAGED) from error
-    if any(not 0 <= saying < len(lists) * SPAN for label in labels for saying in label):
+    if not sound or not all(0 <= saying < len(lists) * SPAN for saying in sayings):
         raise ValueError(_DAMAGED)
     return lists, labels

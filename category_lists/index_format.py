@@ -25,6 +25,10 @@ FORMAT: Final = 1
 HEADER: Final = struct.Struct("<8sIIQQQQQII")  # see `Layout`; little-endian, as every machine we run on is
 EMPTY: Final = 0xFFFF_FFFF_FFFF_FFFF
 
+# home = (hash >> HASH_TAIL) * buckets >> HOME_BITS. 30 bits, because Python multiplies such numbers twice as fast.
+HOME_BITS: Final = 30
+HASH_TAIL: Final = 64 - HOME_BITS
+
 # A saying is list number * SPAN + kind. The kinds of an entry are its flags; the two marks have the list number 0.
 SPAN: Final = 8
 EXACT, EXCEPTION = 1, 2

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from gzip import GzipFile
+from itertools import batched
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -51,10 +52,12 @@ class ListVersion:
     @classmethod
     def from_fields(cls, given: object) -> "ListVersion":
         """Check what was read from JSON. Raises ValueError for anything but exactly these fields."""
-        kinds = {name: int if name == "entries" else str for name in cls.__slots__}
-        if not isinstance(given, dict) or {key: type(value) for key, value in given.items()} != kinds:
+        if not isinstance(given, dict) or {key: type(value) for key, value in given.items()} != _FIELDS:
             raise ValueError("The description of a list is damaged.")
         return cls(**given)
+
+
+_FIELDS = {name: int if name == "entries" else str for name in ListVersion.__slots__}
 
 
 # --- reading a source -------------------------------------------------------------------------------------------------
@@ -181,9 +184,9 @@ def store(
     home.mkdir(parents=True, exist_ok=True)
     with Aside(home) as text:
         entries = 0
-        for line in _once(rows):
-            text.write(line.encode() + b"\n")
-            entries += 1
+        for some in batched(_once(rows), 10_000):  # a line at a time would cost more than reading the list
+            text.write(("\n".join(some) + "\n").encode())
+            entries += len(some)
         digest = text.digest()
         version = ListVersion(list_id, category, f"{at.date().isoformat()}-{digest[:8]}", digest, entries, path.name, format)
         text.keep(home / f"{digest}.txt")

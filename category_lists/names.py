@@ -52,7 +52,7 @@ web.app wixsite.com wordpress.com workers.dev
 SHARED_SUFFIXES: frozenset[str] = frozenset(_SHARED.split())
 
 
-class NameRefused(ValueError):  # noqa: N818 - a refusal is an answer, as in "the name was refused"
+class NameRefused(ValueError):
     """Raised for text that is no name, address or web address: a plain sentence with the text shown safely."""
 
 

@@ -150,6 +150,8 @@ def _domains(text: str) -> _Reading:
     name = _without_comment(text)
     if "/" in name:
         return ("it is a web address; the format for those is urls",)
+    if " " in name or "\t" in name:
+        return ("it holds more than one word; if it begins with an address, the format is hosts",)
     return (_site(name.removeprefix(".")),)
 
 

@@ -28,6 +28,7 @@ CODE_LIVES = timedelta(days=7)
 SESSION_IDLE = timedelta(hours=1)
 SESSION_LONGEST = timedelta(hours=12)
 SHORTEST_PASSWORD = 10
+SIGN_IN = "sign-in"
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # nothing that reads like something else
 
 
@@ -165,16 +166,20 @@ class Registry:
         return Person(row.id, row.name, roles)
 
     def sign_in(
-        self, session: Session, username: str, password: str, code: str, *, address: str = "", agent: str = ""
+        self, session: Session, username: str, password: str, code: str | None, *, address: str = "", agent: str = ""
     ) -> str:
-        """The cookie of a new session; WrongCredentials otherwise. Takes as long for a name that is not there."""
+        """The cookie of a new session; WrongCredentials otherwise. Takes as long for a name that is not there.
+
+        `code` None is for the box itself, when it founds its demonstration; the desk always gives one.
+        """
         row = session.scalar(select(PersonRow).where(PersonRow.username == username.strip().lower()))
         if row is None:
             keys.password_holds(_nobody(), password)
             raise WrongCredentials("the user name, password or code is wrong")
         if not keys.password_holds(row.password, password):
             raise WrongCredentials("the user name, password or code is wrong")
-        self.check_code(session, row.id, code, "sign-in")
+        if code is not None:
+            self._check_code_at_door(session, row.id, code, address)
         cookie = secrets.token_urlsafe(32)
         now = self.office.now()
         session.add(
@@ -192,21 +197,43 @@ class Registry:
 
     def check_code(self, session: Session, person_id: str, code: str, purpose: str) -> None:
         """The second factor for one purpose. A code holds for a minute around its time, and once for each purpose."""
+        step = self._step(session, person_id, code)
+        if session.get(UsedCodeRow, (person_id, step, purpose)):
+            raise WrongCredentials("this code has been used; wait for the next one")
+        self._used(session, person_id, step, purpose)
+
+    def _check_code_at_door(self, session: Session, person_id: str, code: str, address: str) -> None:
+        """Signing in: a code seen over someone's shoulder is of no use at another device, while the same one may sign in
+        again (a second window, a phone that lost its page) without waiting for the next code.
+        """
+        step = self._step(session, person_id, code)
+        mine = f"{SIGN_IN} {address}"[:200]
+        used = select(UsedCodeRow.purpose).where(
+            UsedCodeRow.person == person_id, UsedCodeRow.step == step, UsedCodeRow.purpose.startswith(f"{SIGN_IN} ")
+        )
+        before = session.scalars(used).first()
+        if before is None:
+            self._used(session, person_id, step, mine)
+        elif before != mine:
+            raise WrongCredentials("this code has been used; wait for the next one")
+
+    def _step(self, session: Session, person_id: str, code: str) -> int:
+        """The time step that a code is of (RFC 6238), one either way allowed for clocks that differ."""
         row = session.get(PersonRow, person_id)
         if row is None:
             raise WrongCredentials("the code is wrong")
         totp = pyotp.TOTP(keys.unwrap(row.totp, self.desk_secret, b"totp").decode())
         now = self.office.now()
-        digits = "".join(code.split())
+        digits = "".join(code.split()).encode()
         for drift in (0, -1, 1):
             step = totp.timecode(now) + drift
-            if secrets.compare_digest(totp.generate_otp(step).encode(), digits.encode()):
-                if session.get(UsedCodeRow, (person_id, step, purpose)):
-                    raise WrongCredentials("this code has been used; wait for the next one")
-                session.execute(delete(UsedCodeRow).where(UsedCodeRow.person == person_id, UsedCodeRow.step < step - 10))
-                session.add(UsedCodeRow(person=person_id, step=step, purpose=purpose))
-                return
+            if secrets.compare_digest(totp.generate_otp(step).encode(), digits):
+                return step
         raise WrongCredentials("the code is wrong; codes change every 30 seconds")
+
+    def _used(self, session: Session, person_id: str, step: int, purpose: str) -> None:
+        session.execute(delete(UsedCodeRow).where(UsedCodeRow.person == person_id, UsedCodeRow.step < step - 10))
+        session.add(UsedCodeRow(person=person_id, step=step, purpose=purpose))
 
     def signed_in(self, session: Session, cookie: str) -> Person | None:
         """Who a session cookie belongs to; None when there is no such session, or it is over."""

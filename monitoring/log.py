@@ -169,7 +169,7 @@ class Log:
         if unknown := set(before) - set(CLASSES):
             raise ValueError(f"no such class of data: {', '.join(sorted(unknown))}; there are {', '.join(CLASSES)}")
         gone = dict.fromkeys(before, 0)
-        for each in self.schools() if school is None else [school]:
+        for each in self.schools() if school is None else [clean(school, SIZES["school"])]:
             for kept, until in before.items():
                 end = microseconds(until)
                 old = events.c.id.in_(
@@ -395,7 +395,7 @@ def _matching(table: sql.Table, query: Query) -> Iterator[sql.ColumnElement[bool
     if query.until is not None:
         yield table.c.at < microseconds(query.until)
     if query.host is not None:
-        below = site(clean(query.host.strip().strip(".").lower(), SIZES["host"]))
+        below = site(clean(query.host, SIZES["host"]))
         yield table.c.site >= below
         yield table.c.site < below[:-1] + "/"  # "/" comes right after "."
     if query.term is not None:
@@ -419,7 +419,11 @@ def _schools(connection: sql.Connection) -> Sequence[str]:
 
 
 def _within(table: sql.Table, school: str, since: datetime, until: datetime) -> list[sql.ColumnElement[bool]]:
-    return [table.c.school == school, table.c.at >= microseconds(since), table.c.at < microseconds(until)]
+    return [
+        table.c.school == clean(school, SIZES["school"]),
+        table.c.at >= microseconds(since),
+        table.c.at < microseconds(until),
+    ]
 
 
 def _asked(by: str, school: str, since: datetime, until: datetime, action: str | None = None) -> sql.Subquery:
@@ -433,7 +437,7 @@ def _asked(by: str, school: str, since: datetime, until: datetime, action: str |
         )
         if table is events:
             part = part.where(events.c.kind.not_in(NOT_ASKED))
-        parts.append(part if action is None else part.where(table.c.action == action))
+        parts.append(part if action is None else part.where(table.c.action == clean(action, SIZES["action"])))
     return sql.union_all(*parts).subquery()
 
 

@@ -127,7 +127,7 @@ def clean(text: str, size: int) -> str:
 
 def site(host: str) -> str:
     """The name from its end, "www.bbc.co.uk" as "uk.co.bbc.www.": what begins with this is the site or below it."""
-    return ".".join(reversed(host.split("."))) + "."
+    return ".".join(reversed(host.strip().strip(".").lower().split("."))) + "."
 
 
 def connect(url: str) -> sql.Engine:

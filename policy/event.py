@@ -4,8 +4,8 @@ Pupils are pseudonyms here already. No bodies, no query strings but the search t
 """
 
 import json
-from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Kind(StrEnum):
@@ -18,9 +18,11 @@ class Kind(StrEnum):
     NOTICE = "notice"  # the filter speaks of itself: a policy refused, a worker's trouble; words in `detail`
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One line of the filter log (DfE's minimum and what explains it)."""
+class Event(NamedTuple):
+    """One line of the filter log (DfE's minimum and what explains it).
+
+    A tuple, since one is made for every DNS query: a frozen dataclass takes six times as long to build.
+    """
 
     at: float  # seconds since 1970, UTC
     kind: str
@@ -47,18 +49,22 @@ class Event:
 
     def encode(self) -> bytes:
         """Compact JSON, fields in order, trailing blanks left out."""
-        values = [getattr(self, name) for name in FIELDS]
-        while len(values) > 2 and values[-1] in ("", 0):
-            values.pop()
-        return json.dumps(values, separators=(",", ":")).encode()
+        last = len(self)
+        while last > 2 and not self[last - 1]:
+            last -= 1
+        return _write(self[:last]).encode()
 
 
-FIELDS = tuple(field.name for field in fields(Event))
+_write = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make this encoder anew for every event
+FIELDS = Event._fields
 
 
 def decode(data: bytes) -> Event:
-    """The event that `encode` wrote; ValueError on anything else."""
-    values = json.loads(data)
+    """The event that `encode` wrote; ValueError on anything else. What each field holds is the reader's to check."""
+    try:
+        values = json.loads(data)
+    except RecursionError:
+        raise ValueError("not an event") from None
     if not isinstance(values, list) or not 2 <= len(values) <= len(FIELDS):
         raise ValueError("not an event")
     return Event(*values)

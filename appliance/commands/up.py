@@ -1,0 +1,75 @@
+"""`schoolgate up`: everything on this machine, in the foreground."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from appliance import demo
+from appliance.commands.words import Parsers, config_of, data_option
+from appliance.config import Config
+from appliance.founding import Founded, open_installation
+from appliance.supervisor import Supervisor, settle
+
+log = logging.getLogger(__name__)
+
+
+def add(parsers: Parsers) -> None:
+    parser = parsers.add_parser("up", help="start the filter: resolver, proxy, desk and recorder")
+    data_option(parser)
+    parser.add_argument("--demo", action="store_true", help="a demonstration with two made-up schools, on loopback")
+    parser.set_defaults(run=run)
+
+
+def run(words: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    config = config_of(words, demo=words.demo)
+    if words.demo:
+        config = demo.group_listeners(config)
+    config = settle(config)
+    founded = demo.ensure(config) if words.demo else open_installation(config.data, config.desk_database)
+    _publish(founded)
+    supervisor = Supervisor(config, when_ready=lambda state: _welcome(config, state))
+    asyncio.run(supervisor.run())
+    return 0
+
+
+def _publish(founded: Founded) -> None:
+    """Start-up publishes like every change does; what does not agree with its proof is named and not published."""
+    from change_control.publish import publish
+
+    with founded.store.write() as session:
+        done = publish(session, founded.office.key, founded.data)
+    for problem in done.problems.values():
+        log.error("not published, the last good policy stays: %s", problem)
+    founded.store.close()
+
+
+def _welcome(config: Config, state: Mapping[str, Any]) -> None:
+    if not config.demo:
+        print(
+            f"Schoolgate is up. DNS {', '.join(state['dns'])}; proxy {', '.join(state['proxy'])}; desk {state['admin']}",
+            flush=True,
+        )
+        return
+    host, port = config.dns.listen[0]
+    groups = "\n".join(f"  {name:22} proxy {where}" for name, where in state["proxy_groups"].items())
+    print(
+        demo.WELCOME.format(
+            dns_host=host,
+            dns_port=port,
+            proxy=state["proxy"][0],
+            groups=groups,
+            ca=state["ca_certificate"],
+            admin=state["admin"],
+            accounts=demo.accounts_file(config.data),
+            data=config.data,
+            command=Path(sys.argv[0]).name,
+            python=sys.executable,
+        ),
+        flush=True,
+    )

@@ -1,0 +1,239 @@
+"""The configuration, read once: a YAML file, then the environment on top. It holds only what cannot change a decision.
+
+What may be filtered, for whom and how is policy, signed by the headteacher; none of it can be said here.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import TypeAdapter
+
+type Address = tuple[str, int]
+
+
+class BadConfiguration(ValueError):
+    """One plain line: where, what is wrong, what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class DnsConfig:
+    listen: tuple[Address, ...] = (("127.0.0.1", 5300),)  # addresses and ports that answer DNS, UDP and TCP
+    upstreams: tuple[Address, ...] = ()  # resolvers that are asked; none: those of /etc/resolv.conf
+    page_addresses: tuple[str, ...] = ("127.0.0.1",)  # where blocked names lead, if the school chose the block page
+    workers: int = 0  # processes; 0: one a core
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    listen: tuple[Address, ...] = (("127.0.0.1", 8080),)  # addresses and ports of the web proxy
+    upstream_ca: str = ""  # a PEM file of further authorities to trust upstream
+    workers: int = 0  # processes; 0: one a core
+
+
+@dataclass(frozen=True, slots=True)
+class AdminConfig:
+    listen: tuple[Address, ...] = (("127.0.0.1", 8443),)  # addresses and ports of the desk
+    public_url: str = ""  # the desk's address as people type it; names its certificate and its passkeys
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    desk: str = ""  # SQLAlchemy URL of the change-control database; none: SQLite in the data folder
+    log: str = ""  # SQLAlchemy URL of the filter log's database; none: SQLite in the data folder
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that is configured."""
+
+    data: Path = Path("var")  # the data folder
+    dns: DnsConfig = field(default_factory=DnsConfig)
+    proxy: ProxyConfig = field(default_factory=ProxyConfig)
+    admin: AdminConfig = field(default_factory=AdminConfig)
+    database: StoreConfig = field(default_factory=StoreConfig)
+    inner_networks: tuple[str, ...] = ()  # demo only: private addresses that names may lead to
+    group_listeners: tuple[tuple[str, str, int], ...] = ()  # demo only: (school/group, host, port), for browsers
+    demo: bool = False
+
+    def to_json(self) -> str:
+        """For the processes of this installation."""
+        return _ADAPTER.dump_json(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> "Config":
+        return _ADAPTER.validate_json(text)
+
+    @property
+    def filter_processes(self) -> tuple[tuple[str, str], ...]:
+        """(kind, name) of each process that filters: one a core of each kind unless configured otherwise."""
+        cores = os.cpu_count() or 1
+        return (
+            *(("dns", f"dns-{n}") for n in range(1, (self.dns.workers or cores) + 1)),
+            *(("proxy", f"proxy-{n}") for n in range(1, (self.proxy.workers or cores) + 1)),
+        )
+
+    @property
+    def desk_url(self) -> str:
+        if self.admin.public_url:
+            return self.admin.public_url.rstrip("/")
+        host, port = self.admin.listen[0]
+        name = "localhost" if ip_address(host).is_loopback else host
+        return f"https://{name}:{port}"
+
+    @property
+    def desk_database(self) -> str:
+        return self.database.desk or f"sqlite:///{self.data / 'desk.sqlite3'}"
+
+    @property
+    def log_database(self) -> str:
+        return self.database.log or f"sqlite:///{self.data / 'log.sqlite3'}"
+
+    def upstreams(self, resolv_conf: Path = Path("/etc/resolv.conf")) -> tuple[Address, ...]:
+        """The resolvers to ask: the configured ones, else this machine's own. BadConfiguration when there are none."""
+        if self.dns.upstreams:
+            return self.dns.upstreams
+        try:
+            lines = resolv_conf.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            lines = []
+        found = [line.split()[1] for line in lines if line.startswith("nameserver") and len(line.split()) > 1]
+        if not found and not self.demo:
+            raise BadConfiguration(f"dns.upstreams is not set, and {resolv_conf} names no resolver to ask")
+        return tuple((address.partition("%")[0], 53) for address in found) or (("127.0.0.1", 53),)
+
+
+_ADAPTER = TypeAdapter(Config)
+ENVIRONMENT = {  # variable: (section, key)
+    "SCHOOLGATE_DNS_LISTEN": ("dns", "listen"),
+    "SCHOOLGATE_DNS_UPSTREAMS": ("dns", "upstreams"),
+    "SCHOOLGATE_PROXY_LISTEN": ("proxy", "listen"),
+    "SCHOOLGATE_PROXY_UPSTREAM_CA": ("proxy", "upstream_ca"),
+    "SCHOOLGATE_ADMIN_LISTEN": ("admin", "listen"),
+    "SCHOOLGATE_ADMIN_URL": ("admin", "public_url"),
+}
+SECTIONS: dict[str, type] = {"dns": DnsConfig, "proxy": ProxyConfig, "admin": AdminConfig, "database": StoreConfig}
+DEFAULT_PORTS = {"upstreams": 53}
+
+
+def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None = None, *, demo: bool = False) -> Config:
+    """The configuration from a file (none: schoolgate.yaml in the data folder, if there) and the environment."""
+    environ = os.environ if environ is None else environ
+    folder = data or Path(environ.get("SCHOOLGATE_DATA") or "var")
+    given = file or folder / "schoolgate.yaml"
+    raw = _read(given) if file or given.exists() else {}
+    for variable, (section, key) in ENVIRONMENT.items():
+        if text := environ.get(variable, "").strip():
+            values = raw.setdefault(section, {})
+            values[key] = _split(text) if key in {"listen", "upstreams"} else text
+    sections = {name: _section(str(given), name, kind, raw.pop(name, {})) for name, kind in SECTIONS.items()}
+    if raw:
+        raise BadConfiguration(f"{given}: unknown key {_hint(next(iter(raw)), SECTIONS)}")
+    inner = _split(environ.get("SCHOOLGATE_DEMO_INNER_NETWORKS", "")) if demo else []
+    for text in inner:
+        try:
+            ip_network(text)
+        except ValueError:
+            raise BadConfiguration(f"SCHOOLGATE_DEMO_INNER_NETWORKS: {text!r} is not a network such as 127.0.0.0/8") from None
+    config = Config(data=folder.absolute(), inner_networks=tuple(inner), demo=demo, **sections)
+    _check_url(config.admin.public_url)
+    return config
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if url and (parts.scheme != "https" or not parts.hostname or parts.path.strip("/")):
+        raise BadConfiguration(f"admin.public_url: {url!r} is not an address such as https://filter.school.example")
+
+
+def on_loopback_only(config: Config) -> None:
+    """The demonstration has known passwords, so it never listens where others can reach it."""
+    for section in ("dns", "proxy", "admin"):
+        for host, _ in getattr(config, section).listen:
+            if not ip_address(host).is_loopback:
+                raise BadConfiguration(
+                    f"{section}.listen: {host} can be reached from outside; the demonstration listens on loopback only"
+                )
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise BadConfiguration(f"{file}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise BadConfiguration(
+            f"{file}{where}: this is not YAML ({getattr(error, 'problem', None) or 'unreadable'})"
+        ) from None
+    if not isinstance(raw, dict):
+        raise BadConfiguration(f"{file}: sections such as `dns:` are expected")
+    return raw
+
+
+def _hint(key: object, known: Mapping[str, object]) -> str:
+    close = get_close_matches(str(key), list(known), n=1)
+    return f"{key!r}" + (f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}")
+
+
+def _section(file: str, name: str, kind: type, raw: object) -> Any:
+    if not isinstance(raw, dict):
+        raise BadConfiguration(f"{file}: {name} takes keys and values")
+    known = {each.name: each for each in fields(kind)}
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key not in known:
+            raise BadConfiguration(f"{file}: unknown key {name}.{_hint(key, known)}")
+        values[key] = _value(f"{name}.{key}", str(key), value)
+    return replace(kind(), **values)
+
+
+def _value(where: str, key: str, value: object) -> object:
+    match key:
+        case "listen" | "upstreams":
+            items = [value] if isinstance(value, str) else value
+            if not isinstance(items, list) or not items:
+                raise BadConfiguration(f"{where}: a list of host:port is expected")
+            return tuple(address(where, str(item), DEFAULT_PORTS.get(key)) for item in items)
+        case "page_addresses":
+            items = [value] if isinstance(value, str) else value
+            if not isinstance(items, list):
+                raise BadConfiguration(f"{where}: a list of IP addresses is expected")
+            return tuple(_ip(where, str(item)) for item in items)
+        case "workers":
+            if not isinstance(value, int) or not 0 <= value <= 64:
+                raise BadConfiguration(f"{where}: {value!r} is not a number of processes from 0 to 64")
+            return value
+        case _:
+            if not isinstance(value, str):
+                raise BadConfiguration(f"{where}: {value!r} is not a text")
+            return value
+
+
+def _ip(where: str, text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise BadConfiguration(f"{where}: {text!r} is not an IP address") from None
+
+
+def address(where: str, text: str, default: int | None = None) -> Address:
+    """host:port, [v6]:port, or with a default port an address alone."""
+    host, colon, port = text.rpartition(":")
+    if not colon or (text.count(":") > 1 and not text.startswith("[")) or host.count("[") != host.count("]"):
+        host, port = text, str(default or "")
+    host = host.strip("[]")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise BadConfiguration(f"{where}: {text!r} is not host:port")
+    return _ip(where, host), int(port)

@@ -1,0 +1,238 @@
+"""The parent of all processes: starts them, says when all answer, starts again what dies, stops everything within 5 s."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from appliance.config import Address, Config
+from policy.live import write_aside
+
+log = logging.getLogger(__name__)
+
+STOP_WITHIN_S = 4.0  # then what still runs is killed
+READY_WITHIN_S = 60.0
+CALM_S = 10.0  # a process that lived this long is started again at once, others with a growing pause
+LONGEST_PAUSE_S = 5.0
+
+
+class PortTaken(OSError):
+    """A port that we should listen on belongs to another program."""
+
+
+class NotStarted(RuntimeError):
+    """A process did not come up; its own line says why."""
+
+
+def free_port(host: str) -> int:
+    """A port that is free for UDP and TCP at this moment."""
+    while True:
+        with _bound(host, 0, socket.SOCK_DGRAM) as datagrams:
+            port = int(datagrams.getsockname()[1])
+            with contextlib.suppress(OSError), _bound(host, port, socket.SOCK_STREAM):
+                return port
+
+
+def _bound(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
+    if kind is socket.SOCK_STREAM:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def settle(config: Config) -> Config:
+    """Every port 0 made a real one, and every port looked at: PortTaken says in one line which is not free."""
+
+    def real(section: str, addresses: tuple[Address, ...], kinds: tuple[socket.SocketKind, ...]) -> tuple[Address, ...]:
+        found = []
+        for host, port in addresses:
+            number = port or free_port(host)
+            _check_free(section, host, number, kinds)
+            found.append((host, number))
+        return tuple(found)
+
+    both = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+    stream = (socket.SOCK_STREAM,)
+    groups = tuple((name, host, port or free_port(host)) for name, host, port in config.group_listeners)
+    for _, host, port in groups:
+        _check_free("proxy", host, port, stream)
+    return replace(
+        config,
+        dns=replace(config.dns, listen=real("dns", config.dns.listen, both)),
+        proxy=replace(config.proxy, listen=real("proxy", config.proxy.listen, stream)),
+        admin=replace(config.admin, listen=real("admin", config.admin.listen, stream)),
+        group_listeners=groups,
+    )
+
+
+def _check_free(section: str, host: str, port: int, kinds: tuple[socket.SocketKind, ...]) -> None:
+    for kind in kinds:
+        try:
+            _bound(host, port, kind).close()
+        except OSError as error:
+            variable = f"SCHOOLGATE_{section.upper()}_LISTEN"
+            raise PortTaken(
+                f"cannot listen on {host}:{port} ({error.strerror}); stop what uses it, or set {section}.listen or {variable}"
+            ) from None
+
+
+@dataclass(slots=True)
+class Child:
+    """One process and what it said when it was ready."""
+
+    kind: str
+    name: str
+    process: asyncio.subprocess.Process | None = None
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    said: Mapping[str, Any] = field(default_factory=dict)
+    failures: int = 0
+
+
+class Supervisor:
+    """All processes of one installation on this machine."""
+
+    def __init__(self, config: Config, *, when_ready: Callable[[Mapping[str, Any]], None]) -> None:
+        self._config, self._when_ready = config, when_ready
+        self.children = [
+            Child("desk", "desk"),
+            Child("recorder", "recorder"),
+            *(Child(kind, name) for kind, name in config.filter_processes),
+        ]
+        self._stop = asyncio.Event()
+        self._failed: str | None = None
+
+    @property
+    def _ready_file(self) -> Path:
+        return self._config.data / "run" / "ready.json"
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT. NotStarted when something does not come up at all."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        self._clear()
+        keepers = [asyncio.create_task(self._keep(child)) for child in self.children]
+        everyone = asyncio.create_task(self._all_ready())
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({everyone, stopping}, timeout=READY_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+            if not self._stop.is_set():
+                if not everyone.done():
+                    late = ", ".join(child.name for child in self.children if not child.ready.is_set())
+                    raise NotStarted(f"not ready after {READY_WITHIN_S:.0f} s: {late}; its own lines above say more")
+                self._tell()
+                self._when_ready(self._state())
+                await self._stop.wait()
+        finally:
+            self._stop.set()
+            everyone.cancel()
+            stopping.cancel()
+            self._ready_file.unlink(missing_ok=True)
+            await self._end(keepers)
+        if self._failed:
+            raise NotStarted(self._failed)
+
+    def _clear(self) -> None:
+        """What an earlier run left: files that say what was in force in processes that are no more."""
+        for path in (self._config.data / "run" / "workers").glob("*.json"):
+            path.unlink(missing_ok=True)
+        self._ready_file.unlink(missing_ok=True)
+
+    async def _all_ready(self) -> None:
+        await asyncio.gather(*(child.ready.wait() for child in self.children))
+
+    def _state(self) -> dict[str, Any]:
+        config = self._config
+        return {
+            "dns": [_text(address) for address in config.dns.listen],
+            "proxy": [_text(address) for address in config.proxy.listen],
+            "proxy_groups": {name: _text((host, port)) for name, host, port in config.group_listeners},
+            "admin": config.desk_url,
+            "ca_certificate": str(config.data / "ca" / "schoolgate-ca.pem"),
+            "pids": {child.name: child.process.pid for child in self.children if child.process},
+        }
+
+    def _tell(self) -> None:
+        write_aside(self._ready_file, json.dumps(self._state(), indent=1).encode())
+
+    async def _keep(self, child: Child) -> None:
+        """Start a process, and again whenever it ends before we do."""
+        while not self._stop.is_set():
+            started = time.monotonic()
+            await self._start(child)
+            process = child.process
+            if process is None:
+                return
+            code = await process.wait()
+            if self._stop.is_set():
+                return
+            came_up = child.ready.is_set()
+            child.ready.clear()
+            if not came_up and child.failures >= 2:
+                self._failed = f"{child.name} does not start; its own lines above say why"
+                self._stop.set()
+                return
+            child.failures = 0 if time.monotonic() - started > CALM_S else child.failures + 1
+            pause = min(LONGEST_PAUSE_S, 0.5 * max(0, child.failures - 2)) if came_up else 0.5
+            log.warning("%s (pid %d) ended with code %d; starting it again", child.name, process.pid, code)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), pause or 0.01)
+
+    async def _start(self, child: Child) -> None:
+        child.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "appliance.worker",
+            child.kind,
+            child.name,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches us alone; we stop the others in order
+        )
+        stdin, stdout = child.process.stdin, child.process.stdout
+        if stdin is None or stdout is None:
+            raise NotStarted(f"{child.name} has no pipes")
+        with contextlib.suppress(ConnectionError):
+            stdin.write(self._config.to_json().encode() + b"\n")  # kept open: its end tells the child that we are gone
+            await stdin.drain()
+        asyncio.create_task(self._listen(child, stdout)).add_done_callback(lambda task: task.cancelled())
+
+    async def _listen(self, child: Child, stdout: asyncio.StreamReader) -> None:
+        line = await stdout.readline()
+        if line:
+            child.said = json.loads(line)
+            child.ready.set()
+            if all(other.ready.is_set() for other in self.children) and self._ready_file.exists():
+                self._tell()  # with the new pid
+
+    async def _end(self, keepers: list[asyncio.Task[None]]) -> None:
+        running = [child.process for child in self.children if child.process and child.process.returncode is None]
+        for process in running:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        if running:
+            _, late = await asyncio.wait(
+                [asyncio.ensure_future(process.wait()) for process in running], timeout=STOP_WITHIN_S
+            )
+            for process in running if late else ():
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+        await asyncio.gather(*keepers, return_exceptions=True)
+
+
+def _text(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,204 @@
+"""Where the parts meet: each process of the box, put together from its parts and run until it is told to stop.
+
+No part below imports another part beside it; what it needs from there is handed in here as a plain callable.
+"""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from appliance.config import Config
+from change_control.keys import secret_of
+from change_control.service import Office
+from monitoring.spool import Writer
+from policy.event import Event, Kind
+from policy.live import Live
+
+log = logging.getLogger(__name__)
+
+type Ready = Callable[[Mapping[str, Any]], None]
+type Run = Callable[[Config, str, Ready, asyncio.Event], Awaitable[None]]
+
+TICK_S = 2.0  # how often time's own acts (expiry, lapse) are looked for
+
+
+def recording(config: Config, name: str) -> tuple[Writer, Callable[[Event], None]]:
+    """This worker's spool, and what hands it an event."""
+    writer = Writer(config.data / "spool", name)
+    return writer, lambda event: writer.write(event.encode())
+
+
+def in_force(config: Config, name: str, record: Callable[[Event], None]) -> Live:
+    """The policy in force in this worker; what it refuses becomes a notice in the filter log."""
+
+    def tell(text: str) -> None:
+        record(
+            Event(
+                datetime.now(UTC).timestamp(), Kind.NOTICE, action="block", reason="policy_refused", detail=text, worker=name
+            )
+        )
+
+    return Live(config.data, name, told=tell)
+
+
+async def run_dns(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
+    from dns.server import serve
+    from dns.settings import Settings
+
+    writer, record = recording(config, name)
+    settings = Settings(
+        listen=config.dns.listen,
+        upstreams=config.upstreams(),
+        page_addresses=config.dns.page_addresses,
+        inner_networks=config.inner_networks,
+    )
+    live = in_force(config, name, record)
+    with contextlib.closing(writer):
+        await serve(settings, live, record, ready=lambda where: ready({"dns": where}), stop=stop, worker=name)
+
+
+async def run_proxy(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
+    from proxy.server import serve
+    from proxy.settings import Settings
+
+    writer, record = recording(config, name)
+    settings = Settings(
+        listen=(
+            *((f"proxy:{host}:{port}", host, port) for host, port in config.proxy.listen),
+            *config.group_listeners,
+        ),
+        upstream_ca=config.proxy.upstream_ca or None,
+        confdir=config.data / "ca",
+        form_key=secret_of(config.data / "secrets" / "block-page.key"),
+        desk_url=config.desk_url,
+        inner_networks=config.inner_networks,
+    )
+    live = in_force(config, name, record)
+    with contextlib.closing(writer):
+        await serve(
+            settings,
+            live,
+            record,
+            ready=lambda where: ready({"proxy": where}),
+            stop=stop,
+            worker=name,
+            resolve=resolver(config),
+        )
+
+
+def resolver(config: Config) -> Callable[[str], Awaitable[Sequence[str]]]:
+    """Names resolved where our own resolver asks, so that DNS and proxy never disagree on where a name leads."""
+    from dns.lookup import Lookup
+    from dns.settings import Settings
+
+    settings = Settings(listen=config.dns.listen, upstreams=config.upstreams(), inner_networks=config.inner_networks)
+    return Lookup(settings).addresses
+
+
+async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
+    """Spools into the filter log; requests from the block page into change control; and what time alone does."""
+    from appliance.requests import take_request
+    from change_control.publish import publish
+    from change_control.store import Store
+    from monitoring.log import Log
+    from monitoring.recorder import Recorder
+    from monitoring.spool import Reader
+
+    del name
+    store, office = Store(config.desk_database), Office.open(config.data)
+
+    def on_request(event: Event) -> None:
+        take_request(store, office, event)
+
+    def tick() -> None:
+        with store.write() as session:
+            moved = {row.log for row in office.tick(session)}
+        if moved:
+            with store.write() as session:
+                publish(session, office.key, config.data, moved)
+
+    async def ticking() -> None:
+        while not stop.is_set():
+            try:
+                await asyncio.to_thread(tick)
+            except Exception:
+                log.warning("cannot look for changes that end", exc_info=True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), TICK_S)
+
+    recorder = Recorder(Reader(config.data / "spool"), Log(config.log_database), on_request=on_request)
+    ready({"recorder": True})
+    await asyncio.gather(recorder.run(stop), ticking())
+    store.close()
+
+
+async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
+    """The desk over TLS, under a certificate of the box's own authority."""
+    import uvicorn
+
+    from admin_api.app import create_app
+    from admin_api.deps import Services
+    from appliance.certificates import desk_certificate
+    from change_control.people import Registry
+    from change_control.store import Store
+    from monitoring.log import Log
+
+    del name
+    office = Office.open(config.data)
+    store = Store(config.desk_database)
+    services = Services(
+        store=store,
+        office=office,
+        registry=Registry(office, secret_of(config.data / "secrets" / "desk.key")),
+        live=Live(config.data),
+        log=Log(config.log_database),
+        data=config.data,
+        public_url=config.desk_url,
+        demo=config.demo,
+        accounts_hint=str(config.data / "demo-accounts.yaml") if config.demo else "",
+        workers_expected=len(config.filter_processes),
+        spool=config.data / "spool",
+    )
+    certificate, key = desk_certificate(config)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    sockets = [_listening(host, port) for host, port in config.admin.listen]
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(services),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ssl_context_factory=lambda *_: context,
+        )
+    )
+
+    async def stopping() -> None:
+        await stop.wait()
+        server.should_exit = True
+
+    async def started() -> None:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.02)
+        ready({"desk": config.desk_url})
+
+    await asyncio.gather(server.serve(sockets=sockets), stopping(), started())
+    store.close()
+
+
+def _listening(host: str, port: int) -> Any:
+    import socket
+
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.bind((host, port))
+    found.listen(128)
+    found.setblocking(False)
+    return found
+
+
+PROCESSES: dict[str, Run] = {"dns": run_dns, "proxy": run_proxy, "recorder": run_recorder, "desk": run_desk}

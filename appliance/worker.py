@@ -1,0 +1,54 @@
+"""One process of the box: `python -m appliance.worker KIND NAME`, started by the supervisor and by nobody else.
+
+It reads its configuration as one line on standard input, says as one line on standard output that it is ready, and ends on
+SIGTERM or when standard input ends, which means that the supervisor is gone.
+"""
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import uvloop
+
+from appliance.config import Config
+from appliance.wiring import PROCESSES
+from policy.live import PolicyMissing
+
+
+def main() -> int:
+    kind, name = sys.argv[1:3]
+    logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {name}: %(message)s", datefmt="%H:%M:%S")
+    config = Config.from_json(sys.stdin.readline())
+    try:
+        runner = uvloop.run if kind == "dns" else asyncio.run  # mitmproxy gains nothing from uvloop, the resolver much
+        runner(_run(kind, name, config))
+    except (OSError, PolicyMissing, ValueError) as error:
+        print(f"schoolgate: {name}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _run(kind: str, name: str, config: Config) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def parent_gone() -> None:
+        sys.stdin.read()
+        loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=parent_gone, daemon=True, name="parent").start()
+
+    def ready(said: Mapping[str, Any]) -> None:
+        print(json.dumps(said), flush=True)
+
+    await PROCESSES[kind](config, name, ready, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,359 @@
+"""Our proxy beside stock mitmdump and squid with ssl-bump: intercepted HTTPS, kept-alive and new connections, pass-through.
+
+Everything in one run, interleaved, each proxy alone on core 0, load (hey) and origin on core 1. The proxies verify the
+origin's certificate. What is not installed is left out with a line that says so. `--seconds 5 --rounds 5` for steadier
+figures. The origin is Python on uvloop: the column "no proxy" is the ceiling that squid meets on kept-alive connections.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import ipaddress
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+HERE = Path(__file__).resolve()
+sys.path[:] = [each for each in sys.path if Path(each).resolve() != HERE.parent]  # this file is no `proxy` to import
+CERTGEN = Path("/usr/lib/squid/security_file_certgen")
+PROXY_CORE, LOAD_CORE = "0", "1"
+# hey greets by the Host header's text. Passed through, that must be a plain name; opened, squid goes to the header's port.
+AS_NAME = ("-host", "localhost")
+CASES = {  # name: (path, hey's options, passed through)
+    "HTTPS 1 KB, kept alive": ("/1024", (), False),
+    "HTTPS 64 KB, kept alive": ("/65536", (), False),
+    "HTTPS 1 KB, new connections": ("/1024", ("-disable-keepalive",), False),
+    "passed through, 1 KB, kept alive": ("/1024", AS_NAME, True),
+    "passed through, new connections": ("/1024", (*AS_NAME, "-disable-keepalive"), True),
+}
+
+
+# --- the origin ----------------------------------------------------------------------------------------------------------
+
+
+class Origin(asyncio.Protocol):
+    """Answers GET /<bytes> as fast as Python can: it shall not be what is measured."""
+
+    answers: dict[bytes, bytes] = {}  # noqa: RUF012
+
+    def connection_made(self, transport):
+        self.transport, self.rest = transport, b""
+
+    def data_received(self, data):
+        self.rest += data
+        while (end := self.rest.find(b"\r\n\r\n")) >= 0:
+            head, self.rest = self.rest[:end], self.rest[end + 4 :]
+            size = head.split(b" ", 2)[1].rpartition(b"/")[2]
+            if size not in self.answers:
+                body = b"x" * int(size)
+                self.answers[size] = (
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+                )
+            self.transport.write(self.answers[size])
+
+
+def certificates(folder: Path) -> None:
+    """A CA of its own for the origin, and one for squid."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    from cryptography.x509.oid import NameOID
+
+    from proxy.ca import ensure_ca
+
+    now = datetime.now(UTC)
+
+    def made(name, key, issuer, signer, *, ca):
+        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=30))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        )
+        return (builder if ca else builder.add_extension(x509.SubjectAlternativeName(names), critical=False)).sign(
+            signer, hashes.SHA256()
+        )
+
+    root, leaf = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    (folder / "origin-ca.pem").write_bytes(made("bench-ca", root, "bench-ca", root, ca=True).public_bytes(Encoding.PEM))
+    site = made("localhost", leaf, "bench-ca", root, ca=False)
+    key = leaf.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "origin.pem").write_bytes(key + site.public_bytes(Encoding.PEM))
+    ensure_ca(folder / "ours", "bench")
+    shutil.copy(folder / "ours" / "mitmproxy-ca.pem", folder / "squid-ca.pem")
+
+
+def run_origin(folder: Path, port: int) -> None:
+    import uvloop
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "origin.pem")
+
+    async def main():
+        server = await asyncio.get_running_loop().create_server(Origin, "127.0.0.1", port, ssl=context)
+        await server.serve_forever()
+
+    uvloop.run(main())
+
+
+# --- the proxies ---------------------------------------------------------------------------------------------------------
+
+
+def run_ours(folder: Path, port: int, *, direct: bool) -> None:
+    """One worker with the shipped taxonomy and engines, a school's rules, and every event recorded."""
+    from category_lists import taxonomy
+    from category_lists.index import Match
+    from category_lists.names import parents
+    from policy import search_engines
+    from policy.identity import Clients
+    from policy.rules import Action, AuthorityPolicy, CategoryRule, Group, Network, SchoolPolicy, SiteRule
+    from policy.snapshot import LoadedDictionary, Snapshot
+    from proxy.server import serve
+    from proxy.settings import Settings
+
+    known = taxonomy.load()
+    private = next(category.id for category in known.categories.values() if category.never_inspect)
+
+    class Names:
+        def find(self, host, _path=None):
+            return [Match(private if direct else "education", "bench", "1", name, "") for name in parents(host)][-1:]
+
+    authority = AuthorityPolicy(log="bench", name="Bench", dictionary="d")
+    sites = tuple(SiteRule(f"r{n}", f"site{n}.test", Action.BLOCK, n) for n in range(300))
+    kinds = tuple(CategoryRule(f"c{n}", id_, Action.ALLOW, n) for n, id_ in enumerate(("education", "news", "games")))
+    school = SchoolPolicy(
+        log="school", name="School", authority="a", dictionary="d", groups=(Group("ks3", "Year 8", "ks3"),),
+        networks=(Network("n", "ks3", "127.0.0.0/8"),), site_rules=sites, category_rules=kinds,
+    )  # fmt: skip
+
+    class Live:
+        snapshot = Snapshot(
+            generation=1, authority=authority, schools={"school": school}, authorities={"a": authority},
+            dictionaries={"d": LoadedDictionary("d", Names(), known, search_engines.load())}, revisions={},
+            clients=Clients([school]),
+        )  # fmt: skip
+
+        def refresh(self):
+            return False
+
+    spool: deque[bytes] = deque(maxlen=10_000)
+    settings = Settings(
+        listen=(("bench", "127.0.0.1", port),),
+        confdir=folder / "ours",
+        form_key=b"k" * 32,
+        desk_url="https://desk.test",
+        upstream_ca=str(folder / "origin-ca.pem"),
+        inner_networks=("127.0.0.1/32",),
+    )
+
+    async def main():
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        await serve(settings, Live(), lambda event: spool.append(event.encode()), ready=lambda _: None, stop=stop)
+
+    asyncio.run(main())
+
+
+PASS = "acl greeting at_step SslBump1\nssl_bump peek greeting\nssl_bump splice all"
+SQUID = """
+http_port 127.0.0.1:{port} ssl-bump tls-cert={folder}/squid-ca.pem generate-host-certificates=on
+sslcrtd_program {certgen} -s {folder}/squid-db -M 16MB
+sslcrtd_children 2
+{way}
+tls_outgoing_options cafile={folder}/origin-ca.pem
+http_access allow all
+cache deny all
+access_log none
+cache_log {folder}/squid.log
+pid_filename none
+coredump_dir {folder}
+shutdown_lifetime 0 seconds
+via off
+"""
+
+
+def squid_command(folder: Path, port: int, *, direct: bool) -> list[str]:
+    config = folder / f"squid-{direct}.conf"
+    config.write_text(SQUID.format(port=port, folder=folder, certgen=CERTGEN, way=PASS if direct else "ssl_bump bump all"))
+    database = folder / "squid-db"
+    if not database.exists():
+        subprocess.run([str(CERTGEN), "-c", "-s", str(database), "-M", "16MB"], check=True, capture_output=True)
+    for each in (folder, *folder.rglob("*")):  # squid serves as a user of its own
+        with contextlib.suppress(OSError):
+            each.chmod(0o777)
+    return ["squid", "-N", "-f", str(config)]
+
+
+def commands(folder: Path, port: int, *, direct: bool) -> dict[str, list[str]]:
+    """How each proxy that is installed is started."""
+    found = {"ours": [sys.executable, str(HERE), "--folder", str(folder), "--port", str(port), "--serve"]}
+    found["ours"].append("direct" if direct else "open")
+    mitmdump = Path(sys.executable).with_name("mitmdump")
+    if mitmdump.exists():
+        found["mitmdump"] = [
+            str(mitmdump), "-q", "--mode", f"regular@127.0.0.1:{port}", "--set", f"confdir={folder}/stock",
+            "--set", f"ssl_verify_upstream_trusted_ca={folder}/origin-ca.pem",
+            *(["--ignore-hosts", ".*"] if direct else []),
+        ]  # fmt: skip
+    if shutil.which("squid") and CERTGEN.exists():
+        found["squid"] = squid_command(folder, port, direct=direct)
+    return found
+
+
+@contextlib.contextmanager
+def running(command: list[str], core: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        ["taskset", "-c", core, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        try:
+            for _ in range(200):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                    break
+                if process.poll() is not None:
+                    raise SystemExit(f"{command[0]} ended: {process.stderr.read().decode()[-500:]}")
+                time.sleep(0.05)
+            else:
+                raise SystemExit(f"{command[0]} did not open its port")
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def load(url: str, options: tuple[str, ...], proxy: int | None, seconds: float) -> float:
+    """Requests a second that were answered 200."""
+    command = ["taskset", "-c", LOAD_CORE, "hey", "-z", f"{seconds}s", "-c", "16", *options]
+    if proxy:
+        command += ["-x", f"http://127.0.0.1:{proxy}"]
+    said = subprocess.run([*command, url], capture_output=True, text=True, check=False).stdout
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    good = re.search(r"\[200\]\s+(\d+) responses", said)
+    total = sum(int(each) for each in re.findall(r"\]\s+(\d+) responses", said))
+    if not rate or not good or int(good[1]) < total:
+        raise SystemExit(f"hey was not answered well:\n{said[-1500:]}")
+    return float(rate[1])
+
+
+def processor(process: subprocess.Popen[bytes]) -> float:
+    """Seconds of processor that a proxy and its helpers used: steadier than a clock on a machine that does other things."""
+    group = os.getpgid(process.pid)
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory(process: subprocess.Popen[bytes]) -> float:
+    """Resident MB of a process; taskset has become it."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+
+def measure(folder: Path, origin: int, rounds: int, seconds: float) -> None:
+    rates: dict[tuple[str, str], list[float]] = {}
+    costs: dict[tuple[str, str], list[float]] = {}
+    resident: dict[str, float] = {}
+    for round_ in range(rounds):
+        for direct in (False, True):
+            cases = {name: case for name, case in CASES.items() if case[2] is direct}
+            for name, (path, options, _) in cases.items():
+                rates.setdefault((name, "no proxy"), []).append(
+                    load(f"https://localhost:{origin}{path}", options, None, seconds)
+                )
+            port = free_port()
+            for who, command in commands(folder, port, direct=direct).items():
+                with running(command, PROXY_CORE, port) as process:
+                    load(f"https://localhost:{origin}/1024", AS_NAME if direct else (), port, 0.5)  # warm
+                    for name, (path, options, _) in cases.items():
+                        before = processor(process)
+                        rate = load(f"https://localhost:{origin}{path}", options, port, seconds)
+                        rates.setdefault((name, who), []).append(rate)
+                        used = max(processor(process) - before, 0.01)
+                        costs.setdefault((name, who), []).append(rate * seconds / used)
+                    if not direct:
+                        resident[who] = memory(process)
+        print(f"round {round_ + 1} of {rounds} done", file=sys.stderr)
+    proxies = ["ours", *(who for who in ("mitmdump", "squid") if who in resident)]
+    show("requests/s, one core", ["no proxy", *proxies], rates)
+    show("requests per second of processor", proxies, costs)
+    print("resident after: " + ", ".join(f"{who} {size:.0f} MB" for who, size in resident.items()))
+
+
+def show(title: str, columns: list[str], measured: dict[tuple[str, str], list[float]]) -> None:
+    proxies = columns[columns.index("ours") :]
+    middle = {key: statistics.median(values) for key, values in measured.items()}
+    ratios = "".join(f" ours / {who} |" for who in proxies[1:])
+    print(f"| {title}, median | {' | '.join(columns)} |{ratios}")
+    print("|---|" + "---|" * (len(columns) + len(proxies) - 1))
+    for name in CASES:
+        row = [middle[name, who] for who in columns]
+        against = [f"{middle[name, 'ours'] / middle[name, who]:.2f}x" for who in proxies[1:]]
+        print(f"| {name} | {' | '.join([f'{value:,.0f}' for value in row] + against)} |")
+    print()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=("open", "direct", "origin"), help=argparse.SUPPRESS)
+    told = parser.parse_args()
+    if told.serve == "origin":
+        run_origin(told.folder, told.port)
+    elif told.serve:
+        run_ours(told.folder, told.port, direct=told.serve == "direct")
+    else:
+        for tool in ("hey", "taskset"):
+            if not shutil.which(tool):
+                print(f"{tool} is not installed: nothing to measure with")
+                return
+        folder = Path(tempfile.mkdtemp(prefix="schoolgate-bench-"))
+        try:
+            certificates(folder)
+            present = commands(folder, 1, direct=False)
+            for peer in ("mitmdump", "squid"):
+                if peer not in present:
+                    print(f"{peer} is not installed and left out")
+            port = free_port()
+            serve = [sys.executable, str(HERE), "--folder", str(folder), "--port", str(port), "--serve", "origin"]
+            with running(serve, LOAD_CORE, port):
+                measure(folder, port, told.rounds, told.seconds)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

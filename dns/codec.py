@@ -1,0 +1,415 @@
+"""DNS messages: strangers' bytes to values and back. Pure, and the only module that knows dnslib.
+
+Why so much by hand. A filter must read exactly what the next resolver would read, must forward records that it does not
+understand byte for byte, and must do both some 50,000 times a second. dnslib takes every record apart (and raises a dozen
+kinds of error on those it knows but dislikes), at a tenth of that speed. So a query is read by `parse`, strictly; an answer
+is walked by `read_answer` only as far as the filter judges it; dnslib has the tables of names, and is the tests' second
+opinion on every byte that is written here.
+
+INVARIANT: whatever the bytes, `parse` and `read_answer` raise nothing but `Malformed`.
+"""
+
+import ipaddress
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Final
+
+from dnslib import QTYPE, RCODE
+
+A, NS, CNAME, SOA, HINFO, PTR, AAAA, DNAME, OPT, SVCB, HTTPS, ANY = 1, 2, 5, 6, 13, 12, 28, 39, 41, 64, 65, 255
+NOT_RESOLVED: Final = frozenset({0, OPT, 128, 249, 250, 251, 252, 253, 254})  # meta types, transfers: RFC 6895 3.1
+IN: Final = 1
+NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 5, 16
+BLOCKED, FILTERED, NO_UPSTREAM, NETWORK_ERROR = 15, 17, 22, 23  # RFC 8914. 16, Censored, is for states; never ours
+EDE: Final = 15  # the option's number
+OUR_SIZE: Final = 1232  # what fits through every network unfragmented: dnsflagday.net/2020
+SMALLEST_SIZE: Final = 512  # RFC 1035 4.2.1
+LONGEST_NAME: Final = 255  # RFC 1035 2.3.4
+LONGEST_TEXT: Final = 120  # of an extended error, so that every answer of our own fits into 512 bytes
+MOST_RECORDS: Final = 1000  # of an answer that is still worth reading
+
+_HEADER = struct.Struct("!HHHHHH")
+_RECORD = struct.Struct("!HHIH")  # type, class, TTL, length
+_PLAIN = re.compile(rb"[a-z0-9_-]").fullmatch
+_PLAIN_NAME = re.compile(rb"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*").fullmatch
+_QR, _TC, _RD, _RA, _AD, _CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
+
+
+class Malformed(ValueError):
+    """These bytes are no message that can be answered; `reply` is what to say to their sender, None: nothing."""
+
+    def __init__(self, why: str, reply: bytes | None = None, rcode: int | None = None) -> None:
+        super().__init__(why)
+        self.reply = reply
+        self.outcome = "dropped" if rcode is None else rcode_text(rcode)
+
+
+@dataclass(frozen=True, slots=True)
+class Edns:
+    """What the client said of itself (RFC 6891). Its options are not passed on: they tell an upstream about a child."""
+
+    size: int
+    do: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question, well formed. `name` is lower-case text, odd bytes as three digits; `qname` the bytes as they came."""
+
+    id: int
+    name: str
+    qname: bytes
+    qtype: int
+    qclass: int = IN
+    rd: bool = True
+    ad: bool = False
+    cd: bool = False
+    edns: Edns | None = None
+
+    @property
+    def do(self) -> bool:
+        return self.edns is not None and self.edns.do
+
+    @property
+    def size(self) -> int:
+        """What a UDP answer may measure: never more than fits unfragmented, whatever was asked for (amplification)."""
+        return min(max(self.edns.size, SMALLEST_SIZE), OUR_SIZE) if self.edns else SMALLEST_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An upstream's answer: its records as they came, and what the filter judges them by.
+
+    `body` is everything behind the question. Names in it point back to offsets of the whole message, which stay right
+    because an answer is only ever sent behind a question of the same length.
+    """
+
+    rcode: int
+    ad: bool
+    counts: tuple[int, int, int]
+    body: bytes
+    ttls: tuple[tuple[int, int], ...]  # (offset in body, seconds)
+    lifetime: int  # seconds that it may be kept
+    targets: tuple[str, ...] = ()  # names that it leads on to: CNAME, DNAME, SVCB, HTTPS
+    addresses: tuple[str, ...] = ()  # A, AAAA and the hints of SVCB and HTTPS
+
+
+@dataclass(frozen=True, slots=True)
+class Ede:
+    """An extended error (RFC 8914)."""
+
+    code: int
+    text: str
+
+
+@cache
+def rcode_text(rcode: int) -> str:
+    if rcode == BADVERS:
+        return "BADVERS"
+    text = str(RCODE.get(rcode))
+    return f"RCODE{rcode}" if text.isdecimal() else text
+
+
+@cache
+def type_text(qtype: int) -> str:
+    text = str(QTYPE.get(qtype))
+    return f"TYPE{qtype}" if text.isdecimal() else text  # RFC 3597 5
+
+
+def wire_name(text: str) -> bytes:
+    """A plain lower-case name as DNS carries it."""
+    labels = [label.encode("ascii") for label in text.split(".")] if text else []
+    return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def _name(data: bytes, at: int, *, pointers: bool) -> tuple[list[bytes], int]:
+    """The labels of a name, and where what follows it begins. Pointers lead strictly backwards, so there are no loops."""
+    labels: list[bytes] = []
+    size, after, limit = 1, 0, at
+    while True:
+        length = data[at]
+        if length == 0:
+            return labels, after or at + 1
+        if length <= 63:
+            label = data[at + 1 : at + 1 + length]
+            size += length + 1
+            if len(label) < length or size > LONGEST_NAME:
+                raise Malformed("a name that is cut off or too long")
+            labels.append(label)
+            at += 1 + length
+        elif length >= 0xC0 and pointers:
+            target = (length & 0x3F) << 8 | data[at + 1]
+            after = after or at + 2
+            if not 12 <= target < limit:
+                raise Malformed("a name that points forwards")
+            at = limit = target
+        else:
+            raise Malformed("a name with a label of unknown kind")
+
+
+def _text(labels: Sequence[bytes]) -> str:
+    name = b".".join(labels).lower()
+    if _PLAIN_NAME(name) and name.count(b".") == len(labels) - 1:
+        return name.decode("ascii")
+    return ".".join("".join(chr(b) if _PLAIN(bytes((b,))) else f"\\{b:03d}" for b in label.lower()) for label in labels)
+
+
+def parse(data: bytes) -> Query:
+    """Read a query; Malformed says what to answer to anything else."""
+    if len(data) < 12:
+        raise Malformed("shorter than a header")
+    id_, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(data)
+    if flags & _QR:
+        raise Malformed("an answer sent to a server")  # never answered: two servers would talk for ever
+    opcode = flags >> 11 & 0xF
+    if opcode != 0:
+        raise _complaint(id_, flags, NOTIMP, f"opcode {opcode}")
+    if questions != 1 or answers or authorities or flags & _TC:
+        raise _complaint(id_, flags, FORMERR, "not exactly one question")
+    try:
+        labels, at = _name(data, 12, pointers=False)
+        qname = data[12:at]
+        qtype, qclass = struct.unpack_from("!HH", data, at)
+        edns, version, at = _additionals(data, at + 4, additionals)
+    except (Malformed, IndexError, struct.error) as error:
+        raise _complaint(id_, flags, FORMERR, str(error)) from None
+    if at != len(data):
+        raise _complaint(id_, flags, FORMERR, "bytes behind the message")
+    if version:
+        head = _HEADER.pack(id_, _QR | _RA | flags & (_RD | _CD), 1, 0, 0, 1)
+        opt = struct.pack("!BHHBBHH", 0, OPT, OUR_SIZE, BADVERS >> 4, 0, 0, 0)
+        raise Malformed("EDNS of an unknown version", head + data[12 : 16 + len(qname)] + opt, BADVERS)
+    return Query(
+        id=id_,
+        name=_text(labels),
+        qname=qname,
+        qtype=qtype,
+        qclass=qclass,
+        rd=bool(flags & _RD),
+        ad=bool(flags & _AD),
+        cd=bool(flags & _CD),
+        edns=edns,
+    )
+
+
+def _complaint(id_: int, flags: int, rcode: int, why: str) -> Malformed:
+    return Malformed(why, _HEADER.pack(id_, _QR | flags & 0x7800 | flags & _RD | rcode, 0, 0, 0, 0), rcode)
+
+
+def _additionals(data: bytes, at: int, count: int) -> tuple[Edns | None, int, int]:
+    """The client's EDNS, its version, and where the message ends. TSIG, SIG(0) and the like are passed over."""
+    edns, version = None, 0
+    for _ in range(count):
+        owner, at = _name(data, at, pointers=True)
+        rtype, rclass, ttl, length = _RECORD.unpack_from(data, at)
+        at += _RECORD.size
+        if at + length > len(data):
+            raise Malformed("a record that is cut off")
+        if rtype == OPT:
+            if edns or owner:
+                raise Malformed("two OPT records, or one with a name")  # RFC 6891 6.1.1
+            _check_options(data[at : at + length])
+            edns, version = Edns(rclass, bool(ttl & 0x8000)), ttl >> 16 & 0xFF
+        at += length
+    return edns, version, at
+
+
+def _check_options(options: bytes) -> None:
+    at = 0
+    while at < len(options):
+        at += 4 + int(struct.unpack_from("!H", options, at + 2)[0])
+    if at != len(options):
+        raise Malformed("an EDNS option that is cut off")
+
+
+def read_answer(data: bytes, asked: Query, id_: int) -> Answer | None:
+    """An upstream's answer to `asked`; None when it was truncated. Malformed when it is not that, or not well formed."""
+    if len(data) < 12:
+        raise Malformed("shorter than a header")
+    got, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(data)
+    question = asked.qname.lower() + struct.pack("!HH", asked.qtype, asked.qclass)
+    start = 12 + len(question)
+    if got != id_ or not flags & _QR or flags & 0x7800 or questions != 1:
+        raise Malformed("not an answer to this query")
+    if data[12 : start - 4].lower() + data[start - 4 : start] != question:
+        raise Malformed("an answer to another question")
+    if flags & _TC:
+        return None
+    if answers + authorities + additionals > MOST_RECORDS:
+        raise Malformed("more records than any answer has")
+    try:
+        return _read_records(data, start, flags, (answers, authorities, additionals))
+    except (IndexError, struct.error, ValueError) as error:
+        raise Malformed(f"an answer that cannot be read: {error}") from None
+
+
+def _read_records(data: bytes, start: int, flags: int, counts: tuple[int, int, int]) -> Answer:
+    at, end, kept = start, start, 0
+    rcode = flags & 0xF
+    ttls: list[tuple[int, int]] = []
+    alive: list[int] = []
+    negative: int | None = None
+    targets: list[str] = []
+    addresses: list[str] = []
+    opt_seen = False
+    for number in range(sum(counts)):
+        _, at = _name(data, at, pointers=True)
+        rtype, rclass, ttl, length = _RECORD.unpack_from(data, at)
+        begin = at + _RECORD.size
+        if begin + length > len(data):
+            raise Malformed("a record that is cut off")
+        if rtype == OPT:
+            rcode |= (ttl >> 24) << 4
+            opt_seen = True
+        elif not opt_seen:  # what follows the OPT is left off with it: additional records are a courtesy
+            ttl = 0 if ttl & 0x80000000 else ttl  # RFC 2181 8
+            ttls.append((at + 4 - start, ttl))
+            kept, end = number + 1, begin + length
+            if number < counts[0]:
+                alive.append(ttl)
+                if rclass == IN:
+                    more_targets, more_addresses = _leads(data, rtype, begin, begin + length)
+                    targets += more_targets
+                    addresses += more_addresses
+            elif rtype == SOA and number < counts[0] + counts[1]:
+                negative = min(ttl, int(struct.unpack_from("!I", data, begin + length - 4)[0]))
+        at = begin + length
+    if kept < counts[0] + counts[1]:
+        raise Malformed("an OPT record among the answers")
+    if negative is not None:  # also at the end of a chain of CNAMEs that leads nowhere
+        alive.append(negative)
+    elif rcode == NXDOMAIN:
+        alive.clear()  # RFC 2308 5: without an SOA it is not kept
+    return Answer(
+        rcode=rcode,
+        ad=bool(flags & _AD),
+        counts=(counts[0], counts[1], kept - counts[0] - counts[1]),
+        body=data[start:end],
+        ttls=tuple(ttls),
+        lifetime=min(alive, default=0),
+        targets=tuple(dict.fromkeys(targets)),
+        addresses=tuple(addresses),
+    )
+
+
+def _leads(data: bytes, rtype: int, at: int, end: int) -> tuple[list[str], list[str]]:
+    """Where a record leads: names, and addresses."""
+    if rtype == A:
+        return [], [str(ipaddress.IPv4Address(data[at:end]))]
+    if rtype == AAAA:
+        return [], [str(ipaddress.IPv6Address(data[at:end]))]
+    if rtype in (CNAME, DNAME):
+        labels, after = _name(data, at, pointers=True)
+        if after != end:
+            raise Malformed("a target that does not fill its record")
+        return [_text(labels)], []
+    if rtype in (SVCB, HTTPS):
+        labels, at = _name(data, at + 2, pointers=True)
+        return [_text(labels)] if labels else [], _hints(data, at, end)  # "." stands for the name itself
+    return [], []
+
+
+def _hints(data: bytes, at: int, end: int) -> list[str]:
+    """The addresses among service parameters: ipv4hint and ipv6hint (RFC 9460 7.3)."""
+    hints: list[str] = []
+    while at < end:
+        key, length = struct.unpack_from("!HH", data, at)
+        at += 4
+        if key == 4:
+            hints += [str(ipaddress.IPv4Address(data[i : i + 4])) for i in range(at, at + length, 4)]
+        elif key == 6:
+            hints += [str(ipaddress.IPv6Address(data[i : i + 16])) for i in range(at, at + length, 16)]
+        at += length
+    if at != end:
+        raise Malformed("a service parameter that is cut off")
+    return hints
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def ask(query: Query, id_: int) -> bytes:
+    """The query as an upstream gets it: name in lower case, our own EDNS with the client's DO, none of its options."""
+    flags = _RD | _AD | (_CD if query.cd else 0)  # AD: "tell me if it was validated" (RFC 6840 5.7), for all who share it
+    head = _HEADER.pack(id_, flags, 1, 0, 0, 1)
+    opt = struct.pack("!BHHIH", 0, OPT, OUR_SIZE, 0x8000 if query.do else 0, 0)
+    return head + query.qname.lower() + struct.pack("!HH", query.qtype, query.qclass) + opt
+
+
+def _opt(query: Query, ede: Ede | None, rcode: int) -> bytes:
+    if query.edns is None:
+        return b""
+    options = b""
+    if ede:
+        text = ede.text.encode()[:LONGEST_TEXT].decode("utf-8", "ignore").encode()
+        options = struct.pack("!HHH", EDE, 2 + len(text), ede.code) + text
+    ttl = (rcode >> 4) << 24 | (0x8000 if query.do else 0)
+    return struct.pack("!BHHIH", 0, OPT, OUR_SIZE, ttl, len(options)) + options
+
+
+def _message(
+    query: Query,
+    rcode: int,
+    counts: tuple[int, int, int],
+    body: bytes,
+    *,
+    ad: bool = False,
+    ede: Ede | None = None,
+    limit: int = 65535,
+) -> bytes:
+    opt = _opt(query, ede, rcode)
+    question = query.qname + struct.pack("!HH", query.qtype, query.qclass)
+    flags = _QR | _RA | (_RD if query.rd else 0) | (_CD if query.cd else 0) | (_AD if ad else 0) | rcode & 0xF
+    if 12 + len(question) + len(body) + len(opt) > limit:
+        flags, counts, body = flags | _TC, (0, 0, 0), b""
+    answers, authorities, additionals = counts
+    return _HEADER.pack(query.id, flags, 1, answers, authorities, additionals + bool(opt)) + question + body + opt
+
+
+def error(query: Query, rcode: int, ede: Ede | None = None) -> bytes:
+    """An answer that is only a code: SERVFAIL, REFUSED, NOTIMP."""
+    return _message(query, rcode, (0, 0, 0), b"", ede=ede)
+
+
+_SOA_NAMES: Final = wire_name("schoolgate.internal") + wire_name("hostmaster.schoolgate.internal")
+
+
+def absent(query: Query, rcode: int, ttl: int, ede: Ede | None = None) -> bytes:
+    """NXDOMAIN, or NOERROR without a record; an SOA of ours says for how long (RFC 2308)."""
+    rdata = _SOA_NAMES + struct.pack("!IIIII", 1, 3600, 600, 86400, ttl)
+    return _message(query, rcode, (0, 1, 0), b"\xc0\x0c" + _RECORD.pack(SOA, IN, ttl, len(rdata)) + rdata, ede=ede)
+
+
+def pointing(query: Query, addresses: tuple[str, ...], ttl: int, ede: Ede | None = None) -> bytes:
+    """The addresses of the family that was asked for; for other types and families nothing, said properly."""
+    count, body = _address_records(addresses, query.qtype, ttl)
+    if not count:
+        return absent(query, NOERROR, ttl, ede)
+    return _message(query, NOERROR, (count, 0, 0), body, ede=ede)
+
+
+@lru_cache(maxsize=256)  # the same few for every blocked name
+def _address_records(addresses: tuple[str, ...], qtype: int, ttl: int) -> tuple[int, bytes]:
+    wanted = {A: 4, AAAA: 6}.get(qtype)
+    found = [ip.packed for ip in map(ipaddress.ip_address, addresses) if ip.version == wanted]
+    return len(found), b"".join(b"\xc0\x0c" + _RECORD.pack(qtype, IN, ttl, len(ip)) + ip for ip in found)
+
+
+def minimal_any(query: Query, ttl: int) -> bytes:
+    """RFC 8482: a question for everything gets one small record."""
+    return _message(query, NOERROR, (1, 0, 0), b"\xc0\x0c" + _RECORD.pack(HINFO, IN, ttl, 9) + b"\x07RFC8482\x00")
+
+
+def relay(query: Query, answer: Answer, *, age: int, ttl_max: int, limit: int) -> bytes:
+    """An upstream's answer for this client: its id and spelling, its EDNS, TTLs aged and capped, cut to its size."""
+    body = bytearray(answer.body)
+    for offset, ttl in answer.ttls:
+        struct.pack_into("!I", body, offset, max(0, min(ttl - age, ttl_max)))
+    ad = answer.ad and (query.ad or query.do)  # RFC 6840 5.8
+    return _message(query, answer.rcode, answer.counts, bytes(body), ad=ad, limit=limit)

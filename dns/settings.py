@@ -1,0 +1,54 @@
+"""What the resolver needs to know that decides nothing: where to listen, whom to ask, and its bounds."""
+
+import ipaddress
+from dataclasses import dataclass
+
+LONGEST_WAIT_S = 4.5  # a client gives up after five seconds, and must have had its answer by then
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One comment a field; that comment is the documentation."""
+
+    # Addresses and ports to answer on, UDP and TCP alike. Port 0: one that is free.
+    listen: tuple[tuple[str, int], ...]
+    # Resolvers that are asked for names that may be resolved; the one that answered last is asked first.
+    upstreams: tuple[tuple[str, int], ...]
+    # Where a blocked name leads when the school chose the block page, and where schoolgate.internal is.
+    page_addresses: tuple[str, ...] = ("127.0.0.1",)
+    # Seconds that one upstream has for one try.
+    timeout_s: float = 1.5
+    # How many tries a query has in all.
+    tries: int = 2
+    # Upstream answers kept in memory by each worker.
+    cache_entries: int = 20_000
+    # Finished replies kept in memory by each worker: one a profile, name and type, so more than the answers.
+    reply_entries: int = 100_000
+    # Seconds that a client may keep the answer for a blocked name: short, so that an approval is felt at once.
+    ttl_block_s: int = 5
+    # The most seconds that a client may keep the answer for an allowed name: after that a new rule is felt everywhere.
+    ttl_allow_max_s: int = 60
+    # Private networks that names may point into, as prefixes; other private addresses in an answer are refused.
+    inner_networks: tuple[str, ...] = ()
+    # Upstream questions under way at once in each worker (each holds a socket); more wait for their turn.
+    asking_at_once: int = 400
+    # Queries waiting for an upstream at once in each worker; more are answered SERVFAIL.
+    waiting_at_most: int = 4_000
+    # TCP connections open at once in each worker; more are closed at the door.
+    tcp_connections: int = 200
+    # Queries under way at once on one TCP connection; more are read when one is done.
+    tcp_pipelined: int = 64
+    # Seconds after which a TCP connection without a query, or that reads no answers, is closed.
+    tcp_idle_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not self.listen:
+            raise ValueError("DNS has no address to listen on")
+        if not self.upstreams:
+            raise ValueError("DNS has no upstream resolver to ask")
+        if not 0 < self.timeout_s * self.tries <= LONGEST_WAIT_S:
+            raise ValueError(f"DNS: {self.tries} tries of {self.timeout_s} s must come to at most {LONGEST_WAIT_S} s")
+        for text in (*(host for host, _ in (*self.listen, *self.upstreams)), *self.page_addresses):
+            ipaddress.ip_address(text)  # ValueError with the text
+        for text in self.inner_networks:
+            ipaddress.ip_network(text)

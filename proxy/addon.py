@@ -1,0 +1,377 @@
+"""The enforcing addon: every connection, tunnel and request is decided here before anything of it is fetched.
+
+mitmproxy swallows an addon's exception and fetches the page. So each hook is an edge that catches everything itself and
+answers with a refusal, and a connection upstream opens only to what a decision let through (embedding.Handler).
+
+The order for one request, and why:
+
+ 1. Has someone answered, or is it no HTTP?  mitmproxy refuses malformed requests itself.
+ 2. Who is asking?      Listener and address; a public address of no school gets a closed connection, not even a page.
+ 3. What for, exactly?  One canonical host by all its names, before anything looks at it.
+ 4. schoolgate.internal is ours, and is never looked up or decided.
+ 5. Which port?         Only the web's.
+ 6. decide()            on host and path: the only thing that decides.
+ 7. Block or warn       with the answer that this kind of request can use.
+ 8. Restrict            safe search forced.
+ 9. Let through         our own marks stripped, bodies streamed, the destination opened for this connection.
+10. Record              whatever happened. It cannot fail the request.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from mitmproxy import connection, http, tls
+
+from category_lists.names import NameRefused, Site
+from policy.decide import Decision, Question, Reason, decide
+from policy.event import Event, Kind
+from policy.identity import Client
+from policy.rules import Action, Handling
+from policy.search_engines import Engine
+from policy.snapshot import Snapshot
+from proxy import flows, passes
+from proxy.answer import CANNOT_DECIDE, Answer, Wanted
+from proxy.block_page import Asker, Pages
+from proxy.destinations import TUNNEL_PORTS, web_port
+from proxy.embedding import BAD_CERTIFICATE, INNER_ADDRESS, Reach
+from proxy.internal import HOST as INTERNAL
+from proxy.internal import LONGEST_FORM, Internal, Visit
+from proxy.questions import question, request_site, tunnel_host
+from proxy.record import Record
+from proxy.restrict import safe_query
+from proxy.tls import greeted_host, passes_through
+
+log = logging.getLogger(__name__)
+
+LONGEST_TERM = 200  # characters of search words that are kept
+BETWEEN_US = ("proxy-connection", "proxy-authorization")  # what a browser says to its proxy is not for the site
+ASKED = "schoolgate.site"  # flow.metadata: what was asked, for the hooks that come later
+
+
+class Gatekeeper(Protocol):
+    """Where a decision to let through is put down: embedding.Gate."""
+
+    def let_through(self, client: connection.Client, host: str, port: int) -> None: ...
+
+
+class HasSnapshot(Protocol):
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Judge:
+    """The hooks. `name` is how mitmproxy knows the addon."""
+
+    name = "schoolgate"
+
+    def __init__(
+        self,
+        live: HasSnapshot,
+        record: Callable[[Event], None],
+        *,
+        pages: Pages,
+        internal: Internal,
+        form_key: bytes,
+        gate: Gatekeeper,
+        reach: Reach,
+        worker: str = "",
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self._live, self._record = live, Record(record, worker)
+        self._pages, self._internal, self._passes = pages, internal, passes.Passes(form_key)
+        self._gate, self._reach = gate, reach
+        self._now = now
+        self._passing: dict[str, tuple[connection.Client, str, datetime | None]] = {}  # client id: who, host, until
+        self._judged_by: Snapshot | None = None
+
+    # --- the connection ----------------------------------------------------------------------------------------------
+
+    def client_connected(self, client: connection.Client) -> None:
+        try:
+            if self._client(client) is None:
+                client.error = "no school has this address"
+        except Exception:  # noqa: BLE001 - an enforcing edge
+            client.error = "could not tell whose this is"
+            self._record.trouble("a connection", flows.address(client))
+
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        """A tunnel is asked for. A blocked name gets its tunnel: the block page is shown inside it."""
+        try:
+            client, request = self._client(flow.client_conn), flow.request
+            if client is None:
+                flow.kill()
+                return
+            try:
+                host = tunnel_host(request.host, None)
+            except NameRefused:
+                self._refuse_tunnel(flow, client, "", "name")
+                return
+            if host != INTERNAL and not await self._tunnel_port(host, request.port):
+                self._refuse_tunnel(flow, client, host, f"port {request.port}")
+                return
+            decide(self._live.snapshot, question(client, host, None, self._now()))  # raises now rather than inside
+        except Exception:  # noqa: BLE001 - an enforcing edge
+            flow.response = flows.made(CANNOT_DECIDE, flow)
+            self._record.trouble("a tunnel", flows.address(flow.client_conn), flow.request.host)
+
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        """Pass through or open: proxy/tls.py says which, from the decision."""
+        try:
+            server, greeting = data.context.server.address, data.client_hello
+            if server is None:
+                return
+            host = greeted_host(server[0], greeting.sni, (kind for kind, _ in greeting.extensions))
+            client = self._client(data.context.client)
+            if host is None or client is None or host == INTERNAL:
+                return
+            asked = question(client, host, None, self._now())
+            decision = decide(self._live.snapshot, asked)
+            if passes_through(decision):
+                data.context.server.address = (host, server[1])
+                self._gate.let_through(data.context.client, host, server[1])
+                data.ignore_connection = True
+                self._passing[data.context.client.id] = (data.context.client, host, decision.until)
+                self._record(
+                    self._record.decided(Kind.CONNECTION, client, flows.address(data.context.client), asked, decision)
+                )
+        except Exception:  # noqa: BLE001 - an enforcing edge: opened, so that each request meets `requestheaders`
+            data.ignore_connection = False
+            self._record.trouble("a TLS greeting", flows.address(data.context.client))
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        self._passing.pop(client.id, None)
+
+    def overdue(self) -> list[str]:
+        """The ids of clients whose tunnel passes through though by now it would not: a new policy, or a rule's time is up.
+
+        A tunnel may stay open for hours; a decision holds only until time or the head says otherwise.
+        """
+        try:
+            snapshot, now = self._live.snapshot, self._now()
+            fresh, self._judged_by = snapshot is not self._judged_by, snapshot
+            return [
+                id_
+                for id_, (client, host, until) in self._passing.items()
+                if (fresh or (until is not None and until <= now)) and not self._still_passes(snapshot, client, host, now)
+            ]
+        except Exception:  # an enforcing edge: what cannot be judged does not go on
+            log.exception("could not judge the open tunnels again; closed them")
+            return list(self._passing)
+
+    def _still_passes(self, snapshot: Snapshot, where: connection.Client, host: str, now: datetime) -> bool:
+        client = self._client(where)
+        if client is None:
+            return False
+        decision = decide(snapshot, question(client, host, None, now))
+        if passes_through(decision):
+            self._passing[where.id] = (where, host, decision.until)
+            return True
+        return False
+
+    def tls_failed_client(self, data: tls.TlsData) -> None:
+        """A client that does not take our certificate asks for nothing; the log should still say what it was about."""
+        try:
+            server, client = data.context.server.address, self._client(data.context.client)
+            if server is None or client is None:
+                return
+            asked = question(client, tunnel_host(server[0], None), None, self._now())
+            decision = decide(self._live.snapshot, asked)
+            event = self._record.decided(Kind.CONNECTION, client, flows.address(data.context.client), asked, decision)
+            self._record(event._replace(outcome="no trust", detail="the client did not accept the filter's certificate"))
+        except NameRefused:
+            return
+        except Exception:  # noqa: BLE001 - nothing is let through here
+            self._record.trouble("a failed greeting", flows.address(data.context.client))
+
+    # --- the request -------------------------------------------------------------------------------------------------
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.response or flow.error:  # 1.
+            return
+        try:
+            if not flow.client_conn.connected:
+                flow.kill()  # mitmproxy has refused the request and closed; nothing of it may go on
+                return
+            answer = self._judge(flow)
+            if answer is not None:
+                flows.give(flow, answer)
+        except Exception:  # noqa: BLE001 - the enforcing edge
+            flows.refuse(flow)
+            self._record.trouble("a request", flows.address(flow.client_conn), flow.request.host)
+
+    def _judge(self, flow: http.HTTPFlow) -> Answer | None:
+        """Our answer, or None when the request may go on to the site."""
+        request, at = flow.request, self._now()
+        client = self._client(flow.client_conn)  # 2.
+        if client is None:
+            flow.kill()
+            return None
+        asker = flows.asker(flow)
+        try:
+            site = request_site(request.host, flows.names(flow), request.data.path)  # 3.
+        except NameRefused:
+            self._record(self._record.refused(client, asker.address, request.host, "name"))
+            return self._pages.message(
+                403, "This address is not right", "The request did not name one site in a way that can be checked.", asker
+            )
+        if site.host == INTERNAL:  # 4.
+            return self._at_home(flow, site)
+        if not web_port(request.port) and not flows.in_tunnel(flow):  # 5.; a tunnel's port was judged when it was asked for
+            self._record(self._record.refused(client, asker.address, site.host, f"port {request.port}"))
+            return self._pages.message(403, "This address is not right", "It is not a web address.", asker)
+        snapshot = self._live.snapshot
+        asked = question(client, site.host, site.path, at)
+        decision = decide(snapshot, asked)  # 6.
+        event = self._page_event(client, flow, asked, decision, query=site.query)
+        query, marker = passes.taken_from_query(site.query)
+        cookies, cookie = passes.taken_from_cookies(request.headers.get("cookie", ""))
+        if decision.action is Action.BLOCK:  # 7.
+            self._record(event._replace(outcome="403"))
+            return self._pages.block(snapshot, decision, asked, asker)
+        if decision.action is Action.WARN:
+            now = at.timestamp()
+            if marker and self._passes.accepts(marker, asker.address, site.host, now):
+                self._passes.remember(asker.address, site.host, now)
+                self._record(event._replace(outcome="went on"))
+                return _back(flow, query, marker)
+            if not self._may_pass(asker, site.host, cookie, now):
+                self._record(event._replace(outcome="warned"))
+                token = self._passes.token(asker.address, site.host, now)
+                return self._pages.warn(snapshot, decision, asked, asker, flows.url(flow, passes.onward(query, token)))
+        if engine := _restricting(snapshot, asked, decision):  # 8.
+            query = safe_query(engine, site.path or "/", query)
+            for name, value in engine.headers.items():
+                request.headers[name] = value
+        self._go_on(flow, site, query, cookies)  # 9.
+        flow.metadata[ASKED] = event
+        self._record(event)  # 10.
+        return None
+
+    def _go_on(self, flow: http.HTTPFlow, site: Site, query: str, cookies: str) -> None:
+        request = flow.request
+        if query != site.query:
+            request.path = request.path.partition("?")[0] + (f"?{query}" if query else "")
+        if "cookie" in request.headers and passes.NAME in request.headers["cookie"]:
+            if cookies:
+                request.headers["cookie"] = cookies
+            else:
+                del request.headers["cookie"]
+        for name in BETWEEN_US:
+            request.headers.pop(name, None)
+        request.data.host = site.host  # its canonical spelling; the Host header stays as the client wrote it
+        if not request.is_http2:
+            request.authority = ""
+            request.headers.setdefault("host", flows.authority(flow, site.host))
+        request.stream = True
+        self._gate.let_through(flow.client_conn, site.host, request.port)
+
+    def _may_pass(self, asker: Asker, host: str, cookie: str, now: float) -> bool:
+        return self._passes.remembered(asker.address, host, now) or (
+            bool(cookie) and self._passes.accepts(cookie, asker.address, host, now)
+        )
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """The whole request is here: only the forms of schoolgate.internal wait for that."""
+        if flow.response or flow.error or INTERNAL not in flow.metadata:
+            return
+        try:
+            flow.response = flows.made(
+                self._home_answer(flow, flow.metadata[INTERNAL], flow.request.raw_content or b""), flow
+            )
+        except Exception:  # noqa: BLE001 - an enforcing edge
+            flow.response = flows.made(CANNOT_DECIDE, flow)
+            self._record.trouble("a form", flows.address(flow.client_conn), INTERNAL)
+
+    def _at_home(self, flow: http.HTTPFlow, site: Site) -> Answer | None:
+        if flow.request.method != "POST":
+            return self._home_answer(flow, site, b"")
+        if not flows.small_body(flow, LONGEST_FORM):
+            return self._pages.message(413, "That is too long", "Please write less, and try again.")
+        flow.metadata[INTERNAL] = site  # nothing was let through, so even if `request` were never called nothing opens
+        return None
+
+    def _home_answer(self, flow: http.HTTPFlow, site: Site, body: bytes) -> Answer:
+        client = self._client(flow.client_conn)
+        if client is None or len(body) > LONGEST_FORM:
+            return CANNOT_DECIDE
+        visit = Visit(client, flows.address(flow.client_conn), flow.request.method, site.path or "/", self._now().timestamp())
+        return self._internal.answer(visit, body, self._record.surely)
+
+    # --- the response ------------------------------------------------------------------------------------------------
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Nothing is stored; what would lead the browser round us is taken out."""
+        response = flow.response
+        if response is None or ASKED not in flow.metadata:
+            return
+        try:
+            response.headers.pop("alt-svc", None)  # an offer of HTTP/3, which no proxy sees
+            response.stream = response.status_code != 101
+        except Exception:  # noqa: BLE001 - an enforcing edge
+            flow.kill()
+            self._record.trouble("a response", flows.address(flow.client_conn), flow.request.host)
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """Messages pass; mitmproxy would keep them all."""
+        if flow.websocket:
+            flow.websocket.messages.clear()
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """What we refused after the decision, when connecting, belongs in the log too."""
+        event = flow.metadata.get(ASKED)
+        message = flow.error.msg if flow.error else ""
+        if event is None:
+            return
+        outcome = "certificate" if BAD_CERTIFICATE in message else "inner address" if INNER_ADDRESS in message else ""
+        if outcome:
+            refused = event._replace(action=Action.BLOCK, reason=Reason.ERROR, outcome=outcome, detail=message[:200])
+            self._record(refused)
+
+    # --- helpers -----------------------------------------------------------------------------------------------------
+
+    def _client(self, client: connection.Client) -> Client | None:
+        return self._live.snapshot.clients.of(client.proxy_mode.data, flows.address(client))
+
+    async def _tunnel_port(self, host: str, port: int) -> bool:
+        if port in TUNNEL_PORTS:
+            return True
+        try:
+            return all(self._reach.destinations.inside(each) for each in await self._reach.addresses(host))
+        except (OSError, ValueError):
+            return False
+
+    def _refuse_tunnel(self, flow: http.HTTPFlow, client: Client, host: str, outcome: str) -> None:
+        self._record(self._record.refused(client, flows.address(flow.client_conn), host or flow.request.host, outcome))
+        answer = self._pages.message(
+            403, "This address is not right", "The filter opens secure connections to websites only."
+        )
+        flow.response = flows.made(answer, flow)
+
+    def _page_event(self, client: Client, flow: http.HTTPFlow, asked: Question, decision: Decision, *, query: str) -> Event:
+        path = asked.path or "/"
+        profile = self._live.snapshot.profile(asked.school, asked.group)
+        seen = decision.handling is Handling.INSPECT  # a bank's or a clinic's plain-http pages are not written down either
+        engine = profile.dictionary.engines.find(asked.host) if seen else None
+        term = engine.term(path, query)[:LONGEST_TERM] if engine else ""
+        kind = Kind.SEARCH if term else Kind.PAGE if flows.asker(flow).want is Wanted.PAGE else Kind.RESOURCE
+        event = self._record.decided(kind, client, flows.address(flow.client_conn), asked, decision)
+        return event._replace(path=path if seen else "", term=term)
+
+
+def _back(flow: http.HTTPFlow, query: str, token: str) -> Answer:
+    """To the page itself, with the pass as a cookie."""
+    cookie = passes.set_cookie(token, secure=flow.request.scheme == "https")
+    return Answer(303, (("Location", flows.url(flow, query)), ("Set-Cookie", cookie), ("Cache-Control", "no-store")), b"")
+
+
+def _restricting(snapshot: Snapshot, asked: Question, decision: Decision) -> Engine | None:
+    """The engine whose safe search is forced. A warned site too: the warning read is no way round it."""
+    if decision.action in {Action.RESTRICT, Action.WARN}:
+        return snapshot.profile(asked.school, asked.group).engine(asked.host)
+    return None

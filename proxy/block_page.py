@@ -1,0 +1,168 @@
+"""What people see instead of a page: why, what to do next, and who can help. Words and looks are in templates/.
+
+Each kind of request gets the answer that its reader can use: a page for a page, a short 403 for a script (readable across
+sites, so that the page that asked does not hang), an invisible picture for a picture, JSON for JSON.
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import jinja2
+
+from policy.decide import Decision, Question, Reason
+from policy.snapshot import Snapshot
+from policy.words import category_name, why
+from proxy import tokens
+from proxy.answer import MARK, NEVER_KEPT, Answer, Wanted, cross_origin, page, plain
+
+YOUNG = frozenset({"early-years", "ks1"})
+ADULT = frozenset({"staff"})
+HELP_FIRST = frozenset({"self_harm_eating_disorders", "vawg_misogyny"})  # a person may need help before a reason
+DECIDED_BY = {  # in the words of staff
+    Reason.SEALED: "a list that nobody can change",
+    Reason.ESSENTIAL: "the list of essential sites",
+    Reason.AUTHORITY_SITE: "the authority's rule about this site",
+    Reason.AUTHORITY_CATEGORY: "the authority's rule about this category",
+    Reason.SCHOOL_SITE: "the school's rule about this site",
+    Reason.SCHOOL_CATEGORY: "the school's rule about this category",
+    Reason.DEFAULT_SITE: "what the authority suggests about this site",
+    Reason.DEFAULT_CATEGORY: "what the authority suggests about this category",
+    Reason.PHASE_DEFAULT: "what is usual for this group",
+    Reason.UNKNOWN_NAME: "what the school does with unknown sites",
+    Reason.ERROR: "the filter, which could not decide",
+}
+ASK_PURPOSE = "ask for a site"
+LONGEST_PATH = 300  # of the page that someone asks for
+EMPTY_PICTURE = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who gets the answer, and how."""
+
+    address: str
+    want: Wanted
+    origin: str = ""  # the Origin header
+
+
+class Pages:
+    """Every page of ours, rendered."""
+
+    def __init__(self, form_key: bytes, desk_url: str) -> None:
+        self._key, self._desk_url = form_key, desk_url
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def block(self, snapshot: Snapshot, decision: Decision, asked: Question, asker: Asker) -> Answer:
+        """The refusal of a page, or of what a page pulled in."""
+        said = _said(snapshot, decision, asked)
+        if asker.want is not Wanted.PAGE:
+            return _short(403, said.short, asker)
+        name = "block_young.html" if said.phase in YOUNG else "block.html"
+        return page(403, self._render(name, said=said, token=self._ask_token(said, asked, asker), desk_url=self._desk_url))
+
+    def warn(self, snapshot: Snapshot, decision: Decision, asked: Question, asker: Asker, onward: str) -> Answer:
+        """Think first; `onward` is the address that leads on."""
+        said = _said(snapshot, decision, asked)
+        if asker.want is not Wanted.PAGE:
+            return _short(403, f"Open {asked.host} itself first: it needs a look at a warning.", asker)
+        return page(403, self._render("warn.html", said=said, onward=onward))
+
+    def message(self, status: int, title: str, sentence: str, asker: Asker | None = None) -> Answer:
+        """A page that says one thing."""
+        if asker and asker.want is not Wanted.PAGE:
+            return _short(status, sentence, asker)
+        return page(status, self._render("message.html", title=title, sentence=sentence))
+
+    def home(self) -> Answer:
+        return page(200, self._render("home.html"))
+
+    def thanks(self, host: str, reference: str) -> Answer:
+        return page(200, self._render("thanks.html", host=host, reference=reference))
+
+    def _ask_token(self, said: "Said", asked: Question, asker: Asker) -> str:
+        """What the form sends back to us, so that nobody can ask in another's name or for what they did not meet."""
+        if not said.may_ask:
+            return ""
+        fields = {
+            "school": asked.school,
+            "group": asked.group,
+            "host": asked.host,
+            "path": (asked.path or "")[:LONGEST_PATH],
+            "address": asker.address,
+        }
+        return tokens.sign(self._key, ASK_PURPOSE, fields, asked.at.timestamp())
+
+    def _render(self, name: str, **values: object) -> str:
+        return self._templates.get_template(name).render(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A decision in the words that a page uses."""
+
+    phase: str
+    host: str
+    headline: str
+    short: str
+    why: str
+    category: str  # "" when there is none, or none may be told
+    category_sentence: str
+    school: str
+    authority: str
+    authority_rules: bool  # the head cannot open it alone
+    may_ask: bool
+    adult: bool
+    help_first: bool
+    decided_by: str
+    rule: str
+    change: int
+    at: datetime
+
+
+def _said(snapshot: Snapshot, decision: Decision, asked: Question) -> Said:
+    profile = snapshot.profile(asked.school, asked.group)
+    sealed = decision.reason is Reason.SEALED  # INVARIANT: nothing about the list that decided, and no way to probe it
+    known = None if sealed else profile.dictionary.taxonomy.categories.get(decision.category or "")
+    category = category_name(profile, decision.category) if known else ""
+    headline = f"This site is blocked: {category}." if category else "This site is blocked."
+    sentence = "It cannot be opened from school." if sealed else why(snapshot, decision, asked)
+    school = snapshot.schools.get(asked.school)
+    return Said(
+        phase=profile.phase,
+        host=asked.host,
+        headline=headline,
+        short=f"{headline} {sentence}",
+        why=sentence,
+        category=category,
+        category_sentence=known.sentence if known else "",
+        school=school.name if school else "",
+        authority=snapshot.authority.name,
+        authority_rules=decision.reason in {Reason.AUTHORITY_SITE, Reason.AUTHORITY_CATEGORY},
+        may_ask=bool(asked.school) and not sealed and profile.phase not in YOUNG,
+        adult=profile.phase in ADULT,
+        help_first=decision.category in HELP_FIRST,
+        decided_by=DECIDED_BY[decision.reason],
+        rule=decision.rule or "",
+        change=decision.change or 0,
+        at=asked.at,
+    )
+
+
+def _short(status: int, text: str, asker: Asker) -> Answer:
+    """For what is no page. `text` is ours: nothing of the request is in it but the canonical host."""
+    open_to = cross_origin(asker.origin)
+    if asker.want is Wanted.IMAGE:
+        return Answer(status, (("Content-Type", "image/gif"), NEVER_KEPT, MARK, *open_to), EMPTY_PICTURE)
+    if asker.want is Wanted.JSON:
+        return plain(status, json.dumps({"blocked": True, "message": text}), "application/json", *open_to)
+    return plain(status, text + "\n", "text/plain; charset=utf-8", *open_to)

@@ -1,0 +1,31 @@
+"""Safe search forced: query parameters set and headers sent as policy/search_engines says. Pure."""
+
+from collections.abc import Mapping
+from urllib.parse import quote_plus, unquote_plus
+
+from policy.search_engines import Engine
+
+
+def safe_query(engine: Engine, path: str, query: str) -> str:
+    """The query with the engine's safe parameters in place of the client's own, where this is or may be a search.
+
+    Everything else stays byte for byte: sites sign their addresses.
+    """
+    if not engine.safe or not _may_be_search(engine, path, query):
+        return query
+    kept = [part for part in query.split("&") if part and not _sets(part, engine.safe)]
+    return "&".join([*kept, *(f"{quote_plus(name)}={quote_plus(value)}" for name, value in engine.safe.items())])
+
+
+def _may_be_search(engine: Engine, path: str, query: str) -> bool:
+    if not engine.paths or path in engine.paths:
+        return True
+    return any(_name(part) in engine.terms for part in query.split("&"))
+
+
+def _sets(part: str, safe: Mapping[str, str]) -> bool:
+    return _name(part).lower() in safe
+
+
+def _name(part: str) -> str:
+    return unquote_plus(part.partition("=")[0])

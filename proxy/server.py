@@ -1,0 +1,140 @@
+"""One proxy worker: mitmproxy's Master with the few addons that are needed, run until told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+from mitmproxy import master, options
+
+from policy.event import Event
+from policy.snapshot import Snapshot
+from proxy.addon import Judge
+from proxy.block_page import Pages
+from proxy.ca import ensure_ca, trust_bundle
+from proxy.destinations import Destinations
+from proxy.embedding import Certificates, Gate, Layers, Reach, Resolve, speak_plainly, system_resolve
+from proxy.internal import Internal
+from proxy.settings import Settings
+
+LOOK_EVERY = 0.2  # seconds between looks for a new policy: an approval is in force within two
+BACKLOG = 1024
+log = logging.getLogger(__name__)
+
+
+class Live(Protocol):
+    """What is in force in this process: policy.live.Live, or a test's own."""
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+    def refresh(self) -> bool: ...
+
+
+def bind(settings: Settings) -> dict[str, socket.socket]:
+    """A socket for each listener, shared with other workers (SO_REUSEPORT). OSError with what to do about it."""
+    sockets: dict[str, socket.socket] = {}
+    try:
+        for name, host, port in settings.listen:
+            made = sockets[name] = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            try:
+                made.bind((host, port))
+                made.listen(BACKLOG)
+            except OSError as error:
+                raise OSError(
+                    error.errno, f"The proxy cannot listen on {host}:{port}: {error.strerror}. Is another program using it?"
+                ) from None
+    except BaseException:
+        for each in sockets.values():
+            each.close()
+        raise
+    return sockets
+
+
+async def serve(
+    settings: Settings,
+    live: Live,
+    record: Callable[[Event], None],
+    *,
+    ready: Callable[[dict[str, str]], None],
+    stop: asyncio.Event,
+    worker: str = "",
+    resolve: Resolve | None = None,
+) -> None:
+    """Serve every listener until `stop` is set; then close within two seconds. One at a time in a process."""
+    certificate = ensure_ca(settings.confdir, socket.gethostname())
+    trust = trust_bundle(settings.confdir, settings.upstream_ca)
+    reach = Reach(resolve or system_resolve, Destinations(settings.inner_networks), settings.connect_seconds)
+    pages = Pages(settings.form_key, settings.desk_url)
+    internal = Internal(settings.form_key, pages, certificate.read_bytes())
+    sockets = bind(settings)
+    try:
+        names = {name: each.getsockname()[:2] for name, each in sockets.items()}
+        reach.own_ports = frozenset(port for _, port in names.values())
+        gate = Gate(sockets, reach)
+        judge = Judge(
+            live, record, pages=pages, internal=internal, form_key=settings.form_key, gate=gate, reach=reach, worker=worker
+        )
+        chief = _chief(settings, names, str(trust), gate, judge)
+        async with asyncio.TaskGroup() as tasks:
+            looking = tasks.create_task(_keep_looking(live, lambda: gate.cut(judge.overdue())))
+            running = tasks.create_task(chief.run())
+            try:
+                await gate.started.wait()
+                if not all(server.is_running for server in gate.servers):
+                    raise OSError("The proxy could not start its listeners.")
+                ready({name: _address(host, port) for name, (host, port) in names.items()})
+                await stop.wait()
+            finally:
+                looking.cancel()
+                for server in gate.servers:
+                    with contextlib.suppress(Exception):
+                        await server.stop()
+                await gate.close()
+                chief.should_exit.set()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await running
+    finally:
+        for each in sockets.values():
+            each.close()
+
+
+def _chief(settings: Settings, names: dict[str, tuple[str, int]], trust: str, gate: Gate, judge: Judge) -> master.Master:
+    # mitmproxy tells its log who visits what. That belongs into events, where it is guarded, and nowhere else.
+    logging.getLogger("mitmproxy").setLevel(logging.ERROR)
+    speak_plainly()
+    chosen = options.Options(
+        confdir=str(settings.confdir),
+        mode=[f"gate:{name}@{host}:{port}" for name, (host, port) in names.items()],
+        ssl_verify_upstream_trusted_ca=trust,
+        upstream_cert=False,  # a name is decided before anything upstream is asked
+        http3=False,
+        rawtcp=False,  # what is neither TLS nor HTTP does not pass
+    )
+    chief = master.Master(chosen)
+    chief.addons.add(
+        judge,  # before the others, so that nobody answers for it
+        gate,
+        Layers(),
+        Certificates(),
+    )
+    chosen.update(connection_strategy="lazy", stream_large_bodies=None, validate_inbound_headers=True)
+    return chief
+
+
+async def _keep_looking(live: Live, judge_again: Callable[[], object]) -> None:
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        try:
+            await asyncio.to_thread(live.refresh)  # reading and proving must not hold up those who are being served
+        except Exception:  # the last good policy stays in force
+            log.exception("could not look for a new policy; the last good one stays in force")
+        judge_again()
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,17 @@
+"""What one proxy worker is told when it starts. Nothing here can change a decision: those rest on the signed policy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Read once by appliance/config.py. The comments are the documentation."""
+
+    listen: tuple[tuple[str, str, int], ...]  # (listener name, address, port); port 0: any free one; workers share a port
+    confdir: Path  # where the CA's key (0600) and certificate are kept; made by proxy.ca.ensure_ca
+    form_key: bytes  # secret shared by the workers: signs the block page's form and the warning page's way on
+    desk_url: str  # where staff sign in, for the link on their block page
+    upstream_ca: str | None = None  # a PEM file of CAs that sites may be signed by, besides the system's own
+    inner_networks: tuple[str, ...] = ()  # private addresses that may be connected to: the demo's own little internet
+    connect_seconds: float = 10.0  # how long finding and reaching a site may take before the page says it did not answer

