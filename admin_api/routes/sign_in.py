@@ -63,10 +63,13 @@ def _note_entry(desk: Services, cookie: str, where: str) -> None:
 def _page(
     request: Request, status: int = 200, error: str = "", username: str = "", target: str = "", said: str = ""
 ) -> Response:
+    with services(request).store.read() as session:
+        nobody = session.scalar(select(PersonRow.id).limit(1)) is None
     return templates(request).TemplateResponse(
         request,
         "sign_in.html",
         {
+            "nobody": nobody,
             "error": error,
             "username": username,
             "next": onward(target),

@@ -1,6 +1,7 @@
 """The desk over a whole installation in a folder: an authority, two schools, their people, a filter log, running workers."""
 
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -267,19 +268,12 @@ def built(tmp_path_factory, shipped) -> tuple[Path, dict[str, str]]:
 
 
 def link(data: Path, folder: Path) -> None:
-    import shutil
-
     shutil.copytree(folder / "objects", data / "objects")
     shutil.copytree(folder / "lists", data / "lists")
 
 
-@pytest.fixture
-def world(tmp_path, built) -> Iterator[World]:
-    import shutil
-
-    source, secrets = built
-    data = tmp_path / "data"
-    shutil.copytree(source, data)
+def opened(data: Path, secrets: dict[str, str]) -> World:
+    """The desk over an installation that is there."""
     clock = Clock(datetime(2026, 11, 20, 10, 5, tzinfo=UTC))
     store = Store(f"sqlite:///{data}/desk.sqlite3")
     office = Office(AuthorityKey.load(data), Dictionaries(data), clock)
@@ -299,8 +293,36 @@ def world(tmp_path, built) -> Iterator[World]:
     )
     made = World(data, store, office, registry, clock, live, log, services, create_app(services), dict(secrets))
     made.workers()
-    yield made
-    for browser in made.browsers.values():
+    return made
+
+
+def closed(world: World) -> None:
+    for browser in world.browsers.values():
         browser.client.close()
-    log.close()
+    world.log.close()
+    world.store.close()
+
+
+@pytest.fixture
+def world(tmp_path, built) -> Iterator[World]:
+    source, secrets = built
+    shutil.copytree(source, tmp_path / "data")
+    made = opened(tmp_path / "data", secrets)
+    yield made
+    closed(made)
+
+
+@pytest.fixture
+def empty_world(tmp_path, shipped) -> Iterator[World]:
+    """An installation in which nobody is enrolled yet."""
+    folder, dictionary = shipped
+    data = tmp_path / "data"
+    data.mkdir()
+    link(data, folder)
+    store, office, _ = found(data, dictionary, Clock())
+    with store.write() as session:
+        publish(session, office.key, data)
     store.close()
+    made = opened(data, {})
+    yield made
+    closed(made)

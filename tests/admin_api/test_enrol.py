@@ -104,3 +104,20 @@ def test_there_is_one_head(world):
     answer = helen.post("/people/invite", {"name": "Eve", "roles": "headteacher", "code": world.code("helen")})
     assert answer.status_code == 403
     assert "has its headteacher already" in answer.text
+
+
+def test_a_new_installation_begins_at_the_sign_in_page(empty_world):
+    """From nobody at all to a head who is signed in, with the console's code alone."""
+    world = empty_world
+    first = world.stranger()
+    assert first.get("/").headers["location"] == "/sign-in"
+    assert "This installation is new" in first.get("/sign-in").text
+    with world.store.write() as session:
+        code = world.registry.invite(session, "oakfield", "Helen", ["headteacher"], by=None)
+    sealed, secret = second_step(first, code)
+    form = {"code": code, "sealed": sealed, "username": "helen", "password": PASSWORD}
+    assert first.client.post("/enrol", data={**form, "totp": pyotp.TOTP(secret).at(world.clock.at)}).status_code == 303
+    assert "This installation is new" not in first.get("/sign-in").text
+    world.secrets["helen"] = secret
+    assert "Nothing waits for you" in world.browser("helen").get("/").text
+    assert "entries agree" in world.browser("helen").get("/changes?check=true").text
