@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from category_lists.lists import ListVersion
 from category_lists.taxonomy import Taxonomy
-from change_control import changes, lifecycle
+from change_control import access, changes, lifecycle
 from change_control.authority import NotAllowed, Permission, may, require
 from change_control.book import Book, InForce
 from change_control.changes import DictionaryWish, Diff, ReverseWish, SiteWish, Wish
@@ -404,8 +404,12 @@ class Office:
         return state
 
     def tick(self, session: Session) -> list[ChangeRow]:
-        """What time alone does: unratified changes lapse (the newest first), ended ones are marked. Returns what moved."""
+        """What time alone does: unratified changes lapse (the newest first), ended ones are marked, and the access log of
+        each day that is over gets its digest into the change log. Returns the changes that moved.
+        """
         now = self.now()
+        for log in session.scalars(select(LogRow.id)).all():
+            access.write_digests(session, self.book(session, log), now)
         moved: list[ChangeRow] = []
         due = select(ChangeRow).where(ChangeRow.state == State.PROVISIONAL, ChangeRow.ratify_by <= now)
         for first in session.scalars(due.order_by(ChangeRow.entry)).all():
@@ -420,6 +424,11 @@ class Office:
             self._note(session, self.book(session, row.log), row, Act.EXPIRE, None, "")
             moved.append(row)
         return moved
+
+    def daily(self, session: Session) -> int:
+        """The access log of each day that is over gets its digest into the change log. Returns how many were written."""
+        logs = session.scalars(select(LogRow.id)).all()
+        return sum(access.write_digests(session, self.book(session, log), self.now()) for log in logs)
 
     def _lapse(self, session: Session, row: ChangeRow) -> None:
         book = self.book(session, row.log)
