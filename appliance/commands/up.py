@@ -3,13 +3,14 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from appliance import demo
-from appliance.commands.words import Parsers, config_of, data_option
+from appliance.commands.words import config_of, data_option
 from appliance.config import Config
 from appliance.founding import Founded, open_installation
 from appliance.supervisor import Supervisor, settle
@@ -17,14 +18,14 @@ from appliance.supervisor import Supervisor, settle
 log = logging.getLogger(__name__)
 
 
-def add(parsers: Parsers) -> None:
-    parser = parsers.add_parser("up", help="start the filter: resolver, proxy, desk and recorder")
+def words(parser: argparse.ArgumentParser) -> None:
     data_option(parser)
     parser.add_argument("--demo", action="store_true", help="a demonstration with two made-up schools, on loopback")
     parser.set_defaults(run=run)
 
 
 def run(words: argparse.Namespace) -> int:
+    os.umask(0o027)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = config_of(words, demo=words.demo)

@@ -2,11 +2,8 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from appliance.config import Config, load
-
-type Parsers = Any  # argparse's own type for a set of subparsers is private
 
 
 class WrongWords(ValueError):
