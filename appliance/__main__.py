@@ -5,12 +5,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import NoReturn
 
 from appliance.commands import COMMANDS, WrongWords
+from appliance.commands.words import version
 from appliance.config import BadConfiguration
 
 
@@ -31,13 +30,6 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         if only in {None, name}:
             import_module(f"appliance.commands.{module}").words(made)
     return top
-
-
-def version() -> str:
-    try:
-        return installed_version("schoolgate")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

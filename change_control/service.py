@@ -19,7 +19,7 @@ from category_lists.taxonomy import Taxonomy
 from change_control import access, changes, lifecycle
 from change_control.authority import NotAllowed, Permission, may, require
 from change_control.book import Book, InForce
-from change_control.changes import DictionaryWish, Diff, ReverseWish, SiteWish, Wish
+from change_control.changes import DefaultsWish, DictionaryWish, Diff, ReverseWish, SiteWish, Wish
 from change_control.dictionaries import Dictionaries, covered_by_mandate
 from change_control.keys import AuthorityKey, Signer
 from change_control.lifecycle import ENTRY_KINDS, Act, State
@@ -384,6 +384,26 @@ class Office:
         self._put_in_force(book, row, json.loads(row.diff), Act.MANDATE, by, {"mandate": mandate["n"]}, roles=sorted(held))
         row.ratify_by = self.now() + timedelta(days=int(mandate["mandate"]["ratify_days"]))
         return Asked(row, in_force=True)
+
+    def propose_defaults(self, session: Session, log: str, version: str) -> ChangeRow | None:
+        """An upgrade brings new starter lists or categories: they are proposed, never just there. None: nothing is new.
+
+        Proposed once: what the headteacher refused stays refused until the product brings something else.
+        """
+        now = _policy(self.book(session, log)).document.dictionary
+        wanted = self.dictionaries.with_defaults(now)
+        if wanted == now:
+            return None
+        return self.request(
+            session,
+            log,
+            DefaultsWish(wanted, version),
+            by=None,
+            reason=f"Schoolgate was brought to version {version}",
+            source=CONSOLE,
+            asker="the update",
+            reference=f"defaults-{log}-{wanted[:16]}",
+        )
 
     def ratify(self, session: Session, row: ChangeRow, by: Person, signer: Signer, shown: str) -> State:
         """The headteacher signs what a mandate let through."""
