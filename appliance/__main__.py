@@ -43,10 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(words.run(words))
     except (BadConfiguration, WrongWords) as error:
         return _fail(2, error)
+    except BrokenPipeError:  # `schoolgate lists status | head`: who reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (OSError, ValueError, LookupError, RuntimeError) as error:
         return _fail(1, error)
-    except BrokenPipeError:
-        return 0
     except KeyboardInterrupt:
         return 130
 

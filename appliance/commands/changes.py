@@ -40,7 +40,8 @@ def run_verify(words: argparse.Namespace) -> int:
 
 def _tell(replayed: list[Replayed]) -> None:
     for one in replayed:
-        print(f"{one.log}: all {one.size} entries agree with their signatures, proofs and the policy in force")
+        many = "its 1 entry agrees" if one.size == 1 else f"all {one.size} entries agree"
+        print(f"{one.log}: {many} with the signatures, the proofs and the policy in force")
     print("No witness co-signs these logs yet, so whoever rules this machine could roll all of it back together.")
 
 

@@ -24,7 +24,7 @@ def words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--at", metavar="RFC3339", help="the moment to decide for (default: now)")
     parser.add_argument("--json", action="store_true", help="one JSON value a line")
     parser.add_argument("--batch", metavar="FILE", help="a file with one name or page a line, - for standard input")
-    data_option(parser)
+    data_option(parser, config=False)
     parser.set_defaults(run=run)
 
 

@@ -31,12 +31,12 @@ def words(parser: argparse.ArgumentParser) -> None:
     look.add_argument("name", metavar="NAME")
     look.add_argument("--school", help="by this school's dictionary (default: the authority's)")
     look.add_argument("--json", action="store_true")
-    data_option(look)
+    data_option(look, config=False)
     look.set_defaults(run=run_lookup)
     status = kinds.add_parser("status", help="the lists in force, with their versions")
     status.add_argument("--json", action="store_true")
     status.add_argument("--school")
-    data_option(status)
+    data_option(status, config=False)
     status.set_defaults(run=run_status)
 
 
@@ -70,8 +70,9 @@ def run_import(words: argparse.Namespace) -> int:
         progress=_progress if interactive else None,
     )
     if interactive:
-        print(file=sys.stderr)
-    print(f"{name}: {version.entries:,} entries taken, {report.refused:,} lines refused, version {version.version}")
+        lines = "line" if report.refused == 1 else "lines"
+    print(f"{name}: {version.entries:,} entries taken, {report.refused:,} {lines} refused, version {version.version}")
+    )
     for refused in report.examples:
         print(f"  line {refused.line}: {refused.text}: {refused.why}")
     waiting = _accept(founded, version, report.exceptions)
