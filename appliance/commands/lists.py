@@ -70,9 +70,9 @@ def run_import(words: argparse.Namespace) -> int:
         progress=_progress if interactive else None,
     )
     if interactive:
-        lines = "line" if report.refused == 1 else "lines"
+        print(file=sys.stderr)
+    lines = "line" if report.refused == 1 else "lines"
     print(f"{name}: {version.entries:,} entries taken, {report.refused:,} {lines} refused, version {version.version}")
-    )
     for refused in report.examples:
         print(f"  line {refused.line}: {refused.text}: {refused.why}")
     waiting = _accept(founded, version, report.exceptions)
