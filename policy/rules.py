@@ -8,7 +8,7 @@ import ipaddress
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -270,4 +270,4 @@ def read_document(text: str) -> Document:
 
 def instant(at: datetime) -> str:
     """RFC 3339 in UTC, whole seconds, as canonical documents write it."""
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
