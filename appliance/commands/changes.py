@@ -27,7 +27,7 @@ def add(parsers: Parsers) -> None:
 def run_verify(words: argparse.Namespace) -> int:
     try:
         if words.export:
-            replayed = verify_export(words.export.read_text(encoding="utf-8"))
+            replayed = verify_export(words.export.read_text(encoding="utf-8", errors="replace"))
         else:
             config = config_of(words)
             founded = open_installation(config.data, config.desk_database)

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 from appliance.commands.words import Parsers, WrongWords, data_option
 from category_lists.names import NameRefused, canonical_site
@@ -50,15 +49,14 @@ def _moment(text: str | None) -> datetime:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise WrongWords(f"--at {text!r} is not a moment such as 2026-11-24T11:05:00Z") from None
+    if not 1970 <= at.year < 9999:  # days are counted from there, both ways
+        raise WrongWords(f"--at {text!r} is too far away")
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _batch(name: str) -> Iterator[str]:
-    if name == "-":
-        yield from _stripped(sys.stdin)
-    else:
-        with Path(name).open(encoding="utf-8", errors="replace") as file:
-            yield from _stripped(file)
+    with open(0 if name == "-" else name, encoding="utf-8", errors="replace", closefd=name != "-") as file:
+        yield from _stripped(file)
 
 
 def _stripped(lines: Iterable[str]) -> Iterator[str]:

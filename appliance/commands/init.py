@@ -57,7 +57,10 @@ def run(words: argparse.Namespace) -> int:
         raise WrongWords("init needs --authority NAME and --school NAME")
     config = config_of(words)
     networks = _networks(words)
-    founded = create_installation(config.data, config.desk_database, identifier(words.authority))
+    authority_id = _short("--authority", words.authority)
+    if _short("--school", words.school) == authority_id:
+        raise WrongWords(f"--school {words.school!r}: the authority has this name; a school needs one of its own")
+    founded = create_installation(config.data, config.desk_database, authority_id)
     with founded.store.write() as session:
         authority = found_authority(founded, session, words.authority)
         officer = founded.registry.invite(session, authority.log, words.officer, ["la_officer"], by=None)
@@ -72,6 +75,7 @@ def run(words: argparse.Namespace) -> int:
 def run_add_school(words: argparse.Namespace) -> int:
     if not words.school:
         raise WrongWords("add-school needs --school NAME")
+    _short("--school", words.school)
     config = config_of(words)
     networks = _networks(words)
     founded = open_installation(config.data, config.desk_database)
@@ -94,6 +98,15 @@ def run_code(words: argparse.Namespace) -> int:
     return 0
 
 
+def _short(word: str, name: str) -> str:
+    """The short name, found wanting before anything is written."""
+    try:
+        name.encode()
+        return identifier(name)
+    except ValueError as error:
+        raise WrongWords(f"{word}: {error}") from None
+
+
 def _networks(words: argparse.Namespace) -> list[Network]:
     found = []
     for number, text in enumerate(words.network, 1):
@@ -106,6 +119,8 @@ def _networks(words: argparse.Namespace) -> list[Network]:
             found.append(Network(f"n-{number}", group, str(ip_network(prefix))))
         except ValueError as error:
             raise WrongWords(f"--network {text!r}: {error}") from None
+        if found[-1].prefix in {network.prefix for network in found[:-1]}:
+            raise WrongWords(f"--network {text!r}: these addresses have a group already")
     return found
 
 
