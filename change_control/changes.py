@@ -179,7 +179,7 @@ class NetworkWish:
         prefix = str(ip_network(self.prefix))  # 10.1.0.0/255.255.0.0 and 2001:DB8::/32 are understood, too
         held = next((old for old in document.networks if (old.prefix, old.listener) == (prefix, self.listener)), None)
         if held and held.group == self.group:
-            raise ValueError(f"{prefix} is filtered as {_who(document, (self.group,))} already")
+            raise InForceAlready(f"{prefix} is filtered as {_who(document, (self.group,))} already")
         new = Network(f"n{change}", self.group, prefix, self.listener, held.forced if held else False)
         return _diff("network", change, add={"networks": [new]}, remove={"networks": [held] if held else []})
 
