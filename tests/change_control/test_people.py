@@ -29,7 +29,7 @@ def now_code(world, username, ahead=0):
     return pyotp.TOTP(world.secrets[username]).at(world.clock() + timedelta(seconds=30 * ahead))
 
 
-def sign_in(world, username="helen", password=PASSWORD, code=None, address="10.0.0.1"):
+def sign_in(world, username="helen", password=PASSWORD, code=None, address=""):
     with world.store.write() as session:
         return world.registry.sign_in(session, username, password, code or now_code(world, username), address=address)
 
