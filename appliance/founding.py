@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from sqlalchemy.orm import Session
 
@@ -53,12 +54,18 @@ def groups(phases: Sequence[str]) -> tuple[Group, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Founded:
-    """The tools of an installation."""
+    """The tools of an installation; `with` closes its database at the end."""
 
     data: Path
     store: Store
     office: Office
     registry: Registry
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
 
     def publish(self) -> None:
         with self.store.write() as session:

@@ -60,14 +60,14 @@ def run(words: argparse.Namespace) -> int:
     authority_id = _short("--authority", words.authority)
     if _short("--school", words.school) == authority_id:
         raise WrongWords(f"--school {words.school!r}: the authority has this name; a school needs one of its own")
-    founded = create_installation(config.data, config.desk_database, authority_id)
-    with founded.store.write() as session:
-        authority = found_authority(founded, session, words.authority)
-        officer = founded.registry.invite(session, authority.log, words.officer, ["la_officer"], by=None)
-        codes = {f"LA officer of {authority.name} ({words.officer})": officer} | _found(
-            founded, session, authority, words, networks
-        )
-    founded.publish()
+    with create_installation(config.data, config.desk_database, authority_id) as founded:
+        with founded.store.write() as session:
+            authority = found_authority(founded, session, words.authority)
+            officer = founded.registry.invite(session, authority.log, words.officer, ["la_officer"], by=None)
+            codes = {f"LA officer of {authority.name} ({words.officer})": officer} | _found(
+                founded, session, authority, words, networks
+            )
+        founded.publish()
     _tell(codes, config.desk_url)
     return 0
 
@@ -78,21 +78,20 @@ def run_add_school(words: argparse.Namespace) -> int:
     _short("--school", words.school)
     config = config_of(words)
     networks = _networks(words)
-    founded = open_installation(config.data, config.desk_database)
-    with founded.store.write() as session:
-        force = founded.office.book(session, founded.office.key.authority).in_force()
-        if force is None:
-            raise LookupError("the authority has no policy yet")
-        codes = _found(founded, session, read(AuthorityPolicy, force.text), words, networks)
-    founded.publish()
+    with open_installation(config.data, config.desk_database) as founded:
+        with founded.store.write() as session:
+            force = founded.office.book(session, founded.office.key.authority).in_force()
+            if force is None:
+                raise LookupError("the authority has no policy yet")
+            codes = _found(founded, session, read(AuthorityPolicy, force.text), words, networks)
+        founded.publish()
     _tell(codes, config.desk_url)
     return 0
 
 
 def run_code(words: argparse.Namespace) -> int:
     config = config_of(words)
-    founded = open_installation(config.data, config.desk_database)
-    with founded.store.write() as session:
+    with open_installation(config.data, config.desk_database) as founded, founded.store.write() as session:
         code = founded.registry.invite(session, words.school, words.name, [words.role], by=None)
     _tell({f"{words.role.replace('_', ' ')} of {words.school} ({words.name})": code}, config.desk_url)
     return 0

@@ -48,7 +48,11 @@ def _progress(done: int) -> None:
 
 def run_import(words: argparse.Namespace) -> int:
     config = config_of(words)
-    founded = open_installation(config.data, config.desk_database)
+    with open_installation(config.data, config.desk_database) as founded:
+        return _import(founded, words)
+
+
+def _import(founded: Founded, words: argparse.Namespace) -> int:
     office = founded.office
     with founded.store.read() as session:
         force = office.book(session, office.key.authority).in_force()
