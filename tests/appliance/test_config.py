@@ -82,7 +82,9 @@ def test_the_environment_stands_above_the_file(written):
     assert config.proxy.listen == (("10.0.0.1", 3128),), "a blank variable is none"
 
 
-@pytest.mark.parametrize("text", ["", "dns:\n", "dns: {}\n", "# nothing\n", "dns:\n  # listen: 127.0.0.1:53\nproxy: {workers: 1}\n"])
+@pytest.mark.parametrize(
+    "text", ["", "dns:\n", "dns: {}\n", "# nothing\n", "dns:\n  # listen: 127.0.0.1:53\nproxy: {workers: 1}\n"]
+)
 def test_what_is_commented_out_is_not_there(written, text):
     assert written(text, DNS_LISTEN="127.0.0.1:53").dns.listen == (("127.0.0.1", 53),)
     assert written(text).dns.listen == (("127.0.0.1", 5300),)
@@ -193,7 +195,10 @@ def test_inner_networks_are_the_demonstrations_alone(written):
 @pytest.mark.parametrize(
     ("lines", "found"),
     [
-        ("nameserver 10.0.0.2\n# nameserver 10.0.0.3\nnameserver fe80::1%eth0\nsearch x\n", (("10.0.0.2", 53), ("fe80::1", 53))),
+        (
+            "nameserver 10.0.0.2\n# nameserver 10.0.0.3\nnameserver fe80::1%eth0\nsearch x\n",
+            (("10.0.0.2", 53), ("fe80::1", 53)),
+        ),
         ("nameserver\nnameserver   10.0.0.2   \n", (("10.0.0.2", 53),)),
     ],
 )
