@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from ipaddress import ip_network
 from typing import Any
 
 from category_lists.names import canonical_site
@@ -43,6 +44,10 @@ SETTABLE = frozenset({"dictionary", "authority"})
 
 class DoesNotFit(ValueError):
     """The diff was made on another ground than the policy it meets."""
+
+
+class InForceAlready(ValueError):
+    """What is asked for is so already."""
 
 
 def plain(value: object) -> Any:
@@ -160,7 +165,7 @@ class CategoryWish:
 
 @dataclass(frozen=True, slots=True)
 class NetworkWish:
-    """Say that the devices of some addresses belong to a group."""
+    """Say that the devices of some addresses belong to a group; takes them out of the group that had these addresses."""
 
     prefix: str
     group: str
@@ -171,7 +176,12 @@ class NetworkWish:
         if not isinstance(document, SchoolPolicy):
             raise ValueError("networks belong to schools")  # noqa: TRY004 - shown to the person who asked
         _check_groups(document, (self.group,))
-        return _diff("network", change, add={"networks": [Network(f"n{change}", self.group, self.prefix, self.listener)]})
+        prefix = str(ip_network(self.prefix))  # 10.1.0.0/255.255.0.0 and 2001:DB8::/32 are understood, too
+        held = next((old for old in document.networks if (old.prefix, old.listener) == (prefix, self.listener)), None)
+        if held and held.group == self.group:
+            raise InForceAlready(f"{prefix} is filtered as {_who(document, (self.group,))} already")
+        new = Network(f"n{change}", self.group, prefix, self.listener, held.forced if held else False)
+        return _diff("network", change, add={"networks": [new]}, remove={"networks": [held] if held else []})
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +196,7 @@ class DictionaryWish:
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del taxonomy
         if document.dictionary == self.dictionary:
-            raise ValueError("this dictionary is in force already")
+            raise InForceAlready("this list is in force already, in this very version")
         made = _diff("dictionary", change, values={"dictionary": (document.dictionary, self.dictionary)})
         return {**made, "list": {"id": self.list_id, "category": self.category, "entries": self.entries}}
 

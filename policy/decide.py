@@ -125,6 +125,8 @@ def authority_site(case: _Case) -> _Found | None:
 
 
 def authority_category(case: _Case) -> _Found | None:
+    if not case.profile.mandatory_categories:
+        return None
     return _strictest(
         [
             (rule, rule.action, match, Reason.AUTHORITY_CATEGORY)
@@ -153,12 +155,12 @@ def category(case: _Case) -> _Found | None:
 
 def _one_category(case: _Case, match: Match) -> _Found:
     profile = case.profile
-    for rules, reason in (
-        (profile.categories.get(match.category, ()), Reason.SCHOOL_CATEGORY),
-        (profile.default_categories.get(match.category, ()), Reason.DEFAULT_CATEGORY),
+    for layer, reason in (
+        (profile.categories, Reason.SCHOOL_CATEGORY),
+        (profile.default_categories, Reason.DEFAULT_CATEGORY),
     ):
-        active = [rule for rule in rules if case.active(rule)]
-        if active:
+        rules = layer.get(match.category)
+        if rules and (active := [rule for rule in rules if case.active(rule)]):
             best = max(active, key=lambda rule: (bool(rule.groups), bool(rule.during), STRICTNESS[rule.action]))
             return best, best.action, match, reason
     return None, profile.phase_defaults[match.category], match, Reason.PHASE_DEFAULT
@@ -211,7 +213,9 @@ def _rank(rule: SiteRule) -> tuple[int, int, int, int]:
 
 
 def _strictest(found: Sequence[_Found]) -> _Found | None:
-    return max(found, key=lambda one: STRICTNESS[one[1]], default=None)
+    if len(found) < 2:  # most names are in no category, or in one
+        return found[0] if found else None
+    return max(found, key=lambda one: STRICTNESS[one[1]])
 
 
 def _path_rules(case: _Case) -> list[SiteRule]:
@@ -238,9 +242,12 @@ def decide(snapshot: Snapshot, asked: Question) -> Decision:
     profile = snapshot.profile(asked.school, asked.group)
     matches = profile.dictionary.index.find(asked.host, asked.path)
     categories = profile.dictionary.taxonomy.categories
-    case = _Case(profile, asked, matches, any(categories[match.category].never_inspect for match in matches))
-    found = next(filter(None, (find(case) for find in PRECEDENCE)), None)
-    if found is None:  # INVARIANT: unknown_name always finds
+    never_inspect = bool(matches) and any(categories[match.category].never_inspect for match in matches)
+    case = _Case(profile, asked, matches, never_inspect)
+    for find in PRECEDENCE:
+        if found := find(case):
+            break
+    else:  # INVARIANT: unknown_name always finds
         return REFUSED_ON_ERROR
     rule, action, match, reason = found
     paths = _path_rules(case)

@@ -13,6 +13,7 @@ from appliance.founding import Founded, open_installation
 from category_lists.lists import ListVersion, store
 from category_lists.names import canonical_site
 from category_lists.parsers import FORMATS
+from change_control.changes import InForceAlready
 from change_control.tables import LogRow
 from policy.live import Live, Objects
 from policy.rules import Dictionary, read
@@ -46,7 +47,11 @@ def _progress(done: int) -> None:
 
 def run_import(words: argparse.Namespace) -> int:
     config = config_of(words)
-    founded = open_installation(config.data, config.desk_database)
+    with open_installation(config.data, config.desk_database) as founded:
+        return _import(founded, words)
+
+
+def _import(founded: Founded, words: argparse.Namespace) -> int:
     office = founded.office
     with founded.store.read() as session:
         force = office.book(session, office.key.authority).in_force()
@@ -86,8 +91,14 @@ def _accept(founded: Founded, version: ListVersion, exceptions: int) -> list[str
     with founded.store.read() as session:
         logs = list(session.execute(select(LogRow.id, LogRow.name).order_by(LogRow.tier, LogRow.id)))
     for log, name in logs:
-        with founded.store.write() as session:
-            asked = founded.office.accept_list(session, log, version, exceptions, by=None, roles=("technician", "la_officer"))
+        try:
+            with founded.store.write() as session:
+                asked = founded.office.accept_list(
+                    session, log, version, exceptions, by=None, roles=("technician", "la_officer")
+                )
+        except InForceAlready as error:  # the others may lack it still
+            said.append(f"  {name}: {error}")
+            continue
         said.append(
             f"  {name}: in force now as change {asked.change.id}, to be ratified by {asked.change.ratify_by:%-d %B %Y}"
             if asked.in_force and asked.change.ratify_by
