@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from category_lists.index import Match
 from category_lists.names import parents, path_covers
+from category_lists.weigh import weigh
 from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule
 from policy.snapshot import Profile, Snapshot
 from policy.timetable import applies, next_change
@@ -240,7 +241,9 @@ OPENABLE = frozenset(  # what a school's own path rule may open a part of
 def decide(snapshot: Snapshot, asked: Question) -> Decision:
     """May this client have this site now, how, until when, and which change says so? KeyError: no such school or group."""
     profile = snapshot.profile(asked.school, asked.group)
-    matches = profile.dictionary.index.find(asked.host, asked.path)
+    matches = weigh(
+        profile.dictionary.index.find(asked.host, asked.path), asked.host
+    )  # a feed does not outvote our own lists
     categories = profile.dictionary.taxonomy.categories
     never_inspect = bool(matches) and any(categories[match.category].never_inspect for match in matches)
     case = _Case(profile, asked, matches, never_inspect)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from appliance.commands import evaluating
 from appliance.commands.words import WrongWords, config_of, data_option
 from appliance.founding import Founded, open_installation
 from category_lists.lists import ListVersion, store
 from category_lists.names import canonical_site
 from category_lists.parsers import FORMATS
+from category_lists.weigh import CURATED, curated, set_aside
 from change_control.changes import InForceAlready
 from change_control.tables import LogRow
 from policy.live import Live, Objects
@@ -20,7 +22,9 @@ from policy.rules import Dictionary, read
 
 
 def words(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="what", required=True, metavar="import|lookup|status", parser_class=type(parser))
+    kinds = parser.add_subparsers(
+        dest="what", required=True, metavar="import|lookup|status|evaluate", parser_class=type(parser)
+    )
     take = kinds.add_parser("import", help="take a list in, under a standing mandate or as a request to the headteacher")
     take.add_argument("file", type=Path, metavar="FILE", help="the list (for ut1 also a category's folder)")
     take.add_argument("--format", required=True, choices=FORMATS)
@@ -39,6 +43,8 @@ def words(parser: argparse.ArgumentParser) -> None:
     status.add_argument("--school")
     data_option(status, config=False)
     status.set_defaults(run=run_status)
+    judged = kinds.add_parser("evaluate", help="judge labelled names: block rate, over-blocking, which list was wrong")
+    evaluating.words(judged)
 
 
 def _progress(done: int) -> None:
@@ -64,6 +70,10 @@ def _import(founded: Founded, words: argparse.Namespace) -> int:
     if category.locked:
         raise ValueError(f"{category.name} comes only as a licensed, sealed bundle, not as a list")
     name = words.id or f"{words.file.stem.partition('.')[0].lower()}-{words.category}".replace("_", "-")
+    if curated(name):
+        raise WrongWords(
+            f"names beginning with {CURATED!r} are for the lists that ship with the product; choose another --id"
+        )
     interactive = sys.stderr.isatty()
     version, report = store(
         office.dictionaries.lists,
@@ -116,8 +126,15 @@ def run_lookup(words: argparse.Namespace) -> int:
         raise WrongWords(f"there is no school {words.school!r}; there are: {', '.join(sorted(snapshot.schools))}")
     dictionary = snapshot.dictionaries[document.dictionary]
     matches = dictionary.index.find(site.host, site.path)
+    outweighed = set_aside(matches, site.host)
     found = [
-        {"category": match.category, "list": match.list_id, "version": match.version, "entry": match.host + match.path}
+        {
+            "category": match.category,
+            "list": match.list_id,
+            "version": match.version,
+            "entry": match.host + match.path,
+            "set_aside": match in outweighed,
+        }
         for match in matches
     ]
     if words.json:
@@ -126,8 +143,9 @@ def run_lookup(words: argparse.Namespace) -> int:
         print(f"{site}: no list knows it")
     else:
         for one in found:
-            name = dictionary.taxonomy.categories[one["category"]].name
-            print(f"{site}: {name}, says {one['list']} ({one['version']}) by {one['entry']}")
+            name = dictionary.taxonomy.categories[str(one["category"])].name
+            aside = "; set aside, because our own lists or the name itself say otherwise" if one["set_aside"] else ""
+            print(f"{site}: {name}, says {one['list']} ({one['version']}) by {one['entry']}{aside}")
     return 0 if found else 1
 
 

@@ -360,7 +360,7 @@ def test_a_list_waits_for_the_head_where_there_is_no_mandate(run, installation, 
     assert run("changes", "verify", "--data", data)[0] == 0
 
 
-def test_a_list_in_force_already_is_no_error_and_the_other_logs_get_it_still(run, installation):
+def test_importing_a_list_twice_is_no_error_and_tells_every_log(run, installation):
     data, _ = installation
     source = data / "lists" / "starter-gambling"
     (source,) = source.glob("*.txt")
@@ -373,7 +373,7 @@ def test_a_list_in_force_already_is_no_error_and_the_other_logs_get_it_still(run
         "--category",
         "gambling",
         "--id",
-        "starter-gambling",
+        "bets",
         "--data",
         data,
     )
