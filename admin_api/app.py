@@ -129,6 +129,7 @@ def _environment(given: Services) -> Environment:
         "moment": words.clock(given.office.now),
         "number": words.number,
         "plain": words.plain,
+        "zip": zip,
         "fingerprint": words.fingerprint,
     }
     environment.globals |= {"words": words, "asset": words.asset, "demo": given.demo, "many": words.many}

@@ -6,7 +6,7 @@ Read with `lifecycle.py` (which acts are possible when) and `authority.py` (who 
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,13 @@ from change_control.dictionaries import Dictionaries, covered_by_mandate
 from change_control.keys import AuthorityKey, Signer
 from change_control.lifecycle import ENTRY_KINDS, Act, State
 from change_control.tables import AccessRow, ChangeRow, DetailRow, EntryRow, LogRow, SignatureRow
+from change_control.wishes import SuspensionWish
 from policy.proof import SECOND_ROLES, Entry, canonical, digest, undone
 from policy.rules import Action, AuthorityPolicy, SchoolPolicy, instant, write
 
 LONGEST = timedelta(days=366)  # no exception without an end, and none that outlives a school year
 USUAL = timedelta(days=28)
+LONGEST_SUSPENSION = timedelta(weeks=6)  # a sanction, and not a way to take the internet from someone for good
 CONSOLE = "console"  # the machine's own command line
 BLOCK_PAGE = "block-page"
 
@@ -488,5 +490,9 @@ def _bounded(wish: Wish, now: datetime) -> Wish:
         until = wish.until or now + USUAL
         if not now < until <= now + LONGEST:
             raise ValueError("the end must lie in the future, and within a year")
-        return SiteWish(wish.site, wish.action, wish.groups, until.replace(microsecond=0))
+        return replace(wish, until=until.replace(microsecond=0))
+    if isinstance(wish, SuspensionWish):
+        if not now < wish.until <= now + LONGEST_SUSPENSION:
+            raise ValueError("a suspension ends within six weeks, and not in the past")
+        return replace(wish, until=wish.until.replace(microsecond=0))
     return wish

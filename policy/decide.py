@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from category_lists.index import Match
 from category_lists.names import parents, path_covers
-from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule
+from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule, Suspension
 from policy.snapshot import Profile, Snapshot
 from policy.timetable import applies, next_change
 
@@ -23,6 +23,7 @@ class Reason(StrEnum):
 
     SEALED = "sealed"
     ESSENTIAL = "essential"
+    SUSPENSION = "suspension"
     AUTHORITY_SITE = "authority_site"
     AUTHORITY_CATEGORY = "authority_category"
     SCHOOL_SITE = "school_site"
@@ -77,13 +78,13 @@ class _Case:
     profile: Profile
     asked: Question
     matches: Sequence[Match]
-    never_inspect: bool  # a category of the name is private: banking, health, support
+    never_inspect: bool  # the name is private: banking, health, support by its category, or on the school's own list
     edges: list[datetime] = field(default_factory=list)
 
-    def active(self, rule: SiteRule | CategoryRule) -> bool:
+    def active(self, rule: SiteRule | CategoryRule | Suspension) -> bool:
         """Is the rule in force at this moment? Remembers when that changes."""
         at = self.asked.at
-        starts = rule.starts if isinstance(rule, SiteRule) else None
+        starts = None if isinstance(rule, CategoryRule) else rule.starts
         if rule.until is not None:
             if rule.until <= at:
                 return False
@@ -91,7 +92,7 @@ class _Case:
         if starts is not None and starts > at:
             self.edges.append(starts)
             return False
-        if rule.during is not None:
+        if not isinstance(rule, Suspension) and rule.during is not None:
             table = self.profile.timetables.get(rule.during)
             if table is None:
                 return False
@@ -101,7 +102,7 @@ class _Case:
         return True
 
 
-type _Found = tuple[SiteRule | CategoryRule | None, Action, Match | None, Reason]
+type _Found = tuple[SiteRule | CategoryRule | Suspension | None, Action, Match | None, Reason]
 
 
 def sealed(case: _Case) -> _Found | None:
@@ -117,6 +118,19 @@ def essential(case: _Case) -> _Found | None:
     for match in case.matches:
         if categories[match.category].essential:
             return None, Action.ALLOW, match, Reason.ESSENTIAL
+    return None
+
+
+def suspension(case: _Case) -> _Found | None:
+    """Nothing but the coursework list, and that only as it is for everyone else: a suspension opens nothing.
+
+    So it is proven to tighten, whatever stands on the list, and a member of staff may be mandated to begin one at once.
+    """
+    for each in case.profile.suspensions:
+        if (each.groups or each.person == case.asked.person) and case.active(each):
+            if any(host in case.profile.coursework for host in parents(case.asked.host)):
+                return None
+            return each, Action.BLOCK, None, Reason.SUSPENSION
     return None
 
 
@@ -171,7 +185,7 @@ def unknown_name(case: _Case) -> _Found | None:
 PRECEDENCE: tuple[Callable[[_Case], _Found | None], ...] = (
     sealed,  # illegal content: nobody, at any level, can open it
     essential,  # connectivity, certificates, helplines: no rule may take them from a child
-    # a suspension's coursework list and then the suspension itself stand here once there are suspensions
+    suspension,  # all but the coursework list; above every rule, or a rule that opens a site would undo it
     authority_site,  # the authority's way to open a false alarm of its own category rules, so it stands before them
     authority_category,  # malware and the like, for every school
     school_site,  # the head's own rules: person over group over school, the longest path, a block wins a tie
@@ -238,7 +252,10 @@ def decide(snapshot: Snapshot, asked: Question) -> Decision:
     profile = snapshot.profile(asked.school, asked.group)
     matches = profile.dictionary.index.find(asked.host, asked.path)
     categories = profile.dictionary.taxonomy.categories
-    case = _Case(profile, asked, matches, any(categories[match.category].never_inspect for match in matches))
+    private = any(categories[match.category].never_inspect for match in matches) or (
+        bool(profile.never_inspect) and any(host in profile.never_inspect for host in parents(asked.host))
+    )
+    case = _Case(profile, asked, matches, private)
     found = next(filter(None, (find(case) for find in PRECEDENCE)), None)
     if found is None:  # INVARIANT: unknown_name always finds
         return REFUSED_ON_ERROR

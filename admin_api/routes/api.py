@@ -14,7 +14,8 @@ from admin_api import words
 from admin_api.auth import drop_cookie, set_cookie
 from admin_api.deps import Desk, Visitor, services
 from admin_api.filter_state import filter_state, problems
-from admin_api.forms import EVERYONE, category_wish, moment, network_wish, site_wish, tidy
+from admin_api.forms import EVERYONE, Filled, moment, tidy
+from admin_api.kinds import wish
 from admin_api.permissions import Case, SignedIn, at, desk_at, on
 from admin_api.routes import log as filter_log
 from admin_api.routes.changes import prove
@@ -130,11 +131,27 @@ def schools(request: Request, who: SignedIn) -> Json:
 
 
 class Asking(BaseModel):
-    """A request for a change. `groups` left out or empty: everyone at the school. `until`: 2026-12-18."""
+    """A request for a change, with the fields of its kind's form at the desk.
+
+    site: site, action, groups, during, until. category: category, action, groups, during, until. timetable: name, hours,
+    terms, or timetable to change one, or gone. group: name, phase, group to change one. safety: group, safe_search "on" or
+    "off". never_inspect, coursework: site, gone. suspension: groups or person, starts, until. network: prefix, group,
+    listener, forced, or network, the one that goes. `groups` left out or empty: everyone. `until`: 2026-12-18.
+    """
 
     model_config = CLOSED
     school: Text = ""
-    kind: Literal["site", "category", "network"]
+    kind: Literal[
+        "site",
+        "category",
+        "network",
+        "timetable",
+        "group",
+        "safety",
+        "never_inspect",
+        "coursework",
+        "suspension",
+    ]
     reason: Text
     site: Text = ""
     category: Text = ""
@@ -144,14 +161,24 @@ class Asking(BaseModel):
     prefix: Text = ""
     group: Text = ""
     listener: Text = "*"
+    during: Text = ""
+    name: Text = ""
+    hours: Text = ""
+    terms: Text = ""
+    timetable: Text = ""
+    phase: Text = ""
+    safe_search: Text = ""
+    person: Text = ""
+    starts: Text = ""
+    network: Text = ""
+    forced: bool = False
+    gone: bool = False
 
     def wish(self) -> Wish:
-        if self.kind == "network":
-            return network_wish(self.prefix, self.group, self.listener)
-        groups = self.groups or [EVERYONE]
-        if self.kind == "category":
-            return category_wish(self.category, self.action, groups, self.until, words.ZONE)
-        return site_wish(self.site, self.action, groups, self.until, words.ZONE)
+        texts = {name: (str(value),) for name, value in self if isinstance(value, str)}
+        flags = {"forced": ("yes" if self.forced else "",), "gone": ("yes" if self.gone else "",)}
+        everyone = () if self.kind == "suspension" else (EVERYONE,)
+        return wish(self.kind, Filled({**texts, **flags, "groups": tuple(self.groups) or everyone}))
 
 
 class Deciding(BaseModel):
@@ -193,9 +220,9 @@ def all_changes(
 def ask(request: Request, who: SignedIn, given: Asking) -> Json:
     """Ask for a change."""
     desk = desk_at(request, who, given.school, Permission.REQUEST)
-    wish = given.wish()
+    asked = given.wish()
     with desk.write() as session:
-        row = desk.office.request(session, desk.place.log, wish, by=desk.visitor.person, reason=given.reason)
+        row = desk.office.request(session, desk.place.log, asked, by=desk.visitor.person, reason=given.reason)
     return _one(desk, row.id)
 
 

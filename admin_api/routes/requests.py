@@ -13,19 +13,20 @@ from starlette.responses import Response
 from admin_api import words
 from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, wait
-from admin_api.forms import Filled, Form, Wrong, category_wish, network_wish, site_wish
+from admin_api.forms import Filled, Form, Wrong
+from admin_api.kinds import KINDS, hours_typed, terms_typed, wish
 from admin_api.past import Preview, diff_of, preview
 from admin_api.permissions import Case, at, on, open_acts
 from admin_api.routes.sign_in import Wait
 from admin_api.telling import Ground, names, tell
 from change_control.authority import NotAllowed, Permission
-from change_control.changes import Wish
 from change_control.keys import Locked
 from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import NotPossible, State
 from change_control.people import WrongCredentials
 from change_control.service import ChangedSinceShown
 from change_control.tables import ChangeRow, SignatureRow
+from change_control.wishes import PHASE_WORDS
 from policy.rules import SchoolPolicy
 
 logger = logging.getLogger(__name__)
@@ -60,8 +61,6 @@ def all_requests(
 
 # --- asking -----------------------------------------------------------------------------------------------------------
 
-KINDS = ("site", "category", "network")
-
 
 @router.get("/requests/new")
 def new_request(
@@ -71,22 +70,43 @@ def new_request(
     group: str = "",
     category: str = "",
     action: str = "",
+    timetable: str = "",
+    network: str = "",
+    gone: str = "",
 ) -> Response:
-    typed = {"site": (site[:500],), "groups": (group,) if group else (), "category": (category,), "action": (action,)}
+    typed = {
+        "site": (site[:500],),
+        "groups": (group,) if group else (),
+        "group": (group,),
+        "category": (category,),
+        "action": (action,),
+        "timetable": (timetable,),
+        "network": (network,),
+        "gone": (gone,),
+    }
     return _new(desk, kind, Filled(typed))
 
 
 def _new(desk: Desk, kind: str, typed: Filled, errors: dict[str, str] | None = None, status: int = 200) -> Response:
     ground = Ground.of(desk.services.snapshot(), desk.place.log)
-    groups = ground.document.groups if isinstance(ground.document, SchoolPolicy) else ()
+    school = ground.document if isinstance(ground.document, SchoolPolicy) else None
+    tables = school.timetables if school else ()
+    chosen = next((table for table in tables if table.id == typed.text("timetable")), None)
     open_to_change = [one for one in ground.taxonomy.categories.values() if not one.locked and not one.essential]
     return desk.page(
         "request_new.html",
         status,
-        kind=kind if kind in KINDS else "",
+        kind=KINDS.get(kind),
+        kinds=KINDS.values(),
         typed=typed,
         errors=errors or {},
-        groups=groups,
+        groups=school.groups if school else (),
+        timetables=tables,
+        networks=school.networks if school else (),
+        chosen=chosen,
+        hours=hours_typed(chosen.windows) if chosen else "",
+        terms=terms_typed(chosen.terms) if chosen else "",
+        phases=PHASE_WORDS,
         categories=sorted(open_to_change, key=lambda one: one.name),
     )
 
@@ -95,36 +115,18 @@ def _new(desk: Desk, kind: str, typed: Filled, errors: dict[str, str] | None = N
 def ask(desk: Annotated[Desk, at(Permission.REQUEST)], form: Form) -> Response:
     kind = form.text("kind")
     try:
-        wish = _wish(kind, form)
+        asked = wish(kind, form)
         if len(form.text("reason")) < 3:
             raise Wrong({"reason": SAY_WHY})
         with desk.write() as session:
-            row = desk.office.request(session, desk.place.log, wish, by=desk.visitor.person, reason=form.text("reason"))
+            row = desk.office.request(session, desk.place.log, asked, by=desk.visitor.person, reason=form.text("reason"))
     except Wrong as error:
         return _new(desk, kind, form, error.fields, 422)
     except LedgerMismatch:
         raise
     except ValueError as error:  # what only the policy knows: a locked category, a network of another school
-        return _new(desk, kind, form, {_about(kind): str(error)}, 422)
+        return _new(desk, kind, form, {KINDS[kind].about: str(error)}, 422)
     return desk.go(f"/requests/{row.id}", "asked")
-
-
-def _about(kind: str) -> str:
-    """The field that a sentence of change control is shown at."""
-    return {"site": "site", "category": "category", "network": "prefix"}.get(kind, "site")
-
-
-def _wish(kind: str, form: Filled) -> Wish:
-    if kind == "network":
-        return network_wish(form.text("prefix"), form.text("group"), form.text("listener"))
-    zone, groups, until = words.ZONE, form.many("groups"), form.text("until")
-    if kind == "category":
-        chosen: Wish = category_wish(form.text("category"), form.text("action"), groups, until, zone)
-    elif kind == "site":
-        chosen = site_wish(form.text("site"), form.text("action"), groups, until, zone)
-    else:
-        raise Wrong({"site": "choose what the request is about"})
-    return chosen
 
 
 # --- the approval page ------------------------------------------------------------------------------------------------
