@@ -15,6 +15,7 @@ from change_control.changes import NetworkGone, Wish
 from change_control.wishes import (
     DAYS,
     GroupWish,
+    HeadWish,
     ListedWish,
     SafetyWish,
     ShortList,
@@ -201,6 +202,15 @@ KINDS: dict[str, Kind] = {
         ),
     )
 }
+
+
+def _head(form: Filled) -> Wish:
+    del form
+    return HeadWish()
+
+
+OFFERED = tuple(KINDS)
+KINDS["head"] = Kind("head", "Another headteacher", "", "Ask for another headteacher", "reason", _head)  # for the LA officer
 
 
 def wish(kind: str, form: Filled) -> Wish:

@@ -22,6 +22,11 @@ SAID = {
     "withdrawn": "The request is withdrawn.",
     "ratified": "Ratified and signed.",
     "reversed": "Taken back. Everything is as it was before.",
+    "enforced": "In force at once, under a standing mandate. The headteacher ratifies it, or it goes back by itself.",
+    "glass": "Signed. When two people have signed, it is in force for 24 hours.",
+    "delegated": "The delegation is signed.",
+    "revoked": "It is revoked, and ends now.",
+    "released": "That person holds no role here any more.",
     "mandated": "The standing mandate is signed and in force.",
 }
 
@@ -64,8 +69,14 @@ PERMISSIONS = {
     "refuse": "Refuse a request",
     "ratify": "Ratify what a standing mandate let through",
     "reverse": "Take back a change that is in force",
-    "mandate": "Sign a standing mandate",
+    "mandate": "Sign a standing mandate, or revoke one",
+    "delegate": "Let a named person approve in the headteacher’s place for a time",
+    "delegated": "Approve, refuse and ratify in the headteacher’s place: whom her delegation names",
+    "tighten": "Block at once, where a standing mandate names the role; the headteacher ratifies it or it lapses",
+    "break_glass": "Two together, where a mandate names them: open or block at once for 24 hours",
     "invite": "Invite a person and give roles",
+    "release": "End a person’s roles",
+    "replace_head": "Two together, one the LA officer: replace the headteacher",
     "read_changes": "Read requests, rules, the change log and “Why?”",
     "read_log": "Search the filter log",
     "read_access": "Read the access log",
@@ -76,7 +87,11 @@ ENTRIES = {
     "log.founded": "The change log began",
     "person.invited": "A person was invited",
     "person.enrolled": "A person enrolled",
+    "person.released": "A person’s roles ended",
     "mandate.signed": "A standing mandate was signed",
+    "mandate.revoked": "A standing mandate was revoked",
+    "delegation.signed": "A delegation was signed",
+    "delegation.revoked": "A delegation was revoked",
     "change.requested": "Requested",
     "change.approved": "Approved",
     "change.refused": "Refused",
@@ -86,6 +101,12 @@ ENTRIES = {
     "change.lapsed": "Lapsed: nobody ratified it in time",
     "change.reversed": "Taken back",
     "change.expired": "Ended by its date",
+}
+
+FACTORS = {
+    "password+totp": "password and code",
+    "session": "the session alone",
+    "passkey": "a passkey",
 }
 
 KINDS = {
@@ -109,6 +130,8 @@ CHANGE_KINDS = {
     "never_inspect": "a site never looked into",
     "coursework": "the coursework list",
     "suspension": "a suspension",
+    "head": "another headteacher",
+    "defaults": "what an upgrade brings",
     "reverse": "taking a change back",
     "founding": "the beginning",
 }

@@ -183,6 +183,7 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             ssl_context_factory=lambda *_: context,
         )
     )

@@ -147,6 +147,19 @@ class DictionaryWish:
 
 
 @dataclass(frozen=True, slots=True)
+class DefaultsWish:
+    """Take over the starter lists, categories and search engines that a newer version of the product brings."""
+
+    dictionary: str
+    version: str
+
+    def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
+        del taxonomy
+        made = make("defaults", change, values={"dictionary": (document.dictionary, self.dictionary)})
+        return {**made, "version": self.version}
+
+
+@dataclass(frozen=True, slots=True)
 class ReverseWish:
     """Take back a change that is in force."""
 
@@ -157,7 +170,7 @@ class ReverseWish:
         return undone(self.diff_in_force)
 
 
-type Wish = SiteWish | CategoryWish | NetworkWish | NetworkGone | DictionaryWish | ReverseWish | wishes.Wish
+type Wish = SiteWish | CategoryWish | NetworkWish | NetworkGone | DictionaryWish | DefaultsWish | ReverseWish | wishes.Wish
 
 
 DOES = {Action.ALLOW: "may use", Action.WARN: "will see a warning before", Action.BLOCK: "may no longer use"}
@@ -224,6 +237,13 @@ def _tell_dictionary(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     )
 
 
+def _tell_defaults(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
+    del taxonomy
+    return (
+        f"{document.name} takes over the starter lists and categories that came with version {diff['version']} of Schoolgate."
+    )
+
+
 def _tell_reverse(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     del document, taxonomy
     return f"Change {diff['change']} is taken back: everything is as it was before it."
@@ -239,6 +259,7 @@ TELLERS: dict[str, Callable[[Diff, Document, Taxonomy], str]] = {
     "category": _tell_category,
     "network": _tell_network,
     "dictionary": _tell_dictionary,
+    "defaults": _tell_defaults,
     "reverse": _tell_reverse,
     "founding": _tell_founding,
     **wishes.TELLERS,

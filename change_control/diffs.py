@@ -13,9 +13,8 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
-from policy.proof import canonical
+from policy.proof import canonical, tightens
 from policy.rules import (
-    Action,
     CategoryRule,
     Document,
     Group,
@@ -29,6 +28,8 @@ from policy.rules import (
     read_document,
     write,
 )
+
+__all__ = ["tightens"]  # a worker must be able to tell as well, so it stands in policy/proof.py
 
 type Diff = Mapping[str, Any]
 
@@ -112,33 +113,6 @@ def make(
         "remove": lists(remove),
         "set": {name: list(pair) for name, pair in (values or {}).items()},
     }
-
-
-def tightens(diff: Diff) -> bool:
-    """Is it proven that no question gets a weaker answer? Only what stops comes, only what opens goes, nothing else moves.
-
-    INVARIANT: an allow is the weakest answer and a block the strongest, so whatever other rules say once an allow is gone
-    or a block has come is at least as strict. A suspension only blocks, and what its coursework list spares is answered as
-    it is without one. Nothing else is taken as proven: networks, groups, timetables, never-inspect entries and settings
-    move questions between rules, so they wait.
-    """
-    if diff["kind"] == "founding" or diff["set"]:
-        return False
-    return all(_stops(name, value) for name, values in diff["add"].items() for value in values) and all(
-        _opens(name, value) for name, values in diff["remove"].items() for value in values
-    )
-
-
-def _stops(collection: str, value: Mapping[str, Any]) -> bool:
-    if collection in {"site_rules", "category_rules"}:
-        return bool(value["action"] == Action.BLOCK)
-    return collection == "suspensions"
-
-
-def _opens(collection: str, value: Mapping[str, Any]) -> bool:
-    if collection in {"site_rules", "category_rules"}:
-        return bool(value["action"] == Action.ALLOW)
-    return collection == "coursework"
 
 
 def until(diff: Diff) -> datetime | None:

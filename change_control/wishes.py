@@ -299,9 +299,30 @@ def _at(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-type Wish = TimetableWish | GroupWish | SafetyWish | ListedWish | SuspensionWish
+@dataclass(frozen=True, slots=True)
+class HeadWish:
+    """Another headteacher: signed by the LA officer and a second person. Until she enrols, the one before her stays."""
+
+    leaves: tuple[str, ...] = ()  # pseudonyms, filled in by change control
+
+    def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
+        del taxonomy
+        school_of(document, "headteachers")
+        return {**make("head", change), "leaves": list(self.leaves)}
+
+
+def _tell_head(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
+    del taxonomy, diff
+    return (
+        f"{document.name} gets another headteacher. Whoever holds the role now loses it when the new one enrols; "
+        "what she signed stays signed."
+    )
+
+
+type Wish = HeadWish | TimetableWish | GroupWish | SafetyWish | ListedWish | SuspensionWish
 
 TELLERS: Mapping[str, Teller] = {
+    "head": _tell_head,
     "timetable": _tell_timetable,
     "group": _tell_group,
     "safety": _tell_safety,

@@ -3,14 +3,13 @@
 import argparse
 from pathlib import Path
 
-from appliance.commands.words import Parsers, config_of, data_option
+from appliance.commands.words import config_of, data_option
 from appliance.founding import open_installation
 from change_control.verify import DoesNotAgree, Replayed, verify_export, verify_installation, write_export
 from policy.live import Trust
 
 
-def add(parsers: Parsers) -> None:
-    parser = parsers.add_parser("changes", help="the change log: verify, export")
+def words(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="what", required=True, metavar="verify|export", parser_class=type(parser))
     verify = kinds.add_parser(
         "verify", help="replay every entry, signature and proof; name the first thing that does not agree"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.commands.words import Parsers, WrongWords, data_option
+from appliance.commands.words import WrongWords, data_option
 from category_lists.names import NameRefused, canonical_site
 from policy import words as plain
 from policy.decide import Decision, Question, decide
@@ -17,8 +17,7 @@ from policy.rules import instant
 from policy.snapshot import Snapshot
 
 
-def add(parsers: Parsers) -> None:
-    parser = parsers.add_parser("explain", help="say what happens to a name or page for a group, and why")
+def words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("asked", nargs="*", metavar="NAME_OR_URL")
     parser.add_argument("--school", required=True)
     parser.add_argument("--group", required=True)

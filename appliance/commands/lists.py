@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from appliance.commands.words import Parsers, WrongWords, config_of, data_option
+from appliance.commands.words import WrongWords, config_of, data_option
 from appliance.founding import Founded, open_installation
 from category_lists.lists import ListVersion, store
 from category_lists.names import canonical_site
@@ -18,8 +18,7 @@ from policy.live import Live, Objects
 from policy.rules import Dictionary, read
 
 
-def add(parsers: Parsers) -> None:
-    parser = parsers.add_parser("lists", help="category lists: import, lookup, status")
+def words(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="what", required=True, metavar="import|lookup|status", parser_class=type(parser))
     take = kinds.add_parser("import", help="take a list in, under a standing mandate or as a request to the headteacher")
     take.add_argument("file", type=Path, metavar="FILE", help="the list (for ut1 also a category's folder)")

@@ -1,16 +1,23 @@
 """What several commands say alike."""
 
 import argparse
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
 
 from appliance.config import Config, load
-
-type Parsers = Any  # argparse's own type for a set of subparsers is private
 
 
 class WrongWords(ValueError):
     """The words of the command line make no sense; exit code 2."""
+
+
+def version() -> str:
+    """The product's version."""
+    try:
+        return installed_version("schoolgate")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def data_option(parser: argparse.ArgumentParser) -> None:
