@@ -168,7 +168,8 @@ def _rests(entry: Entry, who: Mapping[str, str]) -> str:
         if "delegation" in rests:
             text += f", under the delegation in entry {rests['delegation']}"
         if "mandate" in rests:
-            text += f"; rests on the {'broken glass of the ' if rests.get('glass') else ''}mandate in entry {rests['mandate']}"
+            glass = "broken glass of the " if rests.get("glass") else ""
+            text += f"; rests on the {glass}mandate in entry {rests['mandate']}"
         return text
     if "mandate" in rests:
         return f"rests on the standing mandate in entry {rests['mandate']}"

@@ -364,7 +364,9 @@ def head_code(case: Annotated[Case, on(Permission.REPLACE_HEAD)], form: Form) ->
 
 
 @router.post("/requests/{number}/refuse")
-def refuse(case: Annotated[Case, on(Permission.REFUSE, Permission.REPLACE_HEAD, Permission.DELEGATED)], form: Form) -> Response:
+def refuse(
+    case: Annotated[Case, on(Permission.REFUSE, Permission.REPLACE_HEAD, Permission.DELEGATED)], form: Form
+) -> Response:
     desk, reason = case.desk, form.text("reason")
     if len(reason) < 3:
         return show(desk, case.id, error="say why, in a sentence: whoever asked gets it", at_field="reason", status=422)

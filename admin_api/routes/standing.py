@@ -21,6 +21,7 @@ from change_control.ledger import LedgerMismatch
 from change_control.people import WrongCredentials
 from change_control.standing import Sign
 from change_control.tables import PersonRow, RoleRow
+from policy.proof import Entry
 
 router = APIRouter()
 type Doing = Callable[[Session, Sign], object]
@@ -51,7 +52,7 @@ def show(desk: Desk, typed: Filled, *, said: str = "", errors: dict[str, str] | 
         mandates=[_line(entry, who) for entry in mandates],
         delegations=[_line(entry, who) for entry in delegations],
         people=people,
-        roles=[role for role in ROLES if role in MAY[Permission.TIGHTEN] and role not in {"headteacher"}],
+        roles=[role for role in ROLES if role in MAY[Permission.TIGHTEN] and role != "headteacher"],
         mandated=MANDATED,
         kinds=[(kind, words.CHANGE_KINDS[kind]) for kind in words.CHANGE_KINDS if kind in DELEGABLE],
         typed=typed,
@@ -60,7 +61,7 @@ def show(desk: Desk, typed: Filled, *, said: str = "", errors: dict[str, str] | 
     )
 
 
-def _line(entry: standing.Entry, who: dict[str, str]) -> tuple[int, str, str, datetime]:
+def _line(entry: Entry, who: dict[str, str]) -> tuple[int, str, str, datetime]:
     return entry["n"], standing_sentence(entry, who), who.get(entry["by"], ""), datetime.fromisoformat(entry["at"])
 
 
@@ -174,9 +175,7 @@ def revoke(desk: Annotated[Desk, at(Permission.MANDATE)], form: Form) -> Respons
 
 
 def revocation(desk: Desk, number: int) -> Doing:
-    return lambda session, sign: standing.revoke(
-        desk.office, session, desk.place.log, number, desk.visitor.person, sign
-    )
+    return lambda session, sign: standing.revoke(desk.office, session, desk.place.log, number, desk.visitor.person, sign)
 
 
 @router.post("/people/release")
@@ -186,6 +185,4 @@ def release(desk: Annotated[Desk, at(Permission.RELEASE)], form: Form) -> Respon
 
 
 def releasing(desk: Desk, person: str) -> Doing:
-    return lambda session, sign: standing.release(
-        desk.office, session, desk.place.log, person, desk.visitor.person, sign
-    )
+    return lambda session, sign: standing.release(desk.office, session, desk.place.log, person, desk.visitor.person, sign)
