@@ -6,6 +6,7 @@ Here are the everyday ones; hours, groups, settings and suspensions stand in `wi
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_network
 from typing import Any
 
 from category_lists.names import canonical_site
@@ -14,6 +15,7 @@ from change_control import wishes
 from change_control.diffs import (
     Diff,
     DoesNotFit,
+    InForceAlready,
     apply,
     check_groups,
     check_timetable,
@@ -29,7 +31,7 @@ from policy.proof import undone
 from policy.rules import Action, CategoryRule, Document, Network, SiteRule
 from policy.words import uk_end
 
-__all__ = ["Diff", "DoesNotFit", "apply", "founding", "plain", "sentence", "tightens", "until"]
+__all__ = ["Diff", "DoesNotFit", "InForceAlready", "apply", "founding", "plain", "sentence", "tightens", "until"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class CategoryWish:
 
 @dataclass(frozen=True, slots=True)
 class NetworkWish:
-    """Say that the devices of some addresses belong to a group; those of the same addresses so far go."""
+    """Say that the devices of some addresses belong to a group; takes them out of the group that had these addresses."""
 
     prefix: str
     group: str
@@ -110,9 +112,13 @@ class NetworkWish:
         del taxonomy
         school = school_of(document, "networks")
         check_groups(document, (self.group,))
-        network = Network(f"n{change}", self.group, self.prefix, self.listener, self.forced)
-        replaced = [old for old in school.networks if (old.prefix, old.listener) == (self.prefix, self.listener)]
-        return make("network", change, add={"networks": [network]}, remove={"networks": replaced})
+        prefix = str(ip_network(self.prefix))  # 10.1.0.0/255.255.0.0 and 2001:DB8::/32 are understood, too
+        held = [old for old in school.networks if (old.prefix, old.listener) == (prefix, self.listener)]
+        forced = self.forced or any(old.forced for old in held)
+        if any((old.group, old.forced) == (self.group, forced) for old in held):
+            raise InForceAlready(f"{prefix} is filtered as {who(document, (self.group,))} already")
+        network = Network(f"n{change}", self.group, prefix, self.listener, forced)
+        return make("network", change, add={"networks": [network]}, remove={"networks": held})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +147,7 @@ class DictionaryWish:
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del taxonomy
         if document.dictionary == self.dictionary:
-            raise ValueError("this dictionary is in force already")
+            raise InForceAlready("this list is in force already, in this very version")
         made = make("dictionary", change, values={"dictionary": (document.dictionary, self.dictionary)})
         return {**made, "list": {"id": self.list_id, "category": self.category, "entries": self.entries}}
 

@@ -4,6 +4,7 @@ A school's policy names the dictionary it decides with by digest, so accepting a
 old digest to the new one.
 """
 
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Dictionaries:
 
     def __init__(self, data: Path) -> None:
         self.objects = Objects(data)
+        self._made: dict[object, str] = {}  # what was compiled already: every school asks for the same
         self.lists = data / "lists"
 
     def first(self, progress: Callable[[int], None] | None = None) -> str:
@@ -66,20 +68,24 @@ class Dictionaries:
     def _compile(self, versions: list[ListVersion], progress: Callable[[int], None] | None, texts: tuple[str, str]) -> str:
         """Compile the index and name everything; `texts` are the digests of the taxonomy and of the search engines."""
         versions = sorted(versions, key=lambda version: version.id)
-        aside = self.objects.folder / ".compiling.idx"
+        asked = (tuple(reference(version) for version in versions), texts)
+        if asked in self._made:
+            return self._made[asked]
+        aside = self.objects.folder / f".compiling-{secrets.token_hex(8)}.idx"  # the desk and a console may both compile
         aside.parent.mkdir(parents=True, exist_ok=True)
         made = index.compile_index([(version, self._path(version)) for version in versions], aside, progress=progress)
         aside.replace(self.objects.path(made, "idx"))
-        return self.objects.put(
+        digest = self._made[asked] = self.objects.put(
             write(
                 Dictionary(
                     index=made,
                     taxonomy=texts[0],
                     engines=texts[1],
-                    lists=tuple(reference(version) for version in versions),
+                    lists=asked[0],
                 )
             )
         )
+        return digest
 
     def _path(self, version: ListVersion) -> Path:
         return self.lists / version.id / f"{version.digest}.txt"

@@ -50,6 +50,10 @@ class DoesNotFit(ValueError):
     """The diff was made on another ground than the policy it meets."""
 
 
+class InForceAlready(ValueError):
+    """What is asked for is so already."""
+
+
 def plain(value: object) -> Any:
     """A policy value as plain JSON data."""
     return json.loads(write(value))

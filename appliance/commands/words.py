@@ -20,11 +20,13 @@ def version() -> str:
         return "unknown"
 
 
-def data_option(parser: argparse.ArgumentParser) -> None:
+def data_option(parser: argparse.ArgumentParser, *, config: bool = True) -> None:
+    """--data, and --config for commands that open a database or a port."""
     parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (default: $SCHOOLGATE_DATA, else ./var)")
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="configuration (default: schoolgate.yaml in the data folder)"
-    )
+    if config:
+        parser.add_argument(
+            "--config", type=Path, metavar="FILE", help="configuration (default: schoolgate.yaml in the data folder)"
+        )
 
 
 def config_of(words: argparse.Namespace, *, demo: bool = False) -> Config:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from change_control import standing
-from change_control.authority import DELEGABLE, MAY, ROLES, NotAllowed, Permission, Waiting, may, require, waits
+from change_control.authority import DELEGABLE, NotAllowed, Waiting, waits
 from change_control.changes import SiteWish
 from change_control.lifecycle import State
 from change_control.service import HEAD
@@ -121,20 +121,6 @@ def later(world, **by):
 
 
 # --- the table ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("permission", Permission)
-@pytest.mark.parametrize("tier", ["school", "authority"])
-def test_the_table_says_who_may_cell_by_cell(permission, tier):
-    for role in ROLES:
-        expected = role in MAY[permission]
-        if tier == "authority" and "headteacher" in MAY[permission]:
-            expected = role == "la_officer" or (expected and role != "headteacher")
-        assert may({role}, permission, tier=tier) is expected
-        if not expected:
-            with pytest.raises(NotAllowed, match="only"):
-                require({role}, permission, tier=tier)
-    assert may((), permission) is False
 
 
 def test_what_a_delegation_never_covers():
