@@ -14,7 +14,7 @@ from enum import StrEnum
 from category_lists.index import Match
 from category_lists.names import parents, path_covers
 from category_lists.weigh import weigh
-from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule
+from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule, Suspension
 from policy.snapshot import Profile, Snapshot
 from policy.timetable import applies, next_change
 
@@ -24,6 +24,7 @@ class Reason(StrEnum):
 
     SEALED = "sealed"
     ESSENTIAL = "essential"
+    SUSPENSION = "suspension"
     AUTHORITY_SITE = "authority_site"
     AUTHORITY_CATEGORY = "authority_category"
     SCHOOL_SITE = "school_site"
@@ -78,13 +79,13 @@ class _Case:
     profile: Profile
     asked: Question
     matches: Sequence[Match]
-    never_inspect: bool  # a category of the name is private: banking, health, support
+    never_inspect: bool  # the name is private: banking, health, support by its category, or on the school's own list
     edges: list[datetime] = field(default_factory=list)
 
-    def active(self, rule: SiteRule | CategoryRule) -> bool:
+    def active(self, rule: SiteRule | CategoryRule | Suspension) -> bool:
         """Is the rule in force at this moment? Remembers when that changes."""
         at = self.asked.at
-        starts = rule.starts if isinstance(rule, SiteRule) else None
+        starts = None if isinstance(rule, CategoryRule) else rule.starts
         if rule.until is not None:
             if rule.until <= at:
                 return False
@@ -92,7 +93,7 @@ class _Case:
         if starts is not None and starts > at:
             self.edges.append(starts)
             return False
-        if rule.during is not None:
+        if not isinstance(rule, Suspension) and rule.during is not None:
             table = self.profile.timetables.get(rule.during)
             if table is None:
                 return False
@@ -102,7 +103,7 @@ class _Case:
         return True
 
 
-type _Found = tuple[SiteRule | CategoryRule | None, Action, Match | None, Reason]
+type _Found = tuple[SiteRule | CategoryRule | Suspension | None, Action, Match | None, Reason]
 
 
 def sealed(case: _Case) -> _Found | None:
@@ -118,6 +119,19 @@ def essential(case: _Case) -> _Found | None:
     for match in case.matches:
         if categories[match.category].essential:
             return None, Action.ALLOW, match, Reason.ESSENTIAL
+    return None
+
+
+def suspension(case: _Case) -> _Found | None:
+    """Nothing but the coursework list, and that only as it is for everyone else: a suspension opens nothing.
+
+    So it is proven to tighten, whatever stands on the list, and a member of staff may be mandated to begin one at once.
+    """
+    for each in case.profile.suspensions:
+        if (each.groups or each.person == case.asked.person) and case.active(each):
+            if any(host in case.profile.coursework for host in parents(case.asked.host)):
+                return None
+            return each, Action.BLOCK, None, Reason.SUSPENSION
     return None
 
 
@@ -174,7 +188,7 @@ def unknown_name(case: _Case) -> _Found | None:
 PRECEDENCE: tuple[Callable[[_Case], _Found | None], ...] = (
     sealed,  # illegal content: nobody, at any level, can open it
     essential,  # connectivity, certificates, helplines: no rule may take them from a child
-    # a suspension's coursework list and then the suspension itself stand here once there are suspensions
+    suspension,  # all but the coursework list; above every rule, or a rule that opens a site would undo it
     authority_site,  # the authority's way to open a false alarm of its own category rules, so it stands before them
     authority_category,  # malware and the like, for every school
     school_site,  # the head's own rules: person over group over school, the longest path, a block wins a tie
@@ -245,8 +259,10 @@ def decide(snapshot: Snapshot, asked: Question) -> Decision:
         profile.dictionary.index.find(asked.host, asked.path), asked.host
     )  # a feed does not outvote our own lists
     categories = profile.dictionary.taxonomy.categories
-    never_inspect = bool(matches) and any(categories[match.category].never_inspect for match in matches)
-    case = _Case(profile, asked, matches, never_inspect)
+    private = (bool(matches) and any(categories[match.category].never_inspect for match in matches)) or (
+        bool(profile.never_inspect) and any(host in profile.never_inspect for host in parents(asked.host))
+    )
+    case = _Case(profile, asked, matches, private)
     for find in PRECEDENCE:
         if found := find(case):
             break

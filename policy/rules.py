@@ -10,15 +10,19 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from operator import not_
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
 
 from category_lists import names
 from policy.proof import canonical
 
 STRICT = ConfigDict(extra="forbid", frozen=True, ser_json_timedelta="iso8601")
+# For every field added after documents were first signed: `new: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""`. An empty value
+# is not written, so what was signed before the field existed keeps its one canonical text, and still verifies.
+UNSET_LEAVES_NO_TRACE = Field(exclude_if=not_)
 
 
 class Action(StrEnum):
@@ -182,6 +186,29 @@ class CategoryRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedSite:
+    """A site (with what is below it) on one of a school's own short lists."""
+
+    __pydantic_config__ = STRICT
+    id: Identifier
+    host: Host
+    change: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """No internet for some groups or one person until an instant, but for the coursework list. It ends by itself."""
+
+    __pydantic_config__ = STRICT
+    id: Identifier
+    change: int
+    until: AwareDatetime
+    starts: AwareDatetime | None = None
+    groups: tuple[Identifier, ...] = ()  # none: `person` alone
+    person: Identifier | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AuthorityPolicy:
     """What the authority sets for its schools: mandatory rules above theirs, overridable defaults below."""
 
@@ -211,6 +238,9 @@ class SchoolPolicy:
     blocked_answer: Literal["page", "nxdomain", "null"] = "page"  # what DNS says for a blocked name
     timezone: Annotated[str, AfterValidator(_zone)] = "Europe/London"
     kind: Literal["school"] = "school"
+    never_inspect: Annotated[tuple[ListedSite, ...], UNSET_LEAVES_NO_TRACE] = ()  # their content is never looked into
+    coursework: Annotated[tuple[ListedSite, ...], UNSET_LEAVES_NO_TRACE] = ()  # what a suspension leaves as it is
+    suspensions: Annotated[tuple[Suspension, ...], UNSET_LEAVES_NO_TRACE] = ()
 
     def group(self, group_id: str) -> Group | None:
         return next((group for group in self.groups if group.id == group_id), None)

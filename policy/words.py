@@ -17,6 +17,7 @@ VERB = {
 WHY = {
     Reason.SEALED: "It is on the list of illegal content, which nobody can open.",
     Reason.ESSENTIAL: "It is one of the essential sites that always stay open.",
+    Reason.SUSPENSION: "Internet access is suspended; only the coursework sites can be used.",
     Reason.AUTHORITY_SITE: "{authority} has a rule about this site for every school.",
     Reason.AUTHORITY_CATEGORY: "{authority} has a rule about {category} for every school.",
     Reason.SCHOOL_SITE: "The school has a rule about this site.",
