@@ -58,7 +58,15 @@ async def run_dns(config: Config, name: str, ready: Ready, stop: asyncio.Event) 
     )
     live = in_force(config, name, record)
     with contextlib.closing(writer):
-        await serve(settings, live, record, ready=lambda where: ready({"dns": where}), stop=stop, worker=name)
+        await serve(
+            settings,
+            live,
+            record,
+            ready=lambda where: ready({"dns": where}),
+            stop=stop,
+            worker=name,
+            write=writer.write_all,
+        )
 
 
 async def run_proxy(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:

@@ -10,9 +10,10 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from dns.answers import Answers, InForce, Waiting
+from dns.answers import Answers, InForce, Waiting, Write
+from dns.datagrams import Batches
 from dns.settings import Settings
 from policy.event import Event
 
@@ -31,9 +32,10 @@ async def serve(
     ready: Callable[[list[str]], None],
     stop: asyncio.Event,
     worker: str = "",
+    write: Write | None = None,
 ) -> None:
     """Answer until `stop` is set. OSError in a plain sentence when a port cannot be had."""
-    answers = Answers(settings, live, record, worker=worker)
+    answers = Answers(settings, live, record, worker=worker, write=write)
     tasks = _Tasks(settings.waiting_at_most)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(answers.close)
@@ -50,9 +52,7 @@ async def _listen(
     host = address[0]
     udp, tcp = bind(*address)
     name = f"[{host}]:{tcp.getsockname()[1]}" if ":" in host else f"{host}:{tcp.getsockname()[1]}"
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Udp(f"dns:{name}", answers, tasks), sock=udp)
-    stack.callback(transport.close)
+    stack.callback(_Udp(udp, f"dns:{name}", answers, tasks).close)
     connections = _Tcp(f"dns:{name}", answers, tasks, settings)
     server = await asyncio.start_server(connections.serve, sock=tcp, backlog=256)
     stack.push_async_callback(connections.close)
@@ -158,35 +158,38 @@ class _Tasks:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-type _Address = tuple[str, int] | tuple[str, int, int, int]
+class _Udp:
+    """One UDP socket: a batch of packets at each call of the event loop."""
 
+    def __init__(self, sock: socket.socket, listener: str, answers: Answers, tasks: _Tasks) -> None:
+        self._sock, self._listener, self._answers, self._tasks = sock, listener, answers, tasks
+        self._batches = Batches(sock)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock, self._come)
 
-class _Udp(asyncio.DatagramProtocol):
-    def __init__(self, listener: str, answers: Answers, tasks: _Tasks) -> None:
-        self._listener, self._answers, self._tasks = listener, answers, tasks
-        self._send: Callable[[bytes, _Address], None] = lambda _, __: None
+    def _come(self) -> None:
+        try:
+            packets = self._batches.receive()
+        except OSError:  # an ICMP of a client that went away is no news
+            return
+        replies = self._answers.many(packets, self._listener)
+        self._batches.send([self._wait(n, reply) if isinstance(reply, Waiting) else reply for n, reply in enumerate(replies)])
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._send = cast("asyncio.DatagramTransport", transport).sendto
+    def _wait(self, number: int, waiting: Waiting) -> bytes | None:
+        if self._tasks.full:
+            return self._answers.overloaded(waiting)
+        self._tasks.start(self._later(waiting, self._batches.sender(number)))
+        return None
 
-    def datagram_received(self, data: bytes, addr: _Address) -> None:
-        reply = self._answers.at_once(data, self._listener, addr[0])
-        if isinstance(reply, Waiting):
-            if self._tasks.full:
-                reply = self._answers.overloaded(reply)
-            else:
-                self._tasks.start(self._later(reply, addr))
-                return
-        if reply is not None and addr[1]:  # nobody can listen on port 0
-            self._send(reply, addr)
-
-    async def _later(self, waiting: Waiting, addr: _Address) -> None:
+    async def _later(self, waiting: Waiting, sender: tuple[str, int] | tuple[str, int, int, int]) -> None:
         reply = await self._answers.later(waiting)
-        if reply is not None and addr[1]:
-            self._send(reply, addr)
+        if reply is not None and sender[1]:  # nobody can listen on port 0
+            with contextlib.suppress(OSError):
+                self._sock.sendto(reply, sender)
 
-    def error_received(self, exc: Exception) -> None:
-        """Tell nobody: a client that went away (ICMP) is no news."""
+    def close(self) -> None:
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
 
 
 class _Tcp:

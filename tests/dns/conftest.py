@@ -37,6 +37,9 @@ class FakeIndex:
     def find(self, host: str, path: str | None = None) -> Sequence[Match]:
         return [Match(self._names[each], "starter", "1", each, "") for each in parents(host) if each in self._names]
 
+    def kin(self, host: str) -> tuple[str, ...]:
+        return tuple(self._names[each] for each in parents(host) if each in self._names)
+
 
 NAMES = {
     "bet.example": "gambling",
