@@ -6,10 +6,11 @@ INVARIANT: what cannot be decided is refused. Nothing here raises to the sockets
 """
 
 import logging
+import secrets
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from socket import AF_INET, AF_INET6, inet_ntop
@@ -17,7 +18,10 @@ from typing import Final, Protocol
 
 from dns import codec
 from dns.cache import Cache, Stored
-from dns.codec import Ede, Malformed, Query
+from dns.codec import Ede, Edns, Malformed, Query
+from dns.cookies import cookie, valid
+from dns.counters import Counters
+from dns.limits import Rate
 from dns.ready import Ready, ReadyReplies, Seat
 from dns.respond import Forward, Reply, Ways, could_not_decide, question, remaining, respond
 from dns.screen import screened
@@ -32,6 +36,7 @@ log = logging.getLogger(__name__)
 
 FOREVER: Final = float("inf")
 LARGEST_MESSAGE: Final = 65_535
+LARGE: Final = 512  # bytes of a UDP reply that are worth an attacker's while
 COMPLAINTS: Final = 20  # different failures that are logged with where they were; all are counted
 ADDRESSES: Final = 65_536  # clients remembered; then the memory starts afresh
 
@@ -86,6 +91,9 @@ class Answers:
         self._near: dict[str, dict[bytes, Seat]] = {}  # the same for UDP, by listener and by the address as sockets have it
         self._profiles: dict[tuple[str, str, bool, str | None, bool], bytes] = {}
         self._complained: set[str] = set()
+        self.counters = Counters()
+        self._cookie_key, self._keepalive = settings.cookie_key or secrets.token_bytes(32), int(settings.tcp_idle_s * 10)
+        self._large, self._refusals = Rate(settings.large_replies_s), Rate(settings.refusals_s)
         self.unrecorded = 0  # events that the recorder would not take
         self.undecided = 0  # queries refused because deciding failed
 
@@ -97,11 +105,15 @@ class Answers:
     def at_once(self, packet: bytes, listener: str, address: str, *, tcp: bool = False) -> bytes | Waiting | None:
         """The reply to a packet, None for silence, or what has to be asked about first: hand that to `later`."""
         now = self._clock()
+        kind = listener.partition(":")[0]
+        self.counters.queries[kind if kind != "dns" else "tcp" if tcp else "udp"] += 1
         try:
             seat = self._seat(listener, address, tcp)
             if found := self._ready.find(packet, seat, now):
-                reply, ending, _ = found
-                self._log((stamp(now) + seat.opening + ending,))
+                reply, written, ready = found
+                self._log((stamp(now) + seat.opening + written,))
+                self.counters.decisions[ready.kind] += 1
+                self.counters.replies["ready"] += 1
                 return reply
         except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
             return self._undecided(packet, address, error, now)
@@ -118,34 +130,76 @@ class Answers:
         replies: list[bytes | Waiting | None] = []
         self._follow_snapshot()
         near, find = self._near.setdefault(listener, {}), self._ready.find
+        decisions = self.counters.decisions
         for packet, source in packets:
             try:
                 seat = near.get(source) or self._near_seat(near, listener, source)
                 if found := find(packet, seat, now):
-                    lines.append(began + seat.opening + found[1])
-                    replies.append(found[0])
+                    reply, written, ready = found
+                    lines.append(began + seat.opening + written)
+                    replies.append(reply if len(reply) <= LARGE else self._moderated(packet, reply, seat.who[5], now))
+                    decisions[ready.kind] += 1
                     continue
             except Exception as error:  # noqa: BLE001 - as above
                 replies.append(self._undecided(packet, text_of(source), error, now))
                 continue
-            replies.append(self._the_long_way(packet, listener, seat.who[5], seat, now, tcp=False))
+            said = self._the_long_way(packet, listener, seat.who[5], seat, now, tcp=False)
+            if isinstance(said, bytes) and len(said) > LARGE:
+                said = self._moderated(packet, said, seat.who[5], now)
+            replies.append(said)
         self._log(lines)
+        self.counters.queries["udp"] += len(packets)
+        self.counters.replies["ready"] += len(lines)
         return replies
 
     def _the_long_way(
         self, packet: bytes, listener: str, address: str, seat: Seat, now: float, *, tcp: bool
     ) -> bytes | Waiting | None:
+        if seat.client is None and not tcp and self._refusals.over(address, now):
+            self.counters.dropped["stranger"] += 1
+            return None  # neither told nor recorded: who forges addresses must not fill a victim's line, nor our log
         try:
             query = codec.parse(packet)
+            if query.edns and (query.edns.cookie or query.edns.keepalive or query.edns.padded):
+                query = replace(query, edns=self._greeted(query.edns, listener, address, now, tcp=tcp))
         except Malformed as error:
+            self.counters.dropped["malformed"] += 1
             self._tell(now, seat, "", ("block", "", Reason.ERROR, "", "", "", 0, error.outcome, f"malformed: {error}"))
             return error.reply if seat.client else None  # a stranger gets nothing for it
         except Exception as error:  # noqa: BLE001 - as above
             return self._undecided(packet, address, error, now)
         return self._conclude(Waiting(query, packet, listener, address, tcp), None, now)
 
+    def _greeted(self, edns: Edns, listener: str, address: str, now: float, *, tcp: bool) -> Edns:
+        """What the client said of itself, with what we say to it."""
+        secret = listener.startswith(("dot:", "doh:"))
+        reply = b""
+        if edns.cookie:
+            reply += codec.option(codec.COOKIE, cookie(self._cookie_key, edns.cookie, address, now))
+        if edns.keepalive and tcp and not listener.startswith("doh:"):  # RFC 7828 3.2.1: not by UDP; HTTP has its own way
+            reply += codec.option(codec.KEEPALIVE, self._keepalive.to_bytes(2))
+        return replace(edns, reply=reply, padded=edns.padded and secret)
+
+    def _moderated(self, packet: bytes, reply: bytes, address: str, now: float) -> bytes:
+        """A large reply by UDP: an address that asks for many may be a victim's, unless it has brought our cookie."""
+        if not self._large.over(address, now):
+            return reply
+        query = codec.parse(packet)
+        if query.edns and valid(self._cookie_key, query.edns.cookie, address, now):
+            return reply
+        self.counters.dropped["large reply"] += 1
+        return codec.truncated(query)
+
     async def later(self, waiting: Waiting) -> bytes | None:
         """Ask an upstream, and conclude under the policy that is in force when its answer has come."""
+        began = time.monotonic()
+        reply = await self._later(waiting)
+        self.counters.took(time.monotonic() - began)
+        if reply is not None and not waiting.tcp and len(reply) > LARGE:
+            return self._moderated(waiting.packet, reply, waiting.address, self._clock())
+        return reply
+
+    async def _later(self, waiting: Waiting) -> bytes | None:
         try:
             answer = await self._upstream.fetch(waiting.query)
         except NoAnswer as none:
@@ -160,6 +214,7 @@ class Answers:
 
     def overloaded(self, waiting: Waiting) -> bytes | None:
         """What a query gets that would be one too many to wait."""
+        self.counters.dropped["overloaded"] += 1
         return self._final(waiting, Ede(codec.NETWORK_ERROR, "Too many questions are waiting for an answer already."))
 
     def _final(self, waiting: Waiting, got: Stored | Ede) -> bytes | None:
@@ -180,10 +235,13 @@ class Answers:
                     and not said.detail
                     and said.decision == decide(snapshot, question(client, query.name, at))
                 )
+                self.counters.replies["ourselves"] += 1
                 return self._reply(waiting, seat, said, now, FOREVER, blocked=blocked)
+            origin = "upstream" if got else "cache"
             got = got or self._cache.get(query, now)
             if got is None or client is None:
                 return waiting
+            self.counters.replies["failure" if isinstance(got, Ede) else origin] += 1
             if isinstance(got, Ede):
                 wire = codec.error(query, codec.SERVFAIL, got)
                 what = describe(query, said.decision, said.decision.action, "SERVFAIL", got.text)
@@ -303,6 +361,7 @@ class Answers:
         """Record one query. By position, in the order of Event's fields: this runs for each of them."""
         school, group, network, identified_by, person, address = seat.who
         action, handling, reason, category, list_, rule, change, outcome, detail = what
+        self.counters.decisions[action, reason] += 1
         try:
             self._record(
                 Event(

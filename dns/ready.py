@@ -14,9 +14,8 @@ INVARIANT: a reply kept ready never outlives the snapshot that it was decided wi
 INVARIANT: a form is only ever filled with a name that the long way would take to `decide`, and to a block.
 """
 
-import re
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dns.cache import Generations
@@ -27,7 +26,8 @@ from policy.identity import Client
 from policy.snapshot import Profile
 
 FORMS: Final = 4_096  # profiles by shapes of packets by kinds of names; then the memory starts afresh
-_PLAIN_HOST = re.compile(rb"(?:[a-z0-9_-]{1,63}\.)*[a-z_-][a-z0-9_-]{0,62}").fullmatch  # as category_lists/names.py has it
+_PLAIN_BYTES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-."
+_DOT: Final = ord(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,57 +58,76 @@ class ReadyReplies:
 
     def __init__(self, entries: int) -> None:
         self._kept: Generations[bytes, Ready] = Generations(entries)
-        self._forms: dict[tuple[bytes, bytes, bytes, Hashable], Ready] = {}
+        self._forms: dict[bytes, dict[Hashable, Ready]] = {}  # by the packet without its name, then by `alike`
+        self._count = 0
 
     def clear(self) -> None:
         self._kept.clear()
         self._forms.clear()
+        self._count = 0
 
     def find(self, packet: bytes, seat: Seat, now: float) -> tuple[bytes, bytes, Ready] | None:
-        """The reply to a packet and its event's ending, if they are ready. Never raises for what a stranger sent."""
+        """The reply to a packet, its event's ending, and where they are from, if they are ready."""
         end = packet.find(b"\0", 12)
-        ready = self._kept.get(packet[2:end].lower() + packet[end:] + seat.profile)
-        if ready is not None and ready.made <= now < ready.until:
-            return b"".join((packet[:2], ready.head, packet[12:end], ready.tail)), ready.ending, ready
-        if (rules := seat.rules) is None or not (host := _plain_host(packet, end)) or not by_rule_book(name := host.decode()):
-            return None
-        form = self._forms.get((seat.profile, packet[2:12], packet[end:], alike(rules, name)))
-        if form is not None and form.made <= now < form.until:
-            return b"".join((packet[:2], form.head, packet[12:end], form.tail)), b'"%b"%b' % (host, form.ending), form
+        head, tail = packet[2:end].lower(), packet[end:] + seat.profile
+        ready = self._kept.get(head + tail)
+        if ready is not None:
+            written = ready.ending
+        else:
+            forms = self._forms.get(head[:10] + tail)
+            if forms is None or seat.rules is None or (host := _plain_host(head)) is None or not by_rule_book(host):
+                return None
+            ready = forms.get(alike(seat.rules, host))
+            if ready is None:
+                return None
+            written = b'"%b"%b' % (host.encode(), ready.ending)
+        if ready.made <= now < ready.until:
+            return b"".join((packet[:2], ready.head, packet[12:end], ready.tail)), written, ready
         return None
 
     def keep(self, packet: bytes, query: Query, seat: Seat, ready: Ready, *, blocked: bool) -> None:
-        """Keep a reply, under the whole question, or as the form for its like: see `Ready.ending`."""
+        """Keep a reply: under the whole question, or if it is a block by the rule book, as the form of all that are alike."""
         end = 11 + len(query.qname)
         if not repeatable(packet, end, query):
             return
-        if blocked and seat.rules and _plain_host(packet, end) and by_rule_book(query.name):
-            kin = alike(seat.rules, query.name)
+        head, tail = packet[2:end].lower(), packet[end:] + seat.profile
+        host = _plain_host(head)
+        if blocked and seat.rules and host == query.name and by_rule_book(host):
+            kin = alike(seat.rules, host)
             if kin is not None:
-                if len(self._forms) >= FORMS:
-                    self._forms.clear()
-                ending = ready.ending[len(query.name) + 2 :]
-                form = Ready(ready.made, ready.until, ready.head, ready.tail, ending, ready.kind)
-                self._forms[seat.profile, packet[2:12], packet[end:], kin] = form
+                self._keep_form(head[:10] + tail, kin, replace(ready, ending=ready.ending[len(host) + 2 :]))
                 return
-        self._kept.put(packet[2:end].lower() + packet[end:] + seat.profile, ready)
+        self._kept.put(head + tail, ready)
+
+    def _keep_form(self, shape: bytes, kin: Hashable, form: Ready) -> None:
+        if self._count >= FORMS:
+            self._forms.clear()
+            self._count = 0
+        self._forms.setdefault(shape, {})[kin] = form
+        self._count += 1
 
     def __len__(self) -> int:
         return len(self._kept)
 
 
-def _plain_host(packet: bytes, end: int) -> bytes | None:
-    """The name of a packet whose first zero is at `end`, in lower case; None if it is no plain one."""
-    if not 12 < end < 12 + LONGEST_NAME:
+def _plain_host(head: bytes) -> str | None:
+    """The name that ends a packet's beginning (from the flags on, in lower case); None if it is no plain one.
+
+    Plain is what `codec` reads and `category_lists.names.canonical_host` leaves as it is: whatever is in doubt is not.
+    """
+    end, name = len(head), bytearray(head[11:])
+    if end < 12 or b"." in name:
         return None
-    at, labels = 12, []
-    while at < end:
-        after = at + 1 + packet[at]
-        labels.append(packet[at + 1 : after])
-        at = after
-    host = b".".join(labels).lower()
-    plain = at == end and _PLAIN_HOST(host) and b"xn--" not in host and host.count(b".") == len(labels) - 1
-    return host if plain else None
+    at = 10
+    while (length := head[at]) <= 63:
+        at += 1 + length
+        if at >= end:
+            break
+        name[at - 11] = _DOT
+    if at != end or end - 11 > LONGEST_NAME - 2 or name.translate(None, _PLAIN_BYTES) or b"xn--" in name:
+        return None
+    host = name.decode()
+    return None if host[host.rfind(".") + 1].isdigit() else host  # it could be an address
 
 
 def repeatable(packet: bytes, end: int, query: Query) -> bool:
