@@ -100,6 +100,21 @@ class Answers:
     async def close(self) -> None:
         await self._upstream.close()
 
+    def dropped(self, why: str) -> None:
+        """Something was not answered, or not let in."""
+        self.counters.dropped[why] += 1
+
+    def told(self, **more: int) -> dict[str, object]:
+        """The counters as JSON has them."""
+        return self.counters.told(unrecorded=self.unrecorded, undecided=self.undecided, **more)
+
+    @staticmethod
+    def come_by_tcp(packet: bytes) -> bytes | None:
+        try:
+            return codec.truncated(codec.parse(packet))
+        except Malformed:
+            return None
+
     # --- a packet's way ---
 
     def at_once(self, packet: bytes, listener: str, address: str, *, tcp: bool = False) -> bytes | Waiting | None:

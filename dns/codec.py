@@ -33,6 +33,7 @@ LONGEST_TEXT: Final = 120  # of an extended error, so that every answer of our o
 LONGEST_TTL: Final = 0x7FFFFFFF  # RFC 2181 8
 MOST_RECORDS: Final = 1000  # of an answer that is still worth reading
 
+HEADER_SIZE: Final = 12
 _HEADER = struct.Struct("!HHHHHH")
 _RECORD = struct.Struct("!HHIH")  # type, class, TTL, length
 _PLAIN = re.compile(rb"[a-z0-9_-]").fullmatch

@@ -32,9 +32,6 @@ class Counters:
             "decisions": {f"{action} {reason}".strip(): count for (action, reason), count in sorted(self.decisions.items())},
             "replies": dict(self.replies),
             "dropped": dict(self.dropped),
-            "upstream": {
-                "buckets": list(zip((*map(str, BUCKETS_S), "+Inf"), self.upstream, strict=True)),
-                "sum": self.upstream_s,
-            },
+            "upstream": {"buckets": buckets, "sum": self.upstream_s},
             "troubles": more,
         }

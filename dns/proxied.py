@@ -6,7 +6,9 @@ balancers the header is required, from all others it is never read: who could se
 
 import socket
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
@@ -30,6 +32,22 @@ class Proxied:
         if self.source is None:
             return None
         return socket.inet_ntop(socket.AF_INET if len(self.source) == 4 else socket.AF_INET6, self.source)
+
+
+class Balancers:
+    """The addresses from which a header is required."""
+
+    def __init__(self, prefixes: Iterable[str]) -> None:
+        self._networks = tuple(map(ip_network, prefixes))
+
+    def __contains__(self, address: str) -> bool:
+        if not self._networks:
+            return False
+        ip = ip_address(address.partition("%")[0])
+        return any(ip in network for network in self._networks)
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
 
 
 def length(start: bytes) -> int:
