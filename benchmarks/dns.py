@@ -171,7 +171,8 @@ class Server:
 
     def start(self) -> None:
         began = time.perf_counter()
-        self.process = subprocess.Popen(["taskset", "-c", str(self.core), *self.command], stdout=subprocess.DEVNULL, stderr=self.errors)
+        command = ["taskset", "-c", str(self.core), *self.command]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self.errors)
         answers(self.port, self.process)
         self.load_s = time.perf_counter() - began
 
@@ -345,9 +346,10 @@ def main() -> None:
     if given.serve:
         folder, port, upstream, inputs = given.serve
         return run_ours(Path(folder), int(port), int(upstream), inputs)
-    missing = [tool for tool in ("dnsperf", "dnsmasq", "taskset") if not shutil.which(tool)]
+    missing = [tool for tool in ("dnsperf", "taskset") if not shutil.which(tool)]
     if missing or (os.cpu_count() or 1) < 2:
-        print(f"skipped: this needs two cores, and {', '.join(missing) or 'has one'}", file=sys.stderr)
+        why = f"{' and '.join(missing)} not installed" if missing else "only one core"
+        print(f"{why}: nothing to measure with")
         return None
     blocked = [f"b{each:07d}.example" for each in range(given.names)]
     with tempfile.TemporaryDirectory() as made, ExitStack() as stack:
@@ -364,9 +366,12 @@ def main() -> None:
             port = free_port()
             return stack.enter_context(started(name, port, command(port), 0))
 
-        servers = [begin("dnsmasq", lambda port: dnsmasq(folder, blocked, port, upstream))]
-        if shutil.which("unbound"):
-            servers.append(begin("unbound", lambda port: unbound(folder, blocked, port, upstream)))
+        servers = []
+        for peer in (dnsmasq, unbound):
+            if shutil.which(peer.__name__):
+                servers.append(begin(peer.__name__, lambda port, peer=peer: peer(folder, blocked, port, upstream)))
+            else:
+                print(f"{peer.__name__} is not installed and left out; the ratios are to the first line")
         ours = begin("schoolgate", lambda port: [*me, "--serve", str(folder), str(port), str(upstream), ""])
         servers.append(ours)
         for server in servers:  # warm-up: every cache is filled, ours with the replies of eight profiles
@@ -379,11 +384,9 @@ def main() -> None:
             latency(server, queries, given.seconds)
             server.memory = f"{server.memory_mb('VmRSS'):.0f} ({server.memory_mb('RssAnon'):.0f})"
         for server in servers:  # dnsmasq reads its names at the start only; unbound and we load them beside the traffic
-            swaps = {"dnsmasq": server.restart, "unbound": lambda: server.process.send_signal(signal.SIGHUP)}
+            swaps = {"dnsmasq": server.restart, "unbound": server.hang_up}
             reload(server, queries, swaps.get(server.name, (folder / "swap").touch))
-        print(
-            f"{given.names:,} blocked names, eight profiles, median of {given.rounds} rounds of {given.seconds} s, one core each"
-        )
+        print(f"{given.names:,} blocked names, median of {given.rounds} rounds of {given.seconds} s, one core each")
         print("\n".join(table(servers)))
     return None
 

@@ -3,13 +3,15 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from appliance import demo
-from appliance.commands.words import Parsers, config_of, data_option
+from appliance.certificates import dns_certificate
+from appliance.commands.words import config_of, data_option, version
 from appliance.config import Config
 from appliance.founding import Founded, open_installation
 from appliance.supervisor import Supervisor, settle
@@ -17,35 +19,35 @@ from appliance.supervisor import Supervisor, settle
 log = logging.getLogger(__name__)
 
 
-def add(parsers: Parsers) -> None:
-    parser = parsers.add_parser("up", help="start the filter: resolver, proxy, desk and recorder")
+def words(parser: argparse.ArgumentParser) -> None:
     data_option(parser)
     parser.add_argument("--demo", action="store_true", help="a demonstration with two made-up schools, on loopback")
     parser.set_defaults(run=run)
 
 
 def run(words: argparse.Namespace) -> int:
+    os.umask(0o027)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = config_of(words, demo=words.demo)
     if words.demo:
-        config = demo.group_listeners(config)
+        config = demo.encrypted_dns(demo.group_listeners(config))
     config = settle(config)
     founded = demo.ensure(config) if words.demo else open_installation(config.data, config.desk_database)
     _publish(founded)
+    if config.dns.dot_listen or config.dns.doh_listen:
+        dns_certificate(config)  # once, before several workers would make it at the same moment
     supervisor = Supervisor(config, when_ready=lambda state: _welcome(config, state))
     asyncio.run(supervisor.run())
     return 0
 
 
 def _publish(founded: Founded) -> None:
-    """Start-up publishes like every change does; what does not agree with its proof is named and not published."""
-    from change_control.publish import publish
-
-    with founded.store.write() as session:
-        done = publish(session, founded.office.key, founded.data)
-    for problem in done.problems.values():
+    """Start-up publishes like every change does, and proposes what a newer version brings."""
+    for problem in founded.publish().problems.values():
         log.error("not published, the last good policy stays: %s", problem)
+    for said in founded.propose_defaults(version()):
+        log.info("%s", said)
     founded.store.close()
 
 
@@ -56,14 +58,16 @@ def _welcome(config: Config, state: Mapping[str, Any]) -> None:
             flush=True,
         )
         return
-    host, port = config.dns.listen[0]
+    host, dns_port = config.dns.listen[0]
     groups = "\n".join(f"  {name:22} proxy {where}" for name, where in state["proxy_groups"].items())
+    encrypted = "".join(f"secure DNS: https://localhost:{port}/dns-query/SCHOOL/GROUP" for _, port in config.dns.doh_listen)
     print(
         demo.WELCOME.format(
             dns_host=host,
-            dns_port=port,
+            dns_port=dns_port,
             proxy=state["proxy"][0],
             groups=groups,
+            encrypted=encrypted,
             ca=state["ca_certificate"],
             admin=state["admin"],
             accounts=demo.accounts_file(config.data),
