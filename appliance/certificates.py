@@ -1,6 +1,6 @@
 """The certificates of the desk and of encrypted DNS, signed by the box's own authority, which devices trust already."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,12 +25,13 @@ def desk_certificate(config: Config) -> tuple[Path, Path]:
     return _certificate(config, "desk", [_desk_host(config)])
 
 
-def dns_certificate(config: Config) -> tuple[Path, Path]:
+def dns_certificate(config: Config, labels: Iterable[str] = ()) -> tuple[Path, Path]:
     """The same for DNS over TLS and HTTPS: for the desk's name, one label below it (whose device asks), and addresses."""
     host = _desk_host(config)
     names = [host]
     if not _is_address(host):
         names.append(f"*.{host}")
+        names += [f"{label}.{host}" for label in labels]  # by name too: below `localhost` clients take no wildcard
     names += [each for each, _ in (*config.dns.dot_listen, *config.dns.doh_listen)]
     return _certificate(config, "dns", list(dict.fromkeys(names)))
 

@@ -21,6 +21,7 @@ from dns.cache import Cache, Stored
 from dns.codec import Ede, Edns, Malformed, Query
 from dns.cookies import cookie, valid
 from dns.counters import Counters
+from dns.explain import Parts
 from dns.limits import Rate
 from dns.ready import Ready, ReadyReplies, Seat
 from dns.respond import Forward, Reply, Ways, could_not_decide, question, remaining, respond
@@ -103,6 +104,10 @@ class Answers:
     def dropped(self, why: str) -> None:
         """Something was not answered, or not let in."""
         self.counters.dropped[why] += 1
+
+    def parts(self) -> Parts:
+        """What `explain` takes its steps with."""
+        return Parts(self._live.snapshot, self._cache, self._upstream, self._ways, self._clock())
 
     def told(self, **more: int) -> dict[str, object]:
         """The counters as JSON has them."""

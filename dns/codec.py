@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final
 
-from dnslib import QTYPE, RCODE
+from dnslib import QTYPE, RCODE, DNSRecord
 
 A, NS, CNAME, SOA, HINFO, PTR, AAAA, DNAME, OPT, SVCB, HTTPS, ANY = 1, 2, 5, 6, 13, 12, 28, 39, 41, 64, 65, 255
 NOT_RESOLVED: Final = frozenset({0, OPT, 128, 249, 250, 251, 252, 253, 254})  # meta types, transfers: RFC 6895 3.1
@@ -124,6 +124,21 @@ def rcode_text(rcode: int) -> str:
 def type_text(qtype: int) -> str:
     text = str(QTYPE.get(qtype))
     return f"TYPE{qtype}" if text.isdecimal() else text  # RFC 3597 5
+
+
+def type_number(text: str) -> int:
+    """The type of a name such as "AAAA" or "TYPE65"; ValueError for none."""
+    number = QTYPE.reverse.get(text.upper())
+    if number is None and text.upper().startswith("TYPE") and text[4:].isdecimal():
+        number = int(text[4:])
+    if number is None or not 0 <= number <= 0xFFFF:
+        raise ValueError(f"DNS knows no records of type {text[:20]}")
+    return int(number)
+
+
+def text_lines(reply: bytes) -> list[str]:
+    """The answers of a reply of ours as people read them."""
+    return [str(record) for record in DNSRecord.parse(reply).rr]
 
 
 def wire_name(text: str) -> bytes:

@@ -15,6 +15,7 @@ from typing import Final
 from dns import proxied
 from dns.answers import Answers, InForce, Waiting, Write, text_of
 from dns.datagrams import Batches
+from dns.explain import Questions
 from dns.limits import Rate
 from dns.proxied import Balancers
 from dns.settings import Settings
@@ -67,7 +68,10 @@ async def serve(
             stack.callback(datagrams[-1].close)
         names += [listen("dot", address, bind_stream(*address)) for address in settings.dot_listen]
         names += [listen("doh", address, bind_stream(*address)) for address in settings.doh_listen]
-        for work in (_keep_fresh(live), _tell(told, answers, datagrams, door)):
+        works = [_keep_fresh(live), _tell(told, answers, datagrams, door)]
+        if settings.explain_socket:
+            works.append(Questions(answers.parts, worker).serve(settings.explain_socket))
+        for work in works:
             stack.push_async_callback(_ended, asyncio.get_running_loop().create_task(work))
         ready(names)
         await stop.wait()

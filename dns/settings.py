@@ -30,6 +30,8 @@ class Settings:
     ttl_allow_max_s: int = 60
     # Private networks that names may point into, as prefixes; other private addresses in an answer are refused.
     inner_networks: tuple[str, ...] = ()
+    # A UNIX socket where `schoolgate explain --dns` asks; none: nobody can.
+    explain_socket: str = ""
     # Upstream questions under way at once in each worker (each holds a socket); more wait for their turn.
     asking_at_once: int = 400
     # Queries waiting for an upstream at once in each worker; more are answered SERVFAIL.

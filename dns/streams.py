@@ -138,6 +138,9 @@ class Listener:
                 await self._stream(guest, sock)
         except (OSError, TimeoutError, proxied.NotProxied):
             sock.close()  # it went away, does not read, or is not who it should be
+        except Exception:  # as for a packet: one connection's trouble is nobody else's
+            log.exception("a connection ended in trouble")
+            sock.close()
         finally:
             if guest:
                 self._door.leave(guest)
@@ -156,11 +159,10 @@ class Listener:
     async def _stream(self, guest: Guest, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
-        transport, protocol = await loop.connect_accepted_socket(
-            lambda: asyncio.StreamReaderProtocol(reader, loop=loop),
-            sock,
-            ssl=self._tls,
-            ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)  # what uvloop returns with TLS is its own
+        patience = HANDSHAKE_S if self._tls else None
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol, sock, ssl=self._tls, ssl_handshake_timeout=patience
         )
         guest.close = transport.abort
         listener = self._name

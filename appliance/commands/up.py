@@ -15,6 +15,7 @@ from appliance.commands.words import config_of, data_option, version
 from appliance.config import Config
 from appliance.founding import Founded, open_installation
 from appliance.supervisor import Supervisor, settle
+from policy.live import Live
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,10 @@ def run(words: argparse.Namespace) -> int:
     founded = demo.ensure(config) if words.demo else open_installation(config.data, config.desk_database)
     _publish(founded)
     if config.dns.dot_listen or config.dns.doh_listen:
-        dns_certificate(config)  # once, before several workers would make it at the same moment
+        schools = Live(config.data).snapshot.schools.values()
+        listeners = (network.listener for school in schools for network in school.networks)
+        labels = sorted({each.removeprefix("dot:") for each in listeners if each.startswith("dot:")})
+        dns_certificate(config, labels)  # once, before several workers would make it at the same moment
     supervisor = Supervisor(config, when_ready=lambda state: _welcome(config, state))
     asyncio.run(supervisor.run())
     return 0
