@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from category_lists.names import canonical_host
 from dns import codec
 from dns.cache import Cache, Stored
 from dns.codec import Edns, Query, wire_name
@@ -44,9 +45,8 @@ class Parts:
 
 async def explain(parts: Parts, name: str, kind: str, client: Client) -> dict[str, Any]:
     """What a client would be told, and by which step. LookupError or ValueError in a plain line for what cannot be asked."""
-    query = Query(
-        0, name.lower().rstrip("."), wire_name(name.lower().rstrip(".")), codec.type_number(kind), edns=Edns(1232, do=False)
-    )
+    host = canonical_host(name.removesuffix("."))
+    query = Query(0, host, wire_name(host), codec.type_number(kind), edns=Edns(1232, do=False))
     at = datetime.fromtimestamp(parts.now, UTC)
     said = respond(parts.snapshot, query, client, at, parts.ways)
     if isinstance(said, Reply):

@@ -208,6 +208,14 @@ class Running:
     names: list[str]
     events: list[Event]
     live: FakeLive
+    counted: list[dict] = field(default_factory=list)
+    more: threading.Event = field(default_factory=threading.Event)
+
+    def told(self) -> dict:
+        """The counters as they are now: what is told after this moment."""
+        self.more.clear()
+        assert self.more.wait(10)
+        return self.counted[-1]
 
     def packet(self, packet: bytes, source: str = "127.20.3.5", wait: float = 10) -> bytes:
         """Send bytes from an address and get the answer's bytes."""
@@ -238,6 +246,12 @@ def running() -> Iterator[Callable[..., object]]:
         events: list[Event] = []
         ready, loops, failed = threading.Event(), [], []
         names: list[str] = []
+        counted: list[dict] = []
+        more = threading.Event()
+
+        def tell(counters: dict) -> None:
+            counted.append(counters)
+            more.set()
 
         async def main() -> None:
             stop = asyncio.Event()
@@ -248,7 +262,7 @@ def running() -> Iterator[Callable[..., object]]:
                 ready.set()
 
             given = {"listen": (("127.0.0.1", 0),), "upstreams": upstreams or (("127.0.0.1", 9),), **settings}
-            await serve(Settings(**given), live, events.append, ready=is_ready, stop=stop, worker="dns-1")
+            await serve(Settings(**given), live, events.append, ready=is_ready, stop=stop, worker="dns-1", told=tell)
 
         def body() -> None:
             try:
@@ -264,7 +278,7 @@ def running() -> Iterator[Callable[..., object]]:
             raise failed[0]
         host, _, port = names[0].rpartition(":")
         try:
-            yield Running((host, int(port)), names, events, live)
+            yield Running((host, int(port)), names, events, live, counted, more)
         finally:
             loop, stop = loops[0]
             loop.call_soon_threadsafe(stop.set)
