@@ -11,7 +11,7 @@ from typing import Protocol
 from category_lists.index import Match
 from category_lists.taxonomy import PHASES, Taxonomy
 from policy.identity import UNASSIGNED, Clients
-from policy.rules import STRICTNESS, Action, AuthorityPolicy, CategoryRule, SchoolPolicy, SiteRule, Timetable
+from policy.rules import STRICTNESS, Action, AuthorityPolicy, CategoryRule, SchoolPolicy, SiteRule, Suspension, Timetable
 from policy.search_engines import Engine, Engines
 
 
@@ -54,7 +54,10 @@ class Profile:
     default_categories: Mapping[str, tuple[CategoryRule, ...]]
     phase_defaults: Mapping[str, Action]
     unknown: Action
-    ruled: frozenset[str]  # hosts that a site rule names
+    never_inspect: frozenset[str]  # hosts, with what is below them
+    coursework: frozenset[str]
+    suspensions: tuple[Suspension, ...]  # of this group, or of single persons
+    ruled: frozenset[str]  # hosts of which something is said that is not said of their kind
 
     def engine(self, host: str) -> Engine | None:
         return self.dictionary.engines.find(host) if self.safe_search else None
@@ -101,6 +104,8 @@ def build_profile(
     mandatory_sites = _by_host(rule for rule in authority.site_rules if rule.mandatory)
     sites = _by_host(filter(for_group, school.site_rules if school else ()))
     default_sites = _by_host(rule for rule in authority.site_rules if not rule.mandatory)
+    never_inspect = frozenset(site.host for site in school.never_inspect) if school else frozenset()
+    coursework = frozenset(site.host for site in school.coursework) if school else frozenset()
     return Profile(
         school=school.log if school else "",
         group=group_id,
@@ -119,7 +124,10 @@ def build_profile(
         default_categories=_by_category(rule for rule in authority.category_rules if not rule.mandatory and for_phase(rule)),
         phase_defaults=_phase_defaults(dictionary.taxonomy, phase),
         unknown=Action(dictionary.taxonomy.unknown[phase]) if phase != "strictest" else Action.ALLOW,
-        ruled=frozenset((*mandatory_sites, *sites, *default_sites)),
+        never_inspect=never_inspect,
+        coursework=coursework,
+        suspensions=tuple(one for one in school.suspensions if group_id in one.groups or one.person) if school else (),
+        ruled=frozenset((*mandatory_sites, *sites, *default_sites, *never_inspect, *coursework)),
     )
 
 

@@ -4,6 +4,7 @@ A row is the bytes of a query, how it is sent, and what must hold of the reply: 
 silence, or a function of the raw reply.
 """
 
+import contextlib
 import socket
 import struct
 
@@ -77,7 +78,7 @@ ROWS = [
     ("5395 2.1: Z is cleared", query(flags=0x0140), lambda wire: not wire[3] & 0x40),
     # RFC 6891
     ("6891 6.1.1: without OPT there is none in the reply", query(), lambda wire: not parsed(wire).ar),
-    ("6891 6.1.1: with OPT there is", query(opt=opt()), lambda wire: edns(wire)),
+    ("6891 6.1.1: with OPT there is", query(opt=opt()), edns),
     ("6891 6.1.1: two OPT are malformed", query(opt=opt() + opt(), counts=(1, 0, 0, 2)), {"rcode": 1}),
     ("6891 6.1.2: OPT belongs to the root", query(opt=b"\1a" + opt()), {"rcode": 1}),
     ("6891 6.1.2: unknown options are passed over", query(opt=opt(options=option(65001, b"x") + option(4242, b""))), {"rcode": 0}),
@@ -161,7 +162,7 @@ def test_7873_7_a_client_with_our_cookie_gets_large_replies_when_others_are_sent
         assert [parsed(server.packet(with_cookie)).header.tc for _ in range(8)] == [0] * 8
         forged = query("big.example", opt=opt(options=option(10, given[:-1] + b"!")))
         assert 1 in [parsed(server.packet(forged)).header.tc for _ in range(8)]
-        assert 0 in [parsed(server.packet(query("big.example", opt=opt()), source="127.20.3.6")).header.tc]
+        assert parsed(server.packet(query("big.example", opt=opt()), source="127.20.3.6")).header.tc == 0
 
 
 def test_5358_4_addresses_of_no_school_are_refused_and_then_passed_over(make_live, at):
@@ -170,7 +171,7 @@ def test_5358_4_addresses_of_no_school_are_refused_and_then_passed_over(make_liv
 
     events = []
     given = Settings((("127.0.0.1", 0),), (("127.0.0.1", 9),), refusals_s=3)
-    answers = Answers(given, make_live(), events.append, clock=lambda: at.timestamp())
+    answers = Answers(given, make_live(), events.append, clock=at.timestamp)
     packet, stranger = query("news.example"), socket.inet_aton("9.9.9.9")
     replies = answers.many([(packet, stranger)] * 6, "dns:127.0.0.1:53")
     assert [reply and parsed(reply).header.rcode for reply in replies] == [5, 5, 5, None, None, None]
@@ -197,13 +198,15 @@ def test_7766_6_2_3_a_client_that_drips_is_as_slow_as_one_that_says_nothing(runn
     with running(make_live(), tcp_idle_s=0.5) as server, server.stream() as stream:
         stream.settimeout(0.1)
         with pytest.raises(ConnectionError):
-            for byte in b"\xff\xff" + bytes(200):
-                stream.send(bytes((byte,)))
-                try:
-                    if stream.recv(1) == b"":
-                        raise ConnectionError
-                except TimeoutError:
-                    continue
+            drip(stream, b"\xff\xff" + bytes(200))
+
+
+def drip(stream, data):
+    for byte in data:
+        stream.send(bytes((byte,)))
+        with contextlib.suppress(TimeoutError):
+            if stream.recv(1) == b"":
+                raise ConnectionError
 
 
 def test_7766_8_a_message_may_have_65535_bytes(running, make_live):

@@ -1,6 +1,7 @@
 """DNS over HTTPS and TLS: real sockets, both versions of HTTP, both event loops, and clients who mean no good."""
 
 import base64
+import contextlib
 import http.client
 import shutil
 import socket
@@ -56,19 +57,21 @@ def addresses(said):
     ("PUT", "/dns-query", {"content-type": MEDIA_TYPE}, Q, 405),
 ])  # fmt: skip
 def test_requests_are_questions_or_refused(method, target, headers, body, found):  # RFC 8484 4.1
+    assert asked(method, target, headers, body) == found
+
+
+def asked(method, target, headers, body):
     try:
-        assert question(method, target, headers, body) == found
+        return question(method, target, headers, body)
     except Refused as refused:
-        assert refused.status == found
+        return refused.status
 
 
 @given(st.text(max_size=8), st.text(max_size=80), st.binary(max_size=20))
 def test_any_request_is_a_question_or_refused(method, target, body):
     for one in (method, "GET", "POST"):
-        try:
+        with contextlib.suppress(Refused):
             question(one, "/dns-query" + target, {"content-type": MEDIA_TYPE}, body)
-        except Refused:
-            pass
 
 
 @pytest.fixture(params=[None, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -79,7 +82,13 @@ def serving(running, make_live, upstream, certificate, request):
         live = make_live(networks=NETWORKS, groups=(Group("ks3", "Years 7 to 9", "ks3"), Group("staff", "Staff", "staff")))
         local = (("127.0.0.1", 0),)
         return running(
-            live, upstream.address, loop_factory=request.param, dot_listen=local, doh_listen=local, certificate=certificate, **more
+            live,
+            upstream.address,
+            loop_factory=request.param,
+            dot_listen=local,
+            doh_listen=local,
+            certificate=certificate,
+            **more,
         )
 
     return run
@@ -111,7 +120,12 @@ class Browser:
 
     def ask(self, path, body=None, **more):
         stream = self.two.get_next_available_stream_id()
-        fields = {":method": "POST" if body is not None else "GET", ":path": path, ":scheme": "https", ":authority": "localhost"}
+        fields = {
+            ":method": "POST" if body is not None else "GET",
+            ":path": path,
+            ":scheme": "https",
+            ":authority": "localhost",
+        }
         if body is not None:
             fields |= {"content-type": MEDIA_TYPE, "content-length": str(len(body))}
         self.two.send_headers(stream, list((fields | more).items()), end_stream=body is None)
@@ -188,7 +202,9 @@ def context_for_1(certificate):
 
 
 def test_pipelined_http_1_is_answered_in_order(serving, certificate):
-    one = b"POST /dns-query HTTP/1.1\r\nHost: x\r\nContent-Type: application/dns-message\r\nContent-Length: %d\r\n\r\n" % len(Q)
+    one = b"POST /dns-query HTTP/1.1\r\nHost: x\r\nContent-Type: application/dns-message\r\nContent-Length: %d\r\n\r\n" % len(
+        Q
+    )
     with serving() as server, tls(server, certificate, 2, alpn=("http/1.1",)) as sock:
         sock.sendall((one + Q) * 3 + b"nonsense\r\n\r\n")
         got = b""
@@ -198,7 +214,14 @@ def test_pipelined_http_1_is_answered_in_order(serving, certificate):
         assert b"HTTP/1.1 400" in got
 
 
-@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nHost: " + b"x" * 20_000, b"\0" * 400, b"POST /dns-query HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n" + bytes(70_000)])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: " + b"x" * 20_000,
+        b"\0" * 400,
+        b"POST /dns-query HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n" + bytes(70_000),
+    ],
+)
 def test_http_that_is_none_or_too_much_is_closed(serving, certificate, sent):
     with serving() as server:
         with tls(server, certificate, 2, alpn=("http/1.1",)) as sock:
@@ -214,9 +237,9 @@ def test_http_that_is_none_or_too_much_is_closed(serving, certificate, sent):
 def test_taking_questions_back_by_the_hundred_closes_the_connection(serving, certificate):  # CVE-2023-44487
     with serving() as server, tls(server, certificate, 2) as sock:
         browser = Browser(sock)
+        for _ in range(300):
+            browser.two.reset_stream(browser.ask("/dns-query", Q))
         with pytest.raises((EOFError, ConnectionError, ssl.SSLError)):
-            for _ in range(300):
-                browser.two.reset_stream(browser.ask("/dns-query", Q))
             browser.until(browser.two.get_next_available_stream_id())
 
 
@@ -224,12 +247,12 @@ def test_a_silent_connection_is_closed_even_if_it_pings(serving, certificate):
     with serving(tls_idle_s=0.4) as server, tls(server, certificate, 2) as sock:
         browser = Browser(sock)
         began = time.monotonic()
-        with pytest.raises((EOFError, ConnectionError, ssl.SSLError)):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
             while time.monotonic() - began < 5:
                 browser.two.ping(b"12345678")
                 sock.sendall(browser.two.data_to_send())
                 if not sock.recv(65535):
-                    raise EOFError
+                    break
         assert time.monotonic() - began < 3
 
 
@@ -298,7 +321,19 @@ def test_curl_by_both_versions(serving, certificate, tmp_path):
     with serving() as server:
         url = f"https://localhost:{port(server, 2)}/dns-query/hillview/ks3?dns={b64(Q)}"
         for version, said in (("--http2", "2"), ("--http1.1", "1.1")):
-            command = ["curl", "-sS", "-4", version, "--cacert", certificate[0], "-o", str(tmp_path / "out"), "-w", "%{http_code} %{http_version}", url]
+            command = [
+                "curl",
+                "-sS",
+                "-4",
+                version,
+                "--cacert",
+                certificate[0],
+                "-o",
+                str(tmp_path / "out"),
+                "-w",
+                "%{http_code} %{http_version}",
+                url,
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
             assert done.stdout == f"200 {said}"
             assert addresses(dnslib.DNSRecord.parse((tmp_path / "out").read_bytes())) == ["127.0.0.1"]

@@ -18,7 +18,9 @@ def asking(running, make_live, upstream, tmp_path):
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(10)
             sock.connect(str(path))
-            sock.sendall(json.dumps({"name": name, "type": "A", "school": "hillview", "group": "ks3", **more}).encode() + b"\n")
+            sock.sendall(
+                json.dumps({"name": name, "type": "A", "school": "hillview", "group": "ks3", **more}).encode() + b"\n"
+            )
             with sock.makefile("rb") as stream:
                 return json.loads(stream.readline())
 

@@ -35,7 +35,9 @@ class Two:
         self.now = at.timestamp()
         self.events = [], []
         given = Settings((("127.0.0.1", 0),), (("127.0.0.1", 9),), cookie_key=b"k" * 32)
-        self.fast, self.slow = (Answers(given, live, each.append, worker="dns-1", clock=lambda: self.now) for each in self.events)
+        self.fast, self.slow = (
+            Answers(given, live, each.append, worker="dns-1", clock=lambda: self.now) for each in self.events
+        )
 
     def ask(self, packet):
         (fast,) = self.fast.many([(packet, KS3)], LISTENER)
@@ -55,7 +57,15 @@ def wire(name: list[bytes]) -> bytes:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.lists(labels, max_size=3), tops, st.sampled_from([1, 28, 65, 255, 16]), st.booleans(), st.integers(0, 0xFFFF)), min_size=2, max_size=12))
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(labels, max_size=3), tops, st.sampled_from([1, 28, 65, 255, 16]), st.booleans(), st.integers(0, 0xFFFF)
+        ),
+        min_size=2,
+        max_size=12,
+    )
+)
 def test_kept_replies_are_those_of_the_long_way(two, asked):
     for first, top, qtype, edns, id_ in asked:
         name = [each.encode() for each in first] + [each.encode() for each in top.split(".")]
@@ -81,7 +91,7 @@ def test_names_that_are_blocked_alike_share_one_decision(two, make_live, at):
     live = make_live(names=NAMES, site_rules=RULES)
     index = live.snapshot.dictionaries["d"].index
     index.__class__ = Counting
-    answers = Answers(Settings((("127.0.0.1", 0),), (("127.0.0.1", 9),)), live, lambda _: None, clock=lambda: at.timestamp())
+    answers = Answers(Settings((("127.0.0.1", 0),), (("127.0.0.1", 9),)), live, lambda _: None, clock=at.timestamp)
     for number in range(50):
         packet = bytes(dnslib.DNSRecord.question(f"n{number}.bet.example").pack())
         (reply,) = answers.many([(packet, KS3)], LISTENER)
@@ -105,7 +115,7 @@ def test_events_written_together_read_as_events(make_live, at):
     lines = []
     live = make_live(names=NAMES)
     answers = Answers(
-        Settings((("127.0.0.1", 0),), (("127.0.0.1", 9),)), live, lambda _: None, write=lines.extend, worker="dns-1", clock=lambda: at.timestamp(),
+        Settings((("127.0.0.1", 0),), (("127.0.0.1", 9),)), live, lambda _: None, write=lines.extend, worker="dns-1", clock=at.timestamp,
     )  # fmt: skip
     packets = [(bytes(dnslib.DNSRecord.question(f"n{n}.bet.example").pack()), KS3) for n in range(5)]
     answers.many(packets, LISTENER)
@@ -121,7 +131,7 @@ def test_a_full_log_stops_no_answer(make_live, at):
         raise OSError("full")
 
     given = Settings((("127.0.0.1", 0),), (("127.0.0.1", 9),))
-    answers = Answers(given, make_live(), full, write=full, clock=lambda: at.timestamp())
+    answers = Answers(given, make_live(), full, write=full, clock=at.timestamp)
     packet = bytes(dnslib.DNSRecord.question("bet.example").pack())
     assert all(answers.many([(packet, KS3)] * 3, LISTENER))
     assert answers.unrecorded == 3
@@ -136,7 +146,7 @@ def test_any_bytes_have_a_plain_name_or_none(data):
 
 def test_many_never_raises(make_live, at):
     given = Settings((("127.0.0.1", 0),), (("127.0.0.1", 9),))
-    answers = Answers(given, make_live(), lambda _: None, clock=lambda: at.timestamp())
+    answers = Answers(given, make_live(), lambda _: None, clock=at.timestamp)
 
     class Broken:
         def find(self, host, path=None):

@@ -1,5 +1,6 @@
 """The precedence, case by case, and what must hold for every policy."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policy.decide import PRECEDENCE, Question, Reason, alike, decide, sealed, unknown_name
-from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule
+from policy.rules import STRICTNESS, Action, CategoryRule, Handling, ListedSite, SiteRule, Suspension
 
 from .conftest import LESSON, LUNCH
 
@@ -213,11 +214,14 @@ ALIKE = st.sampled_from(
     st.lists(st.tuples(st.sampled_from(["games", "gambling", "forums"]), st.sampled_from([ALLOW, WARN, BLOCK])), max_size=2),
     st.booleans(),
     st.sampled_from([LESSON, LUNCH]),
+    st.booleans(),
 )
-def test_names_that_are_alike_are_blocked_alike(snapshot, hosts, group, sites, categories, follows, at):
+def test_names_that_are_alike_are_blocked_alike(snapshot, hosts, group, sites, categories, follows, at, stopped):
     rules = [site(host, action, id=f"s{n}", path="/a" if path else "") for n, (host, action, path) in enumerate(sites)]
     kinds = [CategoryRule(f"c{n}", kind, action, 2, during="lunch") for n, (kind, action) in enumerate(categories)]
     made = snapshot(sites=rules, categories=kinds)
+    if stopped:
+        made = suspended(made, groups=(group,))
     said = {}
     for host in hosts:
         kin = alike(made.profile("hillview", group), host)
@@ -227,3 +231,58 @@ def test_names_that_are_alike_are_blocked_alike(snapshot, hosts, group, sites, c
     for decisions in said.values():
         if any(each.action is BLOCK for each in decisions):
             assert len(set(decisions)) == 1
+
+
+def suspended(made, **more):
+    """The snapshot with a suspension and one site of coursework in its school."""
+    school = made.schools["hillview"]
+    school = replace(
+        school,
+        suspensions=(Suspension("x9", 9, LESSON + timedelta(days=1), **{"groups": ("ks3",), **more}),),
+        coursework=(ListedSite("w1", "forum.example", 8), ListedSite("w2", "malware.example", 8)),
+    )
+    return replace(made, schools={"hillview": school}, _profiles={})
+
+
+@pytest.mark.parametrize(
+    ("host", "group", "action", "reason"),
+    [
+        ("x.example", "ks3", BLOCK, Reason.SUSPENSION),
+        ("allowed.example", "ks3", BLOCK, Reason.SUSPENSION),  # a rule that opens a site does not undo it
+        ("x.example", "ks4", ALLOW, Reason.UNKNOWN_NAME),
+        ("childline.example", "ks3", ALLOW, Reason.ESSENTIAL),
+        ("illegal.example", "ks3", BLOCK, Reason.SEALED),
+        ("a.forum.example", "ks3", WARN, Reason.PHASE_DEFAULT),  # coursework is as it is for everyone: it opens nothing
+        ("malware.example", "ks3", BLOCK, Reason.AUTHORITY_CATEGORY),
+    ],
+)
+def test_a_suspension_leaves_coursework_as_it_is(snapshot, host, group, action, reason):
+    rules = {
+        "sites": [site("allowed.example", ALLOW)],
+        "authority_categories": [CategoryRule("m", "malware_phishing", BLOCK, 0, mandatory=True)],
+    }
+    decision = ask(suspended(snapshot(**rules)), host, group)
+    assert (decision.action, decision.reason) == (action, reason)
+
+
+def test_a_suspension_begins_and_ends_by_itself(snapshot):
+    begin, end = LESSON + timedelta(hours=1), LESSON + timedelta(days=1)
+    made = suspended(snapshot(), starts=begin)
+    now, then, after = (ask(made, "x.example", at=at) for at in (LESSON, begin, end))
+    assert [(one.action, one.until) for one in (now, then, after)] == [(ALLOW, begin), (BLOCK, end), (ALLOW, None)]
+    assert (then.rule, then.change) == ("x9", 9)
+
+
+def test_a_persons_suspension_is_hers_alone(snapshot):
+    made = suspended(snapshot(), groups=(), person="p-1")
+    assert ask(made, "x.example").action is ALLOW
+    assert ask(made, "x.example", person="p-1").reason is Reason.SUSPENSION
+
+
+def test_a_schools_own_site_that_is_never_looked_into(snapshot):
+    made = snapshot(sites=[site("x.example", ALLOW), site("x.example", BLOCK, path="/chat", id="c")])
+    assert ask(made, "x.example", path="/chat").action is BLOCK
+    school = replace(made.schools["hillview"], never_inspect=(ListedSite("i1", "x.example", 4),))
+    made = replace(made, schools={"hillview": school}, _profiles={})
+    seen = ask(made, "sub.x.example", path="/chat")
+    assert (seen.action, seen.handling) == (ALLOW, Handling.DIRECT)
