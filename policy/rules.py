@@ -10,14 +10,18 @@ import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from operator import not_
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
 
 from category_lists import names
 from policy.proof import canonical
 
 STRICT = ConfigDict(extra="forbid", frozen=True, ser_json_timedelta="iso8601")
+# For every field added after documents were first signed: `new: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""`. An empty value is
+# not written, so what was signed before the field existed keeps its one canonical text, and still verifies.
+UNSET_LEAVES_NO_TRACE = Field(exclude_if=not_)
 
 
 class Action(StrEnum):
