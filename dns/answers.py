@@ -13,17 +13,20 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Final, Protocol
 
-from dns import codec
+from dns import bypass, codec
+from dns.bypass import Scores
 from dns.cache import Cache, Generations, Stored
 from dns.codec import Ede, Malformed, Query
-from dns.respond import Forward, Reply, Ways, could_not_decide, remaining, respond
+from dns.local import Local
+from dns.respond import Forward, Reply, Ways, could_not_decide, remaining, respond, tunnelled
 from dns.screen import screened
 from dns.settings import Settings
+from dns.tunnel import Tunnels
 from dns.upstream import DEFINITE, NoAnswer, Upstream
 from policy.decide import Decision, Reason
 from policy.event import Event
@@ -81,6 +84,8 @@ class Waiting:
     listener: str
     address: str
     tcp: bool
+    asked: Query | None = None  # what the upstream is asked, where it is not the client's own question
+    attempt: str = ""  # what looks like a way round the filter about it
 
 
 class Answers:
@@ -100,7 +105,9 @@ class Answers:
         self._cache = Cache(settings.cache_entries)
         self._ready: Generations[bytes, Ready] = Generations(settings.reply_entries)
         inner = tuple(map(ip_network, settings.inner_networks))
-        self._ways = Ways(settings.page_addresses, settings.ttl_block_s, settings.ttl_allow_max_s, inner)
+        local = Local.of(settings.hosts, (zone for zone, _ in settings.forward))
+        self._ways = Ways(settings.page_addresses, settings.ttl_block_s, settings.ttl_allow_max_s, inner, local)
+        self._tunnels, self._block_tunnels, self._scores = Tunnels(), settings.block_tunnels, Scores()
         self._snapshot: Snapshot | None = None
         self._seats: dict[tuple[str, str], Seat] = {}
         self._profiles: dict[tuple[str, str, bool, str | None], bytes] = {}
@@ -135,7 +142,7 @@ class Answers:
     async def later(self, waiting: Waiting) -> bytes | None:
         """Ask an upstream, and conclude under the policy that is in force when its answer has come."""
         try:
-            answer = await self._upstream.fetch(waiting.query)
+            answer = await self._upstream.fetch(waiting.asked or waiting.query)
         except NoAnswer as none:
             return self._final(waiting, Ede(none.code, none.text))
         except Exception as error:  # noqa: BLE001 - as above
@@ -143,7 +150,7 @@ class Answers:
         if answer.rcode not in DEFINITE:
             return self._final(waiting, Ede(codec.NO_UPSTREAM, "The resolver that this network asks found no answer."))
         stored = Stored(answer, self._clock())
-        self._cache.put(waiting.query, stored)
+        self._cache.put(waiting.asked or waiting.query, stored)
         return self._final(waiting, stored)
 
     def overloaded(self, waiting: Waiting) -> bytes | None:
@@ -152,7 +159,7 @@ class Answers:
 
     def _final(self, waiting: Waiting, got: Stored | Ede) -> bytes | None:
         wire = self._conclude(waiting, got, self._clock())
-        return None if isinstance(wire, Waiting) else wire  # INVARIANT: with something got, nothing is left to wait for
+        return None if isinstance(wire, Waiting) else wire  # silence if a new policy asks something else: they ask again
 
     def _conclude(self, waiting: Waiting, got: Stored | Ede | None, now: float) -> bytes | Waiting | None:
         """Decide, and make the reply from what was got: an upstream's answer, the trouble with it, or nothing yet."""
@@ -163,9 +170,11 @@ class Answers:
             said = respond(snapshot, query, client, at, self._ways)
             if isinstance(said, Reply):
                 return self._reply(waiting, seat, said, now, FOREVER)
-            got = got or self._cache.get(query, now)
+            if isinstance(got, Stored) and said.instead != waiting.asked:
+                got = None
+            got = got or self._cache.get(said.instead or query, now)
             if got is None or client is None:
-                return waiting
+                return self._to_ask(waiting, seat, said, now)
             if isinstance(got, Ede):
                 wire = codec.error(query, codec.SERVFAIL, got)
                 what = describe(query, said.decision, said.decision.action, "SERVFAIL", got.text)
@@ -177,6 +186,13 @@ class Answers:
         except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
             return self._undecided(waiting.packet, waiting.address, error, now)
 
+    def _to_ask(self, waiting: Waiting, seat: Seat, said: Forward, now: float) -> bytes | Waiting:
+        """A name that the cache does not know: an upstream is asked, unless it is one of a tunnel's."""
+        attempt = "tunnel" if self._tunnels.noticed(waiting.address, waiting.query.name, now) else ""
+        if attempt and self._block_tunnels:
+            return self._reply(waiting, seat, tunnelled(waiting.query, self._ways), now, now)
+        return replace(waiting, asked=said.instead, attempt=attempt)
+
     # --- replies ---
 
     def _reply(self, waiting: Waiting, seat: Seat, said: Reply, now: float, until: float) -> bytes:
@@ -186,26 +202,47 @@ class Answers:
             until = min(until, decision.until.timestamp() - self._ways.ttl_block_s)
         action = decision.action if decision else Action.BLOCK if said.refused else Action.ALLOW
         what = describe(waiting.query, decision, action, said.outcome, said.detail)
+        if said.attempt:
+            return self._attempted(waiting, seat, said.wire, what, said.attempt, now=now, until=min(until, now + 1))
         return self._send(waiting, seat, said.wire, what, now=now, until=until)
+
+    def _attempted(
+        self, waiting: Waiting, seat: Seat, wire: bytes, what: What, kind: str, *, now: float, until: float
+    ) -> bytes:
+        """A reply to what looks like a way round the filter: the event says which way, and the client's score with it.
+
+        What is kept ready says the way without the score, which is the client's own, and is kept for a second only: so a
+        program that tries a thousand times a second is answered fast, and one that tries on is still counted.
+        """
+        detail = "; ".join((what[-1], bypass.told(kind)))
+        wire = self._send(waiting, seat, wire, (*what[:-1], detail), now=now, until=until, tell=False)
+        scored = "; ".join((what[-1], bypass.told(kind, self._scores.note(waiting.address, kind, now))))
+        self._tell(now, seat, waiting.query.name or ".", (*what[:-1], scored))
+        return wire
 
     def _relay(self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, now: float) -> bytes:
         """An upstream's answer. It stays the same while all its TTLs are above the cap, else for a second."""
-        query, answer, decision = waiting.query, stored.answer, said.decision
+        query, answer, decision = waiting.query, said.changed or stored.answer, said.decision
         most = remaining(decision, datetime.fromtimestamp(now, UTC), self._ways.ttl_allow_max_s)
         limit = LARGEST_MESSAGE if waiting.tcp else query.size
-        wire = codec.relay(query, answer, age=stored.age(now), ttl_max=most, limit=limit)
+        wire = codec.relay(query, answer, age=stored.age(now), ttl_max=most, limit=limit, ede=said.ede)
         lowest = min((ttl for _, ttl in answer.ttls), default=0)
         until = min(max(now + 1, stored.at + lowest - most), stored.at + answer.lifetime)
         if decision.until:
             until = min(until, decision.until.timestamp() - self._ways.ttl_allow_max_s)
-        what = describe(query, decision, decision.action, codec.rcode_text(answer.rcode))
+        what = describe(query, decision, decision.action, codec.rcode_text(answer.rcode), said.detail)
+        if waiting.attempt:
+            return self._attempted(waiting, seat, wire, what, waiting.attempt, now=now, until=now)
         return self._send(waiting, seat, wire, what, now=now, until=until)
 
-    def _send(self, waiting: Waiting, seat: Seat, wire: bytes, what: What, *, now: float, until: float) -> bytes:
+    def _send(
+        self, waiting: Waiting, seat: Seat, wire: bytes, what: What, *, now: float, until: float, tell: bool = True
+    ) -> bytes:
         """Record a reply, and keep it ready if it may be said again."""
         query, packet = waiting.query, waiting.packet
         host = query.name or "."
-        self._tell(now, seat, host, what)
+        if tell:
+            self._tell(now, seat, host, what)
         end = 11 + len(query.qname)
         if until > now and not waiting.tcp and seat.client and repeatable(packet, end, query):
             key = packet[2:end].lower() + packet[end:] + seat.profile

@@ -24,6 +24,8 @@ NOT_RESOLVED: Final = frozenset({0, OPT, 128, 249, 250, 251, 252, 253, 254})  # 
 IN: Final = 1
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 5, 16
 BLOCKED, FILTERED, NO_UPSTREAM, NETWORK_ERROR = 15, 17, 22, 23  # RFC 8914. 16, Censored, is for states; never ours
+STALE, FORGED, STALE_NXDOMAIN = 3, 4, 19  # likewise
+OWN_TTL: Final = 60  # of what we say ourselves, other than of blocked names
 EDE: Final = 15  # the option's number
 OUR_SIZE: Final = 1232  # what fits through every network unfragmented: dnsflagday.net/2020
 SMALLEST_SIZE: Final = 512  # RFC 1035 4.2.1
@@ -151,6 +153,11 @@ def _name(data: bytes, at: int, *, pointers: bool) -> tuple[list[bytes], int]:
             at = limit = target
         else:
             raise Malformed("a name with a label of unknown kind")
+
+
+def name_at(data: bytes, at: int) -> tuple[list[bytes], int]:
+    """The labels of a name in a message that was read before, and where what follows it begins."""
+    return _name(data, at, pointers=True)
 
 
 def _text(labels: Sequence[bytes]) -> str:
@@ -380,9 +387,14 @@ def error(query: Query, rcode: int, ede: Ede | None = None) -> bytes:
 _SOA_NAMES: Final = wire_name("schoolgate.internal") + wire_name("hostmaster.schoolgate.internal")
 
 
+def own_soa(ttl: int) -> bytes:
+    """The data of an SOA that says for how long what is not there may be remembered."""
+    return _SOA_NAMES + struct.pack("!IIIII", 1, 3600, 600, 86400, ttl)
+
+
 def absent(query: Query, rcode: int, ttl: int, ede: Ede | None = None) -> bytes:
     """NXDOMAIN, or NOERROR without a record; an SOA of ours says for how long (RFC 2308)."""
-    rdata = _SOA_NAMES + struct.pack("!IIIII", 1, 3600, 600, 86400, ttl)
+    rdata = own_soa(ttl)
     return _message(query, rcode, (0, 1, 0), b"\xc0\x0c" + _RECORD.pack(SOA, IN, ttl, len(rdata)) + rdata, ede=ede)
 
 
@@ -406,10 +418,17 @@ def minimal_any(query: Query, ttl: int) -> bytes:
     return _message(query, NOERROR, (1, 0, 0), b"\xc0\x0c" + _RECORD.pack(HINFO, IN, ttl, 9) + b"\x07RFC8482\x00")
 
 
-def relay(query: Query, answer: Answer, *, age: int, ttl_max: int, limit: int) -> bytes:
+def named(query: Query, names: Sequence[str], ttl: int) -> bytes:
+    """The names of an address: PTR records of ours."""
+    rdatas = [wire_name(name) for name in names]
+    body = b"".join(b"\xc0\x0c" + _RECORD.pack(PTR, IN, ttl, len(rdata)) + rdata for rdata in rdatas)
+    return _message(query, NOERROR, (len(rdatas), 0, 0), body)
+
+
+def relay(query: Query, answer: Answer, *, age: int, ttl_max: int, limit: int, ede: Ede | None = None) -> bytes:
     """An upstream's answer for this client: its id and spelling, its EDNS, TTLs aged and capped, cut to its size."""
     body = bytearray(answer.body)
     for offset, ttl in answer.ttls:
         struct.pack_into("!I", body, offset, max(0, min(ttl - age, ttl_max)))
     ad = answer.ad and (query.ad or query.do)  # RFC 6840 5.8
-    return _message(query, answer.rcode, answer.counts, bytes(body), ad=ad, limit=limit)
+    return _message(query, answer.rcode, answer.counts, bytes(body), ad=ad, ede=ede, limit=limit)

@@ -30,6 +30,12 @@ class Settings:
     ttl_allow_max_s: int = 60
     # Private networks that names may point into, as prefixes; other private addresses in an answer are refused.
     inner_networks: tuple[str, ...] = ()
+    # Zones that resolvers of the school's own are asked for, and those resolvers: its AD, its private reverse zones.
+    forward: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
+    # Names of the school's own network and their addresses; the address leads back to the name.
+    hosts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    # Are names that look like data in names refused? They are told of either way.
+    block_tunnels: bool = False
     # Upstream questions under way at once in each worker (each holds a socket); more wait for their turn.
     asking_at_once: int = 400
     # Queries waiting for an upstream at once in each worker; more are answered SERVFAIL.

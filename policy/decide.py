@@ -31,6 +31,7 @@ class Reason(StrEnum):
     DEFAULT_CATEGORY = "default_category"
     PHASE_DEFAULT = "phase_default"
     UNKNOWN_NAME = "unknown_name"
+    SAFE_SEARCH = "safe_search"  # safe search is wanted, and where DNS alone filters it cannot be forced here
     ERROR = "error"  # the filter could not decide, and refused
 
 
@@ -252,6 +253,8 @@ def decide(snapshot: Snapshot, asked: Question) -> Decision:
         action = Action.BLOCK  # DNS cannot show a page with a way on; its block page says how to ask
     if action is Action.ALLOW and reason is not Reason.ESSENTIAL and profile.engine(asked.host):
         action = Action.RESTRICT
+        if not asked.path_follows and profile.unforced(asked.host):
+            action, reason = Action.BLOCK, Reason.SAFE_SEARCH
     return Decision(
         action=action,
         handling=_handling(case, action, reason, seen_in_parts=bool(paths)),

@@ -91,6 +91,7 @@ class Group:
     name: str
     phase: Phase
     safe_search: bool = True
+    video: Annotated[Literal["", "strict", "moderate", "off"], UNSET_LEAVES_NO_TRACE] = ""  # none said: as safe_search says
 
 
 @dataclass(frozen=True, slots=True)

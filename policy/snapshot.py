@@ -40,6 +40,7 @@ class Profile:
     group_name: str
     phase: str  # "strictest" for clients of no school
     safe_search: bool
+    video: str  # how far video sites are held to what suits children: "strict", "moderate", "off"
     zone: str
     blocked_answer: str
     dictionary: LoadedDictionary
@@ -54,7 +55,21 @@ class Profile:
     unknown: Action
 
     def engine(self, host: str) -> Engine | None:
-        return self.dictionary.engines.find(host) if self.safe_search else None
+        """The engine of a host, if something is to be forced on it: video sites have a setting of their own."""
+        found = self.dictionary.engines.find(host)
+        if found is None:
+            return None
+        return found if (self.video != "off" if found.video else self.safe_search) else None
+
+    def led(self, host: str) -> str:
+        """The name on which safe search cannot be switched off, that DNS leads a host to; "" where it leads nowhere else."""
+        engine = self.engine(host)
+        return engine.led(host, self.video if engine.video else "strict") if engine else ""
+
+    def unforced(self, host: str) -> bool:
+        """Is safe search wanted at this host, and DNS alone cannot force it?"""
+        engine = self.engine(host) if self.dictionary.engines.by_dns else None
+        return engine is not None and engine.unforced(host)
 
 
 def _by_host(rules: Iterable[SiteRule]) -> dict[str, tuple[SiteRule, ...]]:
@@ -101,6 +116,7 @@ def build_profile(
         group_name=group.name if group else "devices that belong to no school",
         phase=phase,
         safe_search=group.safe_search if group else True,
+        video=(group.video or ("strict" if group.safe_search else "off")) if group else "strict",
         zone=school.timezone if school else "Europe/London",
         blocked_answer=school.blocked_answer if school else "page",
         dictionary=dictionary,

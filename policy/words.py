@@ -24,6 +24,7 @@ WHY = {
     Reason.DEFAULT_CATEGORY: "{authority} suggests this for {category}.",
     Reason.PHASE_DEFAULT: "It is in the category {category}, and this is what is usual at this age.",
     Reason.UNKNOWN_NAME: "No list knows it, and this is what the school does with unknown sites.",
+    Reason.SAFE_SEARCH: "Safe search cannot be kept on here for devices that do not use the school's proxy.",
     Reason.ERROR: "The filter could not decide, so it refused.",
 }
 

@@ -40,7 +40,7 @@ from proxy.internal import HOST as INTERNAL
 from proxy.internal import LONGEST_FORM, Internal, Visit
 from proxy.questions import question, request_site, tunnel_host
 from proxy.record import Record
-from proxy.restrict import safe_query
+from proxy.restrict import forced_headers, safe_query
 from proxy.tls import greeted_host, passes_through
 
 log = logging.getLogger(__name__)
@@ -246,7 +246,7 @@ class Judge:
                 return self._pages.warn(snapshot, decision, asked, asker, flows.url(flow, passes.onward(query, token)))
         if engine := _restricting(snapshot, asked, decision):  # 8.
             query = safe_query(engine, site.path or "/", query)
-            for name, value in engine.headers.items():
+            for name, value in forced_headers(engine, snapshot.profile(asked.school, asked.group).video).items():
                 request.headers[name] = value
         self._go_on(flow, site, query, cookies)  # 9.
         flow.metadata[ASKED] = event

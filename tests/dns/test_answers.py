@@ -1,6 +1,7 @@
 """Replies kept ready and answers cached: right after a new policy, a new hour, a new spelling. With a clock of its own."""
 
 import asyncio
+import hashlib
 import logging
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ import pytest
 
 from dns.answers import Answers, Waiting
 from dns.settings import Settings
-from policy.rules import Action, SiteRule
+from policy.rules import Action, Group, SiteRule
 
 LISTENER, KS3, STAFF = "dns:127.0.0.1:53", "127.20.3.5", "127.20.9.5"
 
@@ -189,3 +190,77 @@ def test_an_event_says_who_what_and_why(desk):
         "www.bet.example", "block", "inspect", "phase_default", "gambling", "starter",
     )  # fmt: skip
     assert (event.outcome, event.detail) == ("NOERROR", "AAAA")
+
+
+def test_safe_search_is_led_screened_and_never_kept_past_its_policy(desk, upstream, make_snapshot):
+    upstream.zone["forcesafesearch.google.com", "A"] = "forcesafesearch.google.com. 300 IN A 216.239.38.120"
+    it = desk()
+    for name in ("www.google.com", "WWW.google.co.uk", "www.google.com"):
+        reply = it.ask(name)
+        assert addresses(reply) == ["forcesafesearch.google.com.", "216.239.38.120"]
+        assert all(rr.ttl <= 60 for rr in reply.rr)
+    assert [name for name, _, _ in upstream.asked] == ["forcesafesearch.google.com"]
+    assert addresses(it.ask("www.google.com", "HTTPS")) == ["forcesafesearch.google.com."]
+    assert {event.action for event in it.events} == {"restrict"}
+    assert it.events[0].detail == "A; led to forcesafesearch.google.com"
+    upstream.zone["www.google.com", "A"] = "www.google.com. 300 IN A 203.0.113.80"
+    it.live.snapshot = make_snapshot(
+        groups=(Group("ks3", "K", "ks3", safe_search=False), Group("staff", "S", "staff")), generation=2
+    )
+    assert addresses(it.ask("www.google.com")) == ["203.0.113.80"]
+
+
+def test_ech_and_http3_never_reach_a_school_that_inspects(desk, upstream):
+    upstream.zone["news.example", "HTTPS"] = "news.example. 300 IN HTTPS 1 . alpn=h3,h2 echconfig=AAAA ipv4hint=203.0.113.7"
+    it = desk()
+    for _ in range(2):
+        assert str(it.ask("news.example", "HTTPS").rr[0].rdata) == "1 . alpn=h2 ipv4hint=203.0.113.7"
+
+
+SIGNATURE = dnslib.RRSIG(1, 13, 2, 300, 1_800_000_000, 1_790_000_000, 7, "example", bytes(range(64)))
+
+
+def test_a_signed_allowed_answer_goes_out_as_it_came(desk, upstream):
+    def signed(packet):
+        query = dnslib.DNSRecord.parse(packet)
+        reply = query.reply(ra=1, aa=0)
+        reply.header.ad = 1
+        reply.add_answer(*dnslib.RR.fromZone("signed.example. 300 IN A 203.0.113.7"))
+        if query.ar and query.ar[0].edns_do:
+            reply.add_answer(dnslib.RR("signed.example", 46, rdata=SIGNATURE, ttl=300))
+        reply.add_ar(dnslib.EDNS0(udp_len=1232, flags="do"))
+        return bytes(reply.pack())
+
+    upstream.zone["signed.example", "A"] = signed
+    it = desk()
+    query = dnslib.DNSRecord.question("signed.example")
+    query.add_ar(dnslib.EDNS0(udp_len=1232, flags="do"))
+    for _ in range(2):
+        reply = dnslib.DNSRecord.parse(it.packet(bytes(query.pack())))
+        assert (reply.header.ad, [rr.rtype for rr in reply.rr]) == (1, [1, 46])
+        assert reply.rr[1].rdata.sig == SIGNATURE.sig
+    assert [rr.rtype for rr in it.ask("signed.example").rr] == [1]  # who did not ask for signatures gets none
+
+
+def test_ways_round_are_told_with_a_score_of_the_clients_own(desk):
+    it = desk()
+    for _ in range(3):
+        it.ask("_dns.resolver.arpa", "SVCB")
+        it.ask("uk.search.yahoo.com")
+        it.now += 2
+    it.ask("uk.search.yahoo.com", address="127.20.3.77")
+    told = [event.detail for event in it.events if event.host == "uk.search.yahoo.com"]
+    assert told == [f"A; bypass:search (score {n})" for n in (1, 2, 3, 1)]
+    assert it.events[0].detail == "SVCB; designates nobody; bypass:designation (score 0)"
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_tunnel_is_told_and_stopped_if_the_school_chose_so(desk, upstream, stopped):
+    it = desk(block_tunnels=stopped)
+    names = [f"{hashlib.sha256(str(n).encode()).hexdigest()[:60]}.t.tunnel.example" for n in range(40)]
+    for name in names:
+        it.ask(name, "TXT")
+    told = [event for event in it.events if "bypass:tunnel" in event.detail]
+    assert len(told) > 10
+    assert {event.action for event in told} == ({"block"} if stopped else {"allow"})
+    assert (len(upstream.asked) < 30) is stopped
