@@ -13,16 +13,20 @@ from typing import Final
 from dns import codec
 from dns.codec import Query
 
-HERE_ONLY: Final = frozenset(  # RFC 6303, 6761, 6762, 7686, 8375, 9462: not to be asked of anyone else
-    """
-    localhost local invalid onion test.invalid home.arpa internal corp home lan intranet private
-    0.in-addr.arpa 10.in-addr.arpa 127.in-addr.arpa 254.169.in-addr.arpa 168.192.in-addr.arpa 255.255.255.255.in-addr.arpa
-    2.0.192.in-addr.arpa 100.51.198.in-addr.arpa 113.0.203.in-addr.arpa
-    d.f.ip6.arpa 8.e.f.ip6.arpa 9.e.f.ip6.arpa a.e.f.ip6.arpa b.e.f.ip6.arpa 8.b.d.0.1.0.0.2.ip6.arpa
-    """.split()
-    + [f"{number}.172.in-addr.arpa" for number in range(16, 32)]
-    + [f"{number}.100.in-addr.arpa" for number in range(64, 128)]
-    + ["0." * 31 + "0.ip6.arpa", "1." + "0." * 31 + "ip6.arpa"]
+_HERE_ONLY = """
+localhost local invalid onion home.arpa internal corp home lan intranet private
+0.in-addr.arpa 10.in-addr.arpa 127.in-addr.arpa 254.169.in-addr.arpa 168.192.in-addr.arpa 255.255.255.255.in-addr.arpa
+2.0.192.in-addr.arpa 100.51.198.in-addr.arpa 113.0.203.in-addr.arpa
+d.f.ip6.arpa 8.e.f.ip6.arpa 9.e.f.ip6.arpa a.e.f.ip6.arpa b.e.f.ip6.arpa 8.b.d.0.1.0.0.2.ip6.arpa
+"""
+HERE_ONLY: Final = frozenset(  # RFC 6303, 6761, 6762, 7686, 8375: not to be asked of anyone else
+    [
+        *_HERE_ONLY.split(),
+        *(f"{number}.172.in-addr.arpa" for number in range(16, 32)),
+        *(f"{number}.100.in-addr.arpa" for number in range(64, 128)),
+        "0." * 32 + "ip6.arpa",
+        "1." + "0." * 31 + "ip6.arpa",
+    ]
 )
 DESIGNATION: Final = "resolver.arpa"  # "which encrypted resolver stands for this one?" RFC 9462 6.4: no one is asked
 TOR: Final = "onion"

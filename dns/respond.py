@@ -4,13 +4,14 @@ Read `respond`. What an upstream then says is judged in screen.py. Both ask `pol
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
+from category_lists import embedded
 from category_lists.names import NameRefused, canonical_host
-from dns import bypass, codec, embedded, local, rewrite
+from dns import bypass, codec, local, rewrite
 from dns.codec import Answer, Ede, Query
 from dns.inner import INNER_ADDRESS, inner_address
 from dns.local import Local
@@ -91,7 +92,7 @@ def respond(snapshot: Snapshot, query: Query, client: Client | None, at: datetim
     decision = decide(snapshot, question(client, query.name, at))
     if decision.action is Action.BLOCK:
         return blocked(snapshot, query, client, decision, at=at, ways=ways)
-    if reply := judged_inside(snapshot, query, client, at=at, ways=ways):
+    if reply := private_inside(query, ways):
         return reply
     if own := ways.local.answer(query):
         return Reply(own[0], codec.rcode_text(own[0][3] & 0xF), decision, detail=own[1])
@@ -116,22 +117,14 @@ def other_ways(query: Query, ways: Ways) -> Reply | None:
     return None
 
 
-def judged_inside(snapshot: Snapshot, query: Query, client: Client, *, at: datetime, ways: Ways) -> Reply | None:
-    """A refusal when the address or the site that stands inside a name may not be opened itself."""
-    for address in embedded.addresses_in(query.name):
-        detail = f"holds {address}"
-        if inner_address((address,), ways.inner_networks):
-            wire = codec.absent(query, codec.NXDOMAIN, ways.ttl_block_s, INNER_ADDRESS)
-            return Reply(wire, "NXDOMAIN", REFUSED_ON_ERROR, refused=True, detail=detail, attempt="address inside")
-        if found := listed(snapshot, client, address, at):
-            reply = blocked(snapshot, query, client, found, at=at, ways=ways, detail=detail)
-            return replace(reply, attempt="address inside")
-    if site := embedded.name_in(query.name):
-        found = decide(snapshot, question(client, site, at))
-        if found.action is Action.BLOCK:
-            reply = blocked(snapshot, query, client, found, at=at, ways=ways, detail=f"holds {site}")
-            return replace(reply, attempt="name inside")
-    return None
+def private_inside(query: Query, ways: Ways) -> Reply | None:
+    """A refusal of a name that holds an address of a private network; `decide` judges all else that stands inside."""
+    address = inner_address(embedded.addresses_in(query.name), ways.inner_networks)
+    if address is None:
+        return None
+    wire = codec.absent(query, codec.NXDOMAIN, ways.ttl_block_s, INNER_ADDRESS)
+    detail = f"holds {address}"
+    return Reply(wire, "NXDOMAIN", REFUSED_ON_ERROR, refused=True, detail=detail, attempt="address inside")
 
 
 def listed(snapshot: Snapshot, client: Client, address: str, at: datetime) -> Decision | None:
@@ -189,8 +182,16 @@ def blocked(
         ede = Ede(codec.BLOCKED if decision.reason in BLOCKLISTS else codec.FILTERED, text)
     write = _WAYS[profile.blocked_answer]
     rcode = "NXDOMAIN" if profile.blocked_answer == "nxdomain" else "NOERROR"
-    attempt = "search" if decision.reason is Reason.SAFE_SEARCH else bypass.BY_CATEGORY.get(decision.category or "", "")
-    return Reply(write(query, ways, ttl, ede), rcode, decision, refused=True, detail=detail, attempt=attempt)
+    return Reply(
+        write(query, ways, ttl, ede), rcode, decision, refused=True, detail=detail, attempt=attempted(query, decision)
+    )
+
+
+def attempted(query: Query, decision: Decision) -> str:
+    """Which way round the filter a blocked name is, "" if it is none."""
+    if embedded.hosts_in(query.name):
+        return "name inside" if embedded.name_in(query.name) else "address inside"
+    return "search" if decision.reason is Reason.SAFE_SEARCH else bypass.BY_CATEGORY.get(decision.category or "", "")
 
 
 def _page(query: Query, ways: Ways, ttl: int, ede: Ede | None) -> bytes:

@@ -27,13 +27,11 @@ ENOUGH_DATA: Final = 1_500  # characters of data a minute: about what one small 
 UNBROKEN: Final = 12  # characters without a hyphen or dot: longer than words in names are, shorter than data
 LONG: Final = 24  # characters of such runs that a name must have to count
 RANDOM: Final = 3.0  # bits a character; base32 and hex lie at 3.4 and above in runs of this length
-HONEST: Final = frozenset(  # services whose names are look-ups of hashes or addresses, and must not be mistaken
-    """
-    in-addr.arpa ip6.arpa sophosxl.net mcafee.com spamhaus.org avast.com avqs.mcafee.com eset.com cymru.com surbl.org
-    barracudacentral.org googlevideo.com gstatic.com icloud.com apple.com microsoft.com windows.com office.com dotnxdomain.net
-    """.split()
-)
-
+_HONEST = """
+in-addr.arpa ip6.arpa sophosxl.net mcafee.com spamhaus.org avast.com eset.com cymru.com surbl.org barracudacentral.org
+googlevideo.com gstatic.com icloud.com apple.com microsoft.com windows.com office.com dotnxdomain.net
+"""
+HONEST: Final = frozenset(_HONEST.split())  # names there are look-ups of hashes or addresses, and must not be mistaken
 _RUNS = re.compile(r"[^._-]+").findall
 
 

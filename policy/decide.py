@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from category_lists.embedded import hosts_in
 from category_lists.index import Match
 from category_lists.names import parents, path_covers
+from category_lists.taxonomy import Category
 from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule
 from policy.snapshot import Profile, Snapshot
 from policy.timetable import applies, next_change
@@ -234,11 +236,19 @@ OPENABLE = frozenset(  # what a school's own path rule may open a part of
 )
 
 
+def _opens(category: Category) -> bool:
+    """Categories that make things easier are not passed on to who only carries such a site."""
+    return category.essential or category.never_inspect
+
+
 def decide(snapshot: Snapshot, asked: Question) -> Decision:
     """May this client have this site now, how, until when, and which change says so? KeyError: no such school or group."""
     profile = snapshot.profile(asked.school, asked.group)
     matches = profile.dictionary.index.find(asked.host, asked.path)
     categories = profile.dictionary.taxonomy.categories
+    for host in hosts_in(asked.host):  # 203-0-113-7.nip.io, bet-example.translate.goog: also what the site inside is
+        inside = profile.dictionary.index.find(host)
+        matches = (*matches, *(each for each in inside if not _opens(categories[each.category])))
     case = _Case(profile, asked, matches, any(categories[match.category].never_inspect for match in matches))
     found = next(filter(None, (find(case) for find in PRECEDENCE)), None)
     if found is None:  # INVARIANT: unknown_name always finds

@@ -87,7 +87,7 @@ class Engines:
 
     @cached_property
     def by_dns(self) -> bool:
-        """Was this table written by a version that forces safe search by DNS? An older one, still signed for, knows no way."""
+        """Was this table written by a version that forces safe search by DNS? An older one knows no way."""
         return any(engine.dns for engine in self.engines)
 
     @cached_property

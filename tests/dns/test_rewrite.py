@@ -45,7 +45,7 @@ def test_ech_and_http3_go(line, expected):
 
 
 @pytest.mark.parametrize("line", [
-    'shop.example. 300 IN HTTPS 1 . alpn=h2', "shop.example. 300 IN HTTPS 0 other.example.",
+    "shop.example. 300 IN HTTPS 1 . alpn=h2", "shop.example. 300 IN HTTPS 0 other.example.",
     "shop.example. 300 IN HTTPS 1 . ipv6hint=2001:db8::1",
 ])  # fmt: skip
 def test_what_hides_nothing_is_the_very_same_answer(line):
@@ -56,7 +56,9 @@ def test_what_hides_nothing_is_the_very_same_answer(line):
 
 def test_an_alias_in_front_stays_and_signatures_go():
     asked = query(edns=Edns(1232, True))
-    signature = dnslib.RR("shop.example", 46, rdata=dnslib.RRSIG(65, 13, 2, 300, 1_800_000_000, 1_790_000_000, 7, "example", bytes(64)), ttl=300)
+    signature = dnslib.RR(
+        "shop.example", 46, rdata=dnslib.RRSIG(65, 13, 2, 300, 1_800_000_000, 1_790_000_000, 7, "example", bytes(64)), ttl=300
+    )
     answer = answered(
         asked,
         "shop.example. 300 IN CNAME cdn.example.",
@@ -95,9 +97,5 @@ def test_strangers_parameters_raise_only_malformed(data):
         answer = codec.read_answer(packet, asked, 9)
     except codec.Malformed:
         return
-    try:
-        plain = rewrite.unhidden(asked, answer)
-    except Exception as error:  # the edge refuses (answers.py); it must at least be of these kinds
-        assert isinstance(error, (ValueError, IndexError, OSError)) or type(error).__name__ == "error"
-        return
+    plain = rewrite.unhidden(asked, answer)
     assert codec.relay(asked, plain, age=0, ttl_max=60, limit=4096)

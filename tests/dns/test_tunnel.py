@@ -62,7 +62,7 @@ def test_what_is_a_tunnel(made, tunnel):
 def test_a_slow_one_passes_and_a_tunnel_is_one_while_it_goes_on():
     slow, fast = Tunnels(), Tunnels()
     assert not any(slow.noticed("c", iodine(n), n * 10) for n in range(100))
-    assert any([fast.noticed("c", iodine(n), n) for n in range(59)])
+    assert sum(fast.noticed("c", iodine(n), n) for n in range(59)) > 20
     assert fast.noticed("c", iodine(0), 61)  # the next minute begins as the last ended
     assert not fast.noticed("c", iodine(0), 500)
 

@@ -9,17 +9,26 @@ from typing import Final
 
 from category_lists.names import NameRefused, canonical_host, is_address
 
-ADDRESS_SERVICES: Final = frozenset(
-    """
-    nip.io sslip.io xip.io xip.name traefik.me localtest.me lvh.me vcap.me plex.direct backname.io ipq.co
-    local-ip.co local-ip.sh local-ip.dev localip.co 1u.ms rbndr.us rebind.it rebind.network myip.pics ip.me.uk
-    xip.lhr.rocks nip.ci ip-dns.info getsslip.org
-    """.split()
-)
+_ADDRESS_SERVICES = """
+nip.io sslip.io xip.io xip.name traefik.me localtest.me lvh.me vcap.me plex.direct backname.io ipq.co local-ip.co local-ip.sh
+local-ip.dev localip.co 1u.ms rbndr.us rebind.it rebind.network myip.pics ip.me.uk xip.lhr.rocks nip.ci ip-dns.info getsslip.org
+"""
+ADDRESS_SERVICES: Final = frozenset(_ADDRESS_SERVICES.split())
 NAME_SERVICES: Final = frozenset({"translate.goog", "cdn.ampproject.org", "ampproject.net"})  # `-` for `.`, `--` for `-`
 
 _DOTTED = re.compile(r"(?<![0-9])(\d{1,3})[.-](\d{1,3})[.-](\d{1,3})[.-](\d{1,3})(?![0-9])")
 _HEX = re.compile(r"(?:^|[.-])([0-9a-f]{8})(?=$|[.-])")
+
+
+_SUFFIXES: Final = tuple("." + each for each in (*ADDRESS_SERVICES, *NAME_SERVICES))
+
+
+def hosts_in(name: str) -> tuple[str, ...]:
+    """The canonical hosts, addresses or sites, that stand inside a name of such a service; most names are none."""
+    if not name.endswith(_SUFFIXES):
+        return ()
+    site = name_in(name)
+    return (site,) if site else addresses_in(name)
 
 
 def service(name: str, services: frozenset[str]) -> str:
@@ -37,12 +46,9 @@ def addresses_in(name: str) -> tuple[str, ...]:
     inside = service(name, ADDRESS_SERVICES)
     if not inside:
         return ()
-    found: list[str] = []
-    for groups in _DOTTED.findall(inside):
-        if all(int(group) < 256 for group in groups):
-            found.append(".".join(str(int(group)) for group in groups))
-    for text in _HEX.findall(inside):
-        found.append(str(ipaddress.IPv4Address(int(text, 16))))
+    dotted = [groups for groups in _DOTTED.findall(inside) if all(int(group) < 256 for group in groups)]
+    found = [".".join(str(int(group)) for group in groups) for groups in dotted]
+    found += [str(ipaddress.IPv4Address(int(text, 16))) for text in _HEX.findall(inside)]
     for label in inside.split("."):
         address = _six(label)
         if address:

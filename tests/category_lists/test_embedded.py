@@ -2,7 +2,7 @@
 
 import pytest
 
-from dns.embedded import addresses_in, name_in
+from category_lists.embedded import addresses_in, hosts_in, name_in
 
 
 @pytest.mark.parametrize(("name", "addresses"), [
@@ -36,3 +36,9 @@ def test_addresses(name, addresses):
 ])  # fmt: skip
 def test_sites(name, site):
     assert name_in(name) == site
+
+
+def test_both():
+    assert hosts_in("10-0-0-1.nip.io") == ("10.0.0.1",)
+    assert hosts_in("bet-example.translate.goog") == ("bet.example",)
+    assert hosts_in("nip.io") == hosts_in("example.com") == ()
