@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import TypeAdapter
 
+from category_lists.names import NameRefused, canonical_host
+from dns.servers import server
+
 type Address = tuple[str, int]
 
 
@@ -25,7 +28,12 @@ class BadConfiguration(ValueError):
 @dataclass(frozen=True, slots=True)
 class DnsConfig:
     listen: tuple[Address, ...] = (("127.0.0.1", 5300),)  # addresses and ports that answer DNS, UDP and TCP
-    upstreams: tuple[Address, ...] = ()  # resolvers that are asked; none: those of /etc/resolv.conf
+    upstreams: tuple[str, ...] = ()  # resolvers that are asked, also tls:// and https://; none: those of /etc/resolv.conf
+    forward: tuple[tuple[str, tuple[str, ...]], ...] = ()  # zones of the school's own, and the resolvers that know them
+    hosts: tuple[tuple[str, tuple[str, ...]], ...] = ()  # names of the school's own network, and their addresses
+    tunnels: str = "tell"  # names that look like smuggled data: "tell" of them in the filter log, or also "block" them
+    rpz_listen: tuple[Address, ...] = ()  # addresses and ports that serve policies as response policy zones; none: nowhere
+    rpz_keys: str = ""  # the file of the keys that may fetch those; none: secrets/rpz-keys.yaml in the data folder
     page_addresses: tuple[str, ...] = ("127.0.0.1",)  # where blocked names lead, if the school chose the block page
     workers: int = 0  # processes; 0: one a core
 
@@ -95,7 +103,7 @@ class Config:
     def log_database(self) -> str:
         return self.database.log or f"sqlite:///{self.data / 'log.sqlite3'}"
 
-    def upstreams(self, resolv_conf: Path = Path("/etc/resolv.conf")) -> tuple[Address, ...]:
+    def upstreams(self, resolv_conf: Path = Path("/etc/resolv.conf")) -> tuple[str, ...]:
         """The resolvers to ask: the configured ones, else this machine's own. BadConfiguration when there are none."""
         if self.dns.upstreams:
             return self.dns.upstreams
@@ -106,7 +114,7 @@ class Config:
         found = [line.split()[1] for line in lines if line.startswith("nameserver") and len(line.split()) > 1]
         if not found and not self.demo:
             raise BadConfiguration(f"dns.upstreams is not set, and {resolv_conf} names no resolver to ask")
-        return tuple((address.partition("%")[0], 53) for address in found) or (("127.0.0.1", 53),)
+        return tuple(address.partition("%")[0] for address in found) or ("127.0.0.1",)
 
 
 _ADAPTER = TypeAdapter(Config)
@@ -119,7 +127,7 @@ ENVIRONMENT = {  # variable: (section, key)
     "SCHOOLGATE_ADMIN_URL": ("admin", "public_url"),
 }
 SECTIONS: dict[str, type] = {"dns": DnsConfig, "proxy": ProxyConfig, "admin": AdminConfig, "database": StoreConfig}
-DEFAULT_PORTS = {"upstreams": 53}
+DEFAULT_PORTS = {"rpz_listen": 53}
 
 
 def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None = None, *, demo: bool = False) -> Config:
@@ -201,16 +209,23 @@ def _section(file: str, name: str, kind: type, raw: object) -> Any:
 
 def _value(where: str, key: str, value: object) -> object:
     match key:
-        case "listen" | "upstreams":
+        case "upstreams":
+            return _servers(where, value)
+        case "forward":
+            return tuple((_zone(where, name), _servers(where, given)) for name, given in _mapping(where, value))
+        case "hosts":
+            return tuple((_zone(where, name), _addresses(where, given)) for name, given in _mapping(where, value))
+        case "tunnels":
+            if value not in ("tell", "block"):
+                raise BadConfiguration(f"{where}: {value!r} is neither tell nor block")
+            return value
+        case "listen" | "rpz_listen":
             items = [value] if isinstance(value, str) else value
             if not isinstance(items, list) or not items:
                 raise BadConfiguration(f"{where}: a list of host:port is expected")
             return tuple(address(where, str(item), DEFAULT_PORTS.get(key)) for item in items)
         case "page_addresses":
-            items = [value] if isinstance(value, str) else value
-            if not isinstance(items, list):
-                raise BadConfiguration(f"{where}: a list of IP addresses is expected")
-            return tuple(_ip(where, str(item)) for item in items)
+            return _addresses(where, value)
         case "workers":
             if not isinstance(value, int) or not 0 <= value <= 64:
                 raise BadConfiguration(f"{where}: {value!r} is not a number of processes from 0 to 64")
@@ -219,6 +234,36 @@ def _value(where: str, key: str, value: object) -> object:
             if not isinstance(value, str):
                 raise BadConfiguration(f"{where}: {value!r} is not a text")
             return value
+
+
+def _addresses(where: str, value: object) -> tuple[str, ...]:
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list):
+        raise BadConfiguration(f"{where}: a list of IP addresses is expected")
+    return tuple(_ip(where, str(item)) for item in items)
+
+
+def _servers(where: str, value: object) -> tuple[str, ...]:
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not items:
+        raise BadConfiguration(f"{where}: a list of resolvers is expected")
+    try:
+        return tuple(server(str(item)).words for item in items)
+    except ValueError as error:
+        raise BadConfiguration(f"{where}: {error}") from None
+
+
+def _mapping(where: str, value: object) -> list[tuple[str, object]]:
+    if not isinstance(value, dict):
+        raise BadConfiguration(f"{where}: names with a list each are expected")
+    return [(str(name), given) for name, given in value.items()]
+
+
+def _zone(where: str, name: str) -> str:
+    try:
+        return canonical_host(name)
+    except NameRefused as error:
+        raise BadConfiguration(f"{where}: {error}") from None
 
 
 def _ip(where: str, text: str) -> str:

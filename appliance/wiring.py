@@ -57,6 +57,9 @@ async def run_dns(config: Config, name: str, ready: Ready, stop: asyncio.Event) 
         upstreams=config.upstreams(),
         page_addresses=config.dns.page_addresses,
         inner_networks=config.inner_networks,
+        forward=config.dns.forward,
+        hosts=config.dns.hosts,
+        block_tunnels=config.dns.tunnels == "block",
     )
     live = in_force(config, name, record)
     with contextlib.closing(writer):
@@ -97,7 +100,13 @@ def resolver(config: Config) -> Callable[[str], Awaitable[Sequence[str]]]:
     from dns.lookup import Lookup
     from dns.settings import Settings
 
-    settings = Settings(listen=config.dns.listen, upstreams=config.upstreams(), inner_networks=config.inner_networks)
+    settings = Settings(
+        listen=config.dns.listen,
+        upstreams=config.upstreams(),
+        inner_networks=config.inner_networks,
+        forward=config.dns.forward,
+        hosts=config.dns.hosts,
+    )
     return Lookup(settings).addresses
 
 

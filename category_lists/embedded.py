@@ -11,7 +11,8 @@ from category_lists.names import NameRefused, canonical_host, is_address
 
 _ADDRESS_SERVICES = """
 nip.io sslip.io xip.io xip.name traefik.me localtest.me lvh.me vcap.me plex.direct backname.io ipq.co local-ip.co local-ip.sh
-local-ip.dev localip.co 1u.ms rbndr.us rebind.it rebind.network myip.pics ip.me.uk xip.lhr.rocks nip.ci ip-dns.info getsslip.org
+local-ip.dev localip.co 1u.ms rbndr.us rebind.it rebind.network myip.pics ip.me.uk xip.lhr.rocks nip.ci
+ip-dns.info getsslip.org
 """
 ADDRESS_SERVICES: Final = frozenset(_ADDRESS_SERVICES.split())
 NAME_SERVICES: Final = frozenset({"translate.goog", "cdn.ampproject.org", "ampproject.net"})  # `-` for `.`, `--` for `-`

@@ -9,6 +9,7 @@ INVARIANT: a reply kept ready never outlives the snapshot that it was decided wi
 INVARIANT: what cannot be decided is refused. Nothing here raises to the sockets.
 """
 
+import asyncio
 import logging
 import time
 import traceback
@@ -20,8 +21,8 @@ from typing import Final, Protocol
 
 from dns import bypass, codec
 from dns.bypass import Scores
-from dns.cache import Cache, Generations, Stored
-from dns.codec import Ede, Malformed, Query
+from dns.cache import Bounds, Cache, Generations, Stored
+from dns.codec import Answer, Ede, Malformed, Query
 from dns.local import Local
 from dns.respond import Forward, Reply, Ways, could_not_decide, remaining, respond, tunnelled
 from dns.screen import screened
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 FOREVER: Final = float("inf")
 LARGEST_MESSAGE: Final = 65_535
+STALE: Final = Ede(codec.STALE, "No resolver can be reached just now; this is what the last one said.")
 COMPLAINTS: Final = 20  # different failures that are logged with where they were; all are counted
 ADDRESSES: Final = 65_536  # clients remembered; then the memory starts afresh
 
@@ -102,7 +104,8 @@ class Answers:
     ) -> None:
         self._live, self._record, self._worker, self._clock = live, record, worker, clock
         self._upstream = Upstream(settings)
-        self._cache = Cache(settings.cache_entries)
+        bounds = Bounds(settings.keep_min_s, settings.keep_max_s, settings.keep_absent_max_s, settings.stale_s)
+        self._cache, self._stale_after = Cache(settings.cache_bytes, bounds), settings.stale_after_s
         self._ready: Generations[bytes, Ready] = Generations(settings.reply_entries)
         inner = tuple(map(ip_network, settings.inner_networks))
         local = Local.of(settings.hosts, (zone for zone, _ in settings.forward))
@@ -141,17 +144,39 @@ class Answers:
 
     async def later(self, waiting: Waiting) -> bytes | None:
         """Ask an upstream, and conclude under the policy that is in force when its answer has come."""
+        asked = waiting.asked or waiting.query
+        stale = self._cache.stale(asked, self._clock())
         try:
-            answer = await self._upstream.fetch(waiting.asked or waiting.query)
+            return self._final(waiting, await self._fetched(asked, stale))
         except NoAnswer as none:
             return self._final(waiting, Ede(none.code, none.text))
         except Exception as error:  # noqa: BLE001 - as above
             return self._undecided(waiting.packet, waiting.address, error, self._clock())
+
+    async def _fetched(self, asked: Query, stale: Stored | None) -> Stored | Ede:
+        """An answer fetched now; the stale one when that takes long or fails (RFC 8767 5), while fetching goes on."""
+        patience = None if stale is None else 0.0 if self._upstream.is_down(asked) else self._stale_after
+        task = self._upstream.started(asked)
+        try:
+            async with asyncio.timeout(patience):
+                answer = await asyncio.shield(task)
+        except (NoAnswer, TimeoutError):
+            if stale is None:
+                raise
+            task.add_done_callback(lambda done: self._keep(asked, done))
+            return stale
         if answer.rcode not in DEFINITE:
-            return self._final(waiting, Ede(codec.NO_UPSTREAM, "The resolver that this network asks found no answer."))
-        stored = Stored(answer, self._clock())
-        self._cache.put(waiting.asked or waiting.query, stored)
-        return self._final(waiting, stored)
+            return stale or Ede(codec.NO_UPSTREAM, "The resolver that this network asks found no answer.")
+        return self._cache.put(asked, Stored(answer, self._clock()))
+
+    def _prefetch(self, asked: Query, stored: Stored, now: float) -> None:
+        """Fetch anew what is asked for near the end of its time, so that nobody waits for it."""
+        if stored.ends_soon(now) and not self._upstream.is_busy(asked):
+            self._upstream.started(asked).add_done_callback(lambda done: self._keep(asked, done))
+
+    def _keep(self, asked: Query, done: "asyncio.Task[Answer]") -> None:
+        if not done.cancelled() and done.exception() is None and done.result().rcode in DEFINITE:
+            self._cache.put(asked, Stored(done.result(), self._clock()))
 
     def overloaded(self, waiting: Waiting) -> bytes | None:
         """What a query gets that would be one too many to wait."""
@@ -175,6 +200,8 @@ class Answers:
             got = got or self._cache.get(said.instead or query, now)
             if got is None or client is None:
                 return self._to_ask(waiting, seat, said, now)
+            if isinstance(got, Stored):
+                self._prefetch(said.instead or query, got, now)
             if isinstance(got, Ede):
                 wire = codec.error(query, codec.SERVFAIL, got)
                 what = describe(query, said.decision, said.decision.action, "SERVFAIL", got.text)
@@ -225,7 +252,8 @@ class Answers:
         query, answer, decision = waiting.query, said.changed or stored.answer, said.decision
         most = remaining(decision, datetime.fromtimestamp(now, UTC), self._ways.ttl_allow_max_s)
         limit = LARGEST_MESSAGE if waiting.tcp else query.size
-        wire = codec.relay(query, answer, age=stored.age(now), ttl_max=most, limit=limit, ede=said.ede)
+        ede = said.ede or (None if stored.fresh else STALE)
+        wire = codec.relay(query, answer, age=stored.age(now), ttl_max=most, limit=limit, ede=ede)
         lowest = min((ttl for _, ttl in answer.ttls), default=0)
         until = min(max(now + 1, stored.at + lowest - most), stored.at + answer.lifetime)
         if decision.until:

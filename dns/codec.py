@@ -341,12 +341,12 @@ def _hints(data: bytes, at: int, end: int) -> list[str]:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def ask(query: Query, id_: int) -> bytes:
-    """The query as an upstream gets it: name in lower case, our own EDNS with the client's DO, none of its options."""
+def ask(query: Query, id_: int, spelling: bytes | None = None) -> bytes:
+    """The query as an upstream gets it: our own spelling (none: lower case) and EDNS, with the client's DO only."""
     flags = _RD | _AD | (_CD if query.cd else 0)  # AD: "tell me if it was validated" (RFC 6840 5.7), for all who share it
     head = _HEADER.pack(id_, flags, 1, 0, 0, 1)
     opt = struct.pack("!BHHIH", 0, OPT, OUR_SIZE, 0x8000 if query.do else 0, 0)
-    return head + query.qname.lower() + struct.pack("!HH", query.qtype, query.qclass) + opt
+    return head + (spelling or query.qname.lower()) + struct.pack("!HH", query.qtype, query.qclass) + opt
 
 
 def _opt(query: Query, ede: Ede | None, rcode: int) -> bytes:

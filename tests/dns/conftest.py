@@ -130,7 +130,7 @@ class Upstream:
 
     def answer(self, packet: bytes, transport: str) -> bytes | None:
         query = dnslib.DNSRecord.parse(packet)
-        name, kind = str(query.q.qname).rstrip("."), dnslib.QTYPE.get(query.q.qtype)
+        name, kind = str(query.q.qname).rstrip(".").lower(), dnslib.QTYPE.get(query.q.qtype)
         self.asked.append((name, kind, transport))
         self.raw.append(packet)
         self.came.set()

@@ -264,3 +264,81 @@ def test_a_tunnel_is_told_and_stopped_if_the_school_chose_so(desk, upstream, sto
     assert len(told) > 10
     assert {event.action for event in told} == ({"block"} if stopped else {"allow"})
     assert (len(upstream.asked) < 30) is stopped
+
+
+def extended(reply):
+    return [int.from_bytes(option.data[:2]) for rr in reply.ar if rr.rtype == 41 for option in rr.rdata if option.code == 15]
+
+
+def with_edns(it, name):
+    query = dnslib.DNSRecord.question(name)
+    query.add_ar(dnslib.EDNS0(udp_len=1232))
+    return dnslib.DNSRecord.parse(it.packet(bytes(query.pack())))
+
+
+def test_a_stale_answer_is_better_than_none_and_says_so(desk, upstream):
+    it = desk(timeout_s=0.05, tries=2, stale_s=3600)
+    assert addresses(with_edns(it, "news.example")) == ["203.0.113.7"]
+    upstream.zone["news.example", "A"] = None
+    it.now += 301
+    reply = with_edns(it, "news.example")
+    assert (addresses(reply), reply.rr[0].ttl, extended(reply)) == (["203.0.113.7"], 30, [3])
+    it.now += 3601
+    reply = with_edns(it, "news.example")
+    assert (reply.header.rcode, extended(reply)) == (2, [22])
+
+
+def test_a_stale_answer_is_still_judged(desk, upstream, make_snapshot):
+    it = desk(timeout_s=0.05, tries=2)
+    upstream.zone["shop.example", "A"] = "shop.example. 300 IN CNAME cdn.example.\ncdn.example. 300 IN A 203.0.113.9"
+    assert len(it.ask("shop.example").rr) == 2
+    upstream.zone["shop.example", "A"] = None
+    it.now += 301
+    it.live.snapshot = make_snapshot(names={"cdn.example": "gambling"}, generation=2)
+    assert addresses(it.ask("shop.example")) == ["127.0.0.1"]
+
+
+def test_while_the_resolver_is_slow_the_stale_answer_goes_out_and_the_new_one_is_kept(desk, upstream):
+    it = desk(stale_after_s=0.05)
+    it.ask("news.example")
+    it.now += 301
+    packet = bytes(dnslib.DNSRecord.question("news.example").pack())
+
+    async def whole():
+        upstream.hold.clear()
+        first = await it.answers.later(it.answers.at_once(packet, LISTENER, KS3))
+        upstream.zone["news.example", "A"] = "news.example. 300 IN A 203.0.113.8"
+        upstream.hold.set()
+        await asyncio.gather(*it.answers._upstream._under_way.values())
+        await asyncio.sleep(0)
+        it.now += 31
+        return first, it.answers.at_once(packet, LISTENER, KS3)
+
+    stale, fresh = asyncio.run(whole())
+    assert addresses(dnslib.DNSRecord.parse(stale)) == ["203.0.113.7"]
+    assert addresses(dnslib.DNSRecord.parse(fresh)) == ["203.0.113.8"]
+
+
+def test_a_name_in_use_is_fetched_before_its_time_is_over(desk, upstream):
+    it = desk()
+    packet = bytes(dnslib.DNSRecord.question("news.example").pack())
+
+    async def whole():
+        await it.answers.later(it.answers.at_once(packet, LISTENER, KS3))
+        it.now += 280
+        assert isinstance(it.answers.at_once(packet, LISTENER, KS3), bytes)
+        await asyncio.gather(*it.answers._upstream._under_way.values())
+        await asyncio.sleep(0)
+        it.now += 200
+        return it.answers.at_once(packet, LISTENER, KS3)
+
+    assert isinstance(asyncio.run(whole()), bytes)
+    assert len(upstream.asked) == 2
+
+
+def test_names_of_the_network_are_answered_here_after_the_decision(desk, upstream):
+    it = desk(hosts=(("printer.school.local", ("10.1.0.9",)), ("bet.example", ("10.1.0.8",))))
+    assert addresses(it.ask("printer.school.local")) == ["10.1.0.9"]
+    assert addresses(it.ask("9.0.1.10.in-addr.arpa", "PTR")) == ["printer.school.local."]
+    assert addresses(it.ask("bet.example")) == ["127.0.0.1"]  # a setting opens nothing
+    assert upstream.asked == []
