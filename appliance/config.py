@@ -121,6 +121,7 @@ _ADAPTER = TypeAdapter(Config)
 ENVIRONMENT = {  # variable: (section, key)
     "SCHOOLGATE_DNS_LISTEN": ("dns", "listen"),
     "SCHOOLGATE_DNS_UPSTREAMS": ("dns", "upstreams"),
+    "SCHOOLGATE_DNS_RPZ_LISTEN": ("dns", "rpz_listen"),
     "SCHOOLGATE_PROXY_LISTEN": ("proxy", "listen"),
     "SCHOOLGATE_PROXY_UPSTREAM_CA": ("proxy", "upstream_ca"),
     "SCHOOLGATE_ADMIN_LISTEN": ("admin", "listen"),
@@ -139,7 +140,7 @@ def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None
     for variable, (section, key) in ENVIRONMENT.items():
         if text := environ.get(variable, "").strip():
             values = raw.setdefault(section, {})
-            values[key] = _split(text) if key in {"listen", "upstreams"} else text
+            values[key] = _split(text) if key in {"listen", "upstreams", "rpz_listen"} else text
     sections = {name: _section(str(given), name, kind, raw.pop(name, {})) for name, kind in SECTIONS.items()}
     if raw:
         raise BadConfiguration(f"{given}: unknown key {_hint(next(iter(raw)), SECTIONS)}")
@@ -162,8 +163,12 @@ def _check_url(url: str) -> None:
 
 def on_loopback_only(config: Config) -> None:
     """The demonstration has known passwords, so it never listens where others can reach it."""
-    for section in ("dns", "proxy", "admin"):
-        for host, _ in getattr(config, section).listen:
+    for section, listen in (
+        ("dns", (*config.dns.listen, *config.dns.rpz_listen)),
+        ("proxy", config.proxy.listen),
+        ("admin", config.admin.listen),
+    ):
+        for host, _ in listen:
             if not ip_address(host).is_loopback:
                 raise BadConfiguration(
                     f"{section}.listen: {host} can be reached from outside; the demonstration listens on loopback only"

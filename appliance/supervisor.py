@@ -71,7 +71,11 @@ def settle(config: Config) -> Config:
         _check_free("proxy", host, port, stream)
     return replace(
         config,
-        dns=replace(config.dns, listen=real("dns", config.dns.listen, both)),
+        dns=replace(
+            config.dns,
+            listen=real("dns", config.dns.listen, both),
+            rpz_listen=real("dns", config.dns.rpz_listen, both),
+        ),
         proxy=replace(config.proxy, listen=real("proxy", config.proxy.listen, stream)),
         admin=replace(config.admin, listen=real("admin", config.admin.listen, stream)),
         group_listeners=groups,
@@ -110,6 +114,7 @@ class Supervisor:
             Child("desk", "desk"),
             Child("recorder", "recorder"),
             *(Child(kind, name) for kind, name in config.filter_processes),
+            *([Child("rpz", "rpz")] if config.dns.rpz_listen else []),
         ]
         self._stop = asyncio.Event()
         self._failed: str | None = None
@@ -158,6 +163,7 @@ class Supervisor:
         config = self._config
         return {
             "dns": [_text(address) for address in config.dns.listen],
+            "rpz": [_text(address) for address in config.dns.rpz_listen],
             "proxy": [_text(address) for address in config.proxy.listen],
             "proxy_groups": {name: _text((host, port)) for name, host, port in config.group_listeners},
             "admin": config.desk_url,

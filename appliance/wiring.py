@@ -95,6 +95,17 @@ async def run_proxy(config: Config, name: str, ready: Ready, stop: asyncio.Event
         )
 
 
+async def run_rpz(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
+    """Policies for other resolvers, in a process of its own: a zone of a million names takes memory and minutes."""
+    from appliance.response_zones import Keeper, keys_file, load_keys
+    from dns.transfer import serve
+
+    keeper = Keeper(config.data, Live(config.data, name), load_keys(keys_file(config)))
+    keeping = asyncio.create_task(keeper.keep(stop))
+    await serve(config.dns.rpz_listen, keeper.transfers, ready=lambda where: ready({"rpz": where}), stop=stop)
+    await keeping
+
+
 def resolver(config: Config) -> Callable[[str], Awaitable[Sequence[str]]]:
     """Names resolved where our own resolver asks, so that DNS and proxy never disagree on where a name leads."""
     from dns.lookup import Lookup
@@ -221,4 +232,10 @@ def _listening(host: str, port: int) -> Any:
     return found
 
 
-PROCESSES: dict[str, Run] = {"dns": run_dns, "proxy": run_proxy, "recorder": run_recorder, "desk": run_desk}
+PROCESSES: dict[str, Run] = {
+    "dns": run_dns,
+    "proxy": run_proxy,
+    "recorder": run_recorder,
+    "desk": run_desk,
+    "rpz": run_rpz,
+}

@@ -262,7 +262,7 @@ class Desk:
 def start(data: Path, internet: Internet, **environment: str) -> Box:
     """`schoolgate up --demo` on free ports, once everything answers."""
     log = data.with_suffix(".log")
-    env = {
+    env = {  # what is given last wins
         **os.environ,
         "SCHOOLGATE_DNS_LISTEN": "127.0.0.1:0",
         "SCHOOLGATE_PROXY_LISTEN": "127.0.0.1:0",
