@@ -86,7 +86,7 @@ def test_bind_filters_with_the_schools_policy_and_follows_it(tmp_path, internet)
             change = box.desk("hillview-teacher").ask("hillview", kind="site", site="crazygames.com", action="allow", groups=["ks3"])
             assert box.desk("hillview-head").act("approve", change).json()["state"] == "in_force"
             until(lambda: "127.0.0.1" in dig(port, "crazygames.com", "+short"), 30, "BIND follows the change")
-            until(lambda: "IXFR" in log.read_text() or "incremental" in log.read_text().lower(), 5, "by a difference")
+            assert "1 messages, 6 records" in log.read_text(), "a difference: four SOAs and the two lines that went"
             assert "status: NXDOMAIN" in dig(port, "poki.com")
 
         # who has no key, or one for another zone, gets nothing
@@ -97,7 +97,7 @@ def test_bind_filters_with_the_schools_policy_and_follows_it(tmp_path, internet)
         serial = int(dig(primary, ZONE, "SOA", "-y", f"hmac-sha256:school-bind:{SECRET}", "+short").split()[2])
         same = dig(primary, ZONE, f"IXFR={serial}", "-y", f"hmac-sha256:school-bind:{SECRET}")
         assert same.count("SOA") == 1 and "bet365" not in same
-        assert "crazygames.com" in dig(primary, ZONE, f"IXFR={serial - 100_000}", *transfer[1:]) or "bet365" in dig(primary, ZONE, *transfer)
+        assert "bet365" in dig(primary, ZONE, "IXFR=1", *transfer[1:])  # too far behind: the whole zone
 
 
 def test_a_policy_is_exported_for_people_and_programs(box):
