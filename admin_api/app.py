@@ -31,12 +31,14 @@ from admin_api.routes import (
     requests,
     rules,
     sign_in,
+    standing,
     today,
     why,
 )
 from admin_api.routes import (
     log as filter_log,
 )
+from admin_api.routes.sign_in import Wait
 from change_control.authority import NotAllowed
 from change_control.changes import DoesNotFit
 from change_control.keys import Locked
@@ -50,13 +52,14 @@ from policy.words import uk_date, uk_end
 
 logger = logging.getLogger(__name__)
 
-PAGES = (sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, people, access, help)
+PAGES = (sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, people, standing, access, help)
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotAllowed, 403),
     (WrongCredentials, 403),
     (Locked, 403),
+    (Wait, 429),
     (LookupError, 404),
     (NotPossible, 409),
     (ChangedSinceShown, 409),
@@ -129,6 +132,7 @@ def _environment(given: Services) -> Environment:
         "moment": words.clock(given.office.now),
         "number": words.number,
         "plain": words.plain,
+        "zip": zip,
         "fingerprint": words.fingerprint,
     }
     environment.globals |= {"words": words, "asset": words.asset, "demo": given.demo, "many": words.many}

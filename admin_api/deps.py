@@ -19,12 +19,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
 from admin_api.auth import Attempts, Touches, form_token
+from change_control import standing
 from change_control.authority import Permission, may
 from change_control.people import Registry
 from change_control.publish import publish
 from change_control.service import Office, Person
 from change_control.store import Store
-from change_control.tables import LogRow
+from change_control.tables import ChangeRow, LogRow
 from monitoring.log import Log
 from policy.snapshot import Snapshot
 
@@ -83,8 +84,11 @@ class Place:
     name: str
     tier: str
     roles: frozenset[str]
+    delegated: frozenset[str] = frozenset()  # kinds of change that she may approve in the headteacher's place just now
 
     def may(self, permission: Permission | str) -> bool:
+        if permission == Permission.DELEGATED:
+            return bool(self.delegated)
         return may(self.roles, Permission(permission), tier=self.tier)
 
 
@@ -98,9 +102,17 @@ class Visitor:
     places: tuple[Place, ...]
 
     @classmethod
-    def of(cls, session: Session, person: Person, cookie: str, address: str) -> "Visitor":
+    def of(cls, session: Session, person: Person, cookie: str, address: str, office: Office | None = None) -> "Visitor":
+        """`office` is needed to know what was delegated to her."""
         rows = session.scalars(select(LogRow).where(LogRow.id.in_(person.roles)).order_by(LogRow.tier.desc(), LogRow.name))
-        places = tuple(Place(row.id, row.name, row.tier, person.at(row.id)) for row in rows)
+        delegated: dict[str, frozenset[str]] = {}
+        if office:
+            for log in person.roles:
+                terms = [entry["delegation"] for entry in standing.delegations(office, session, log)]
+                delegated[log] = frozenset(kind for one in terms if one["person"] == person.id for kind in one["kinds"])
+        places = tuple(
+            Place(row.id, row.name, row.tier, person.at(row.id), delegated.get(row.id, frozenset())) for row in rows
+        )
         return cls(person, cookie, address, places)
 
     def at(self, log_id: str) -> Place | None:
@@ -162,12 +174,18 @@ class Desk:
             return path
         return f"{path}{'&' if '?' in path else '?'}school={self.place.log}"
 
+    def loud(self) -> list[ChangeRow]:
+        """What is in force here by broken glass: every page says so."""
+        with self.read() as session:
+            return standing.broken_glass(session, self.place.log)
+
     def page(self, name: str, status: int = 200, **context: Any) -> Response:
         return templates(self.request).TemplateResponse(
             self.request,
             name,
             {
                 "desk": self,
+                "loud": self.loud(),
                 "place": self.place,
                 "places": self.visitor.places,
                 "person": self.visitor.person,

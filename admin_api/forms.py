@@ -101,13 +101,13 @@ def _action(text: str) -> Action:
     return Action(text)
 
 
-def _groups(chosen: Sequence[str]) -> tuple[str, ...]:
+def groups_chosen(chosen: Sequence[str]) -> tuple[str, ...]:
     if not chosen:
         raise ValueError("choose at least one group, or everyone")
     return () if EVERYONE in chosen else tuple(chosen)
 
 
-def site_wish(site: str, action: str, groups: Sequence[str], until: str, zone: str) -> SiteWish:
+def site_wish(site: str, action: str, groups: Sequence[str], until: str, zone: str, during: str = "") -> SiteWish:
     """A site for groups until a date; Wrong names every field that cannot be taken."""
     wrong = Checks()
     if not site.strip():
@@ -115,30 +115,30 @@ def site_wish(site: str, action: str, groups: Sequence[str], until: str, zone: s
     else:
         wrong.check("site", lambda: canonical_site(site))
     does = wrong.check("action", lambda: _action(action))
-    who = wrong.check("groups", lambda: _groups(groups))
+    who = wrong.check("groups", lambda: groups_chosen(groups))
     ends = wrong.check("until", lambda: last_moment(until, zone))
     wrong.done()
-    return SiteWish(site.strip(), does or Action.BLOCK, who or (), ends)
+    return SiteWish(site.strip(), does or Action.BLOCK, who or (), ends, during.strip() or None)
 
 
-def category_wish(category: str, action: str, groups: Sequence[str], until: str, zone: str) -> CategoryWish:
+def category_wish(category: str, action: str, groups: Sequence[str], until: str, zone: str, during: str = "") -> CategoryWish:
     wrong = Checks()
     if not category:
         wrong.fields["category"] = "choose a category"
     does = wrong.check("action", lambda: _action(action))
-    who = wrong.check("groups", lambda: _groups(groups))
+    who = wrong.check("groups", lambda: groups_chosen(groups))
     ends = wrong.check("until", lambda: last_moment(until, zone))
     wrong.done()
-    return CategoryWish(category, does or Action.BLOCK, who or (), ends)
+    return CategoryWish(category, does or Action.BLOCK, who or (), ends, during.strip() or None)
 
 
-def network_wish(prefix: str, group: str, listener: str = "*") -> NetworkWish:
+def network_wish(prefix: str, group: str, listener: str = "*", *, forced: bool = False) -> NetworkWish:
     wrong = Checks()
     network = wrong.check("prefix", lambda: _network(prefix))
     if not group:
         wrong.fields["group"] = "choose the group that these devices belong to"
     wrong.done()
-    return NetworkWish(network or "", group, listener.strip() or "*")
+    return NetworkWish(network or "", group, listener.strip() or "*", forced)
 
 
 def _network(text: str) -> str:

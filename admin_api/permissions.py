@@ -11,10 +11,12 @@ from sqlalchemy.orm import Session
 
 from admin_api.auth import COOKIE
 from admin_api.deps import Desk, Place, Visitor, address, services
-from change_control.authority import NotAllowed, Permission, require
+from change_control.authority import GLASS, NotAllowed, Permission, require
 from change_control.changes import Diff, tightens
 from change_control.lifecycle import State
-from change_control.tables import ChangeRow, LogRow, RoleRow, SignatureRow
+from change_control.service import HEAD
+from change_control.standing import mandate_for, signatures_of
+from change_control.tables import ChangeRow, LogRow, RoleRow
 from policy.proof import undone
 
 NUMBER = Path(ge=1, le=2**31 - 1)
@@ -36,7 +38,7 @@ def visitor(request: Request) -> Visitor:
     cookie = request.cookies.get(COOKIE, "")
     with desk.store.read() as session:
         person = desk.registry.signed_in(session, cookie)
-        found = Visitor.of(session, person, cookie, address(request)) if person else None
+        found = Visitor.of(session, person, cookie, address(request), desk.office) if person else None
     if found is None:
         raise SignInFirst
     if desk.touches.due(cookie):
@@ -116,16 +118,33 @@ def open_acts(desk: Desk, session: Session, row: ChangeRow, diff: Diff) -> froze
     if row.state == State.REQUESTED:
         head_role = "la_officer" if place.tier == "authority" else "headteacher"
         own = session.get(RoleRow, (row.requested_by, row.log, head_role)) is not None
-        signed = session.get(SignatureRow, (row.id, me)) is not None
+        signed = any(one["person"] == me for one in signatures_of(session, row, "approve"))
         head = place.may(Permission.APPROVE)
-        if not signed and ((own and (head or place.may(Permission.SECOND))) or (head and row.requested_by != me)):
+        stands_in = row.kind in place.delegated and not own and row.requested_by != me
+        if row.kind == HEAD:
+            if place.may(Permission.REPLACE_HEAD):
+                acts |= {"refuse"} if signed else {"agree", "refuse"}
+        elif not signed and ((own and (head or place.may(Permission.SECOND))) or (head and row.requested_by != me)):
             acts.add("approve" if head else "agree")
-        if place.may(Permission.REFUSE) and row.requested_by != me:
+        elif stands_in:
+            acts.add("approve")
+        if row.kind != HEAD and (place.may(Permission.REFUSE) or stands_in) and row.requested_by != me:
             acts.add("refuse")
+        if (
+            row.kind in GLASS
+            and place.may(Permission.BREAK_GLASS)
+            and mandate_for(desk.office, session, row.log, place.roles, row.kind, glass=True)
+            and not any(one["person"] == me for one in signatures_of(session, row, "enforce"))
+        ):
+            acts.add("break_glass")
         if row.requested_by == me:
             acts.add("withdraw")
     if row.state == State.PROVISIONAL and place.may(Permission.RATIFY):
         acts |= {"ratify", "reverse"}
+    elif row.state == State.PROVISIONAL and row.kind in place.delegated and row.requested_by != me:
+        acts.add("ratify")
+    if row.kind == HEAD and row.state == State.IN_FORCE:
+        return frozenset({"head_code"} if place.may(Permission.REPLACE_HEAD) else ())
     if row.state == State.IN_FORCE:
         if place.may(Permission.REVERSE) and tightens(undone(diff)):
             acts.add("reverse")

@@ -148,8 +148,12 @@ def note(entry: Entry, row: EntryRow, ground: Ground, who: Mapping[str, str]) ->
     if entry["kind"] in {"person.invited", "person.enrolled"}:
         roles = entry["roles"] if "roles" in entry else entry["invite"]["roles"]
         sentence = ", ".join(words.ROLES.get(role, role) for role in roles)
-    if entry["kind"] == "mandate.signed":
-        sentence = mandate_sentence(entry)
+    if entry["kind"] in {"mandate.signed", "delegation.signed"}:
+        sentence = standing_sentence(entry, who)
+    if "revoked" in entry:
+        sentence = f"Entry {entry['revoked']['of']} ends."
+    if entry["kind"] == "person.released":
+        sentence = f"{who.get(str(entry['person']), 'Someone')} holds no role here any more."
     actor = entry.get("by") or entry.get("person") or entry.get("requested_by") or ""
     what = words.ENTRIES.get(str(entry["kind"]), str(entry["kind"]))
     return Noted(row.n, row.at, what, sentence, who.get(actor, ""), row.change, _rests(entry, who))
@@ -159,7 +163,14 @@ def _rests(entry: Entry, who: Mapping[str, str]) -> str:
     rests = entry.get("rests_on") or {}
     if signatures := rests.get("signatures"):
         signed = " and ".join(who.get(str(one["person"]), "someone") for one in signatures)
-        return f"signed by {signed}, with password and code"
+        factors = {words.FACTORS.get(str(one.get("factor")), str(one.get("factor"))) for one in signatures}
+        text = f"signed by {signed}, with {' and '.join(sorted(factors))}"
+        if "delegation" in rests:
+            text += f", under the delegation in entry {rests['delegation']}"
+        if "mandate" in rests:
+            glass = "broken glass of the " if rests.get("glass") else ""
+            text += f"; rests on the {glass}mandate in entry {rests['mandate']}"
+        return text
     if "mandate" in rests:
         return f"rests on the standing mandate in entry {rests['mandate']}"
     if "invited" in rests:
@@ -173,12 +184,38 @@ def actors(entry: Entry) -> set[str]:
     """The pseudonyms in an entry."""
     signatures = (entry.get("rests_on") or {}).get("signatures") or ()
     found = {str(entry.get(name) or "") for name in ("by", "person", "requested_by")}
+    found.add(str((entry.get("delegation") or {}).get("person") or ""))
     return found | {str(one["person"]) for one in signatures}
+
+
+def _roles(roles: Iterable[str]) -> str:
+    return " and ".join(words.ROLES.get(role, role).lower() if role != "dsl" else "DSL" for role in roles)
+
+
+MANDATED = {"dictionary": "take in lists", "site": "block a site at once", "suspension": "suspend internet access at once"}
 
 
 def mandate_sentence(entry: Entry) -> str:
     terms = entry["mandate"]
-    roles = " and ".join(words.ROLES.get(role, role).lower() if role != "dsl" else "DSL" for role in terms["roles"])
     until = uk_end(datetime.fromisoformat(terms["until"]))
+    if terms.get("break_glass"):
+        return (
+            f"Two of these together may open or block a site in an emergency, for 24 hours, until {until}: "
+            f"{_roles(terms['roles'])}. The headteacher ratifies it, or it goes back by itself."
+        )
     days = words.many(int(terms["ratify_days"]), "day")
-    return f"The {roles} may take in lists until {until}; the headteacher ratifies each within {days}."
+    does = " and ".join(MANDATED.get(kind, kind) for kind in terms["kinds"])
+    return f"The {_roles(terms['roles'])} may {does} until {until}; the headteacher ratifies each within {days}."
+
+
+def delegation_sentence(entry: Entry, who: Mapping[str, str]) -> str:
+    terms = entry["delegation"]
+    begins, ends = (uk_end(datetime.fromisoformat(terms[name])) for name in ("from", "until"))
+    kinds = ", ".join(words.CHANGE_KINDS.get(kind, kind) for kind in terms["kinds"])
+    person = who.get(str(terms["person"]), "someone")
+    return f"{person} may approve in the headteacher’s place from {begins} to {ends}: {kinds}."
+
+
+def standing_sentence(entry: Entry, who: Mapping[str, str]) -> str:
+    """A mandate or a delegation in a sentence."""
+    return delegation_sentence(entry, who) if entry["kind"] == "delegation.signed" else mandate_sentence(entry)

@@ -22,6 +22,11 @@ SAID = {
     "withdrawn": "The request is withdrawn.",
     "ratified": "Ratified and signed.",
     "reversed": "Taken back. Everything is as it was before.",
+    "enforced": "In force at once, under a standing mandate. The headteacher ratifies it, or it goes back by itself.",
+    "glass": "Signed. When two people have signed, it is in force for 24 hours.",
+    "delegated": "The delegation is signed.",
+    "revoked": "It is revoked, and ends now.",
+    "released": "That person holds no role here any more.",
     "mandated": "The standing mandate is signed and in force.",
 }
 
@@ -64,8 +69,14 @@ PERMISSIONS = {
     "refuse": "Refuse a request",
     "ratify": "Ratify what a standing mandate let through",
     "reverse": "Take back a change that is in force",
-    "mandate": "Sign a standing mandate",
+    "mandate": "Sign a standing mandate, or revoke one",
+    "delegate": "Let a named person approve in the headteacher’s place for a time",
+    "delegated": "Approve, refuse and ratify in the headteacher’s place: whom her delegation names",
+    "tighten": "Block at once, where a standing mandate names the role; the headteacher ratifies it or it lapses",
+    "break_glass": "Two together, where a mandate names them: open or block at once for 24 hours",
     "invite": "Invite a person and give roles",
+    "release": "End a person’s roles",
+    "replace_head": "Two together, one the LA officer: replace the headteacher",
     "read_changes": "Read requests, rules, the change log and “Why?”",
     "read_log": "Search the filter log",
     "read_access": "Read the access log",
@@ -76,7 +87,11 @@ ENTRIES = {
     "log.founded": "The change log began",
     "person.invited": "A person was invited",
     "person.enrolled": "A person enrolled",
+    "person.released": "A person’s roles ended",
     "mandate.signed": "A standing mandate was signed",
+    "mandate.revoked": "A standing mandate was revoked",
+    "delegation.signed": "A delegation was signed",
+    "delegation.revoked": "A delegation was revoked",
     "change.requested": "Requested",
     "change.approved": "Approved",
     "change.refused": "Refused",
@@ -86,6 +101,12 @@ ENTRIES = {
     "change.lapsed": "Lapsed: nobody ratified it in time",
     "change.reversed": "Taken back",
     "change.expired": "Ended by its date",
+}
+
+FACTORS = {
+    "password+totp": "password and code",
+    "session": "the session alone",
+    "passkey": "a passkey",
 }
 
 KINDS = {
@@ -103,6 +124,14 @@ CHANGE_KINDS = {
     "category": "a category",
     "network": "a network",
     "dictionary": "a list",
+    "timetable": "hours",
+    "group": "a group",
+    "safety": "safe search",
+    "never_inspect": "a site never looked into",
+    "coursework": "the coursework list",
+    "suspension": "a suspension",
+    "head": "another headteacher",
+    "defaults": "what an upgrade brings",
     "reverse": "taking a change back",
     "founding": "the beginning",
 }
@@ -110,6 +139,7 @@ CHANGE_KINDS = {
 REASONS = {
     "sealed": "Illegal content, which nobody can open",
     "essential": "An essential site that always stays open",
+    "suspension": "Internet access is suspended; only coursework sites can be used",
     "authority_site": "The authority’s rule about this site",
     "authority_category": "The authority’s rule about this category",
     "school_site": "The school’s rule about this site",
@@ -127,6 +157,8 @@ GLOSSARY = (
     ("list", "A collection of sites of one category. A list decides only once it has been accepted like any other change."),
     ("group", "Who a rule is for, such as Years 3–6 or Staff."),
     ("rule", "One line of what is open or blocked for a group."),
+    ("suspension", "No internet for a group or a person until a date, but for the coursework list. It ends by itself."),
+    ("coursework list", "Sites that a suspension leaves as they are."),
     ("request", "Someone asks for a change."),
     ("change", "A difference in the rules: requested, decided, recorded."),
     ("approve", "The headteacher signs a request into force."),

@@ -5,8 +5,10 @@ school. Beyond the table: nobody approves what they asked for themselves; a head
 person too (`SECOND_ROLES`), and that is the only thing a second person can agree to.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from policy.proof import SECOND_ROLES
 
@@ -34,8 +36,14 @@ class Permission(StrEnum):
     REFUSE = "refuse"
     RATIFY = "ratify"  # sign what a mandate let through
     REVERSE = "reverse"  # take back what is in force
-    MANDATE = "mandate"  # sign a standing mandate
+    MANDATE = "mandate"  # sign a standing mandate, or revoke one
+    DELEGATE = "delegate"  # let a named person approve in the head's place for a time, or end that
+    DELEGATED = "delegated"  # approve, refuse and ratify in her place: by a delegation that names the person, never by role
+    TIGHTEN = "tighten"  # block at once, where a standing mandate names the role
+    BREAK_GLASS = "break_glass"  # open or block at once, two people together, where a mandate names their roles
     INVITE = "invite"  # give a person a role
+    RELEASE = "release"  # end a person's roles
+    REPLACE_HEAD = "replace_head"  # the LA officer and a second person together
     READ_CHANGES = "read_changes"  # requests, rules in force, change log, "why?"
     READ_LOG = "read_log"  # the filter log: what pupils did
     READ_ACCESS = "read_access"  # who tried what at the desk
@@ -50,12 +58,62 @@ MAY: dict[Permission, frozenset[str]] = {
     Permission.RATIFY: HEAD,
     Permission.REVERSE: HEAD,
     Permission.MANDATE: HEAD,
+    Permission.DELEGATE: HEAD,
+    Permission.DELEGATED: frozenset(),
+    Permission.TIGHTEN: ADULTS - {"analyst", "governor"},
+    Permission.BREAK_GLASS: ADULTS - {"analyst", "governor", "teacher"},
     Permission.INVITE: HEAD,
+    Permission.RELEASE: HEAD,
+    Permission.REPLACE_HEAD: SECOND_ROLES,
     Permission.READ_CHANGES: ADULTS,
     Permission.READ_LOG: frozenset({"headteacher", "dsl", "online_safety_coordinator"}),
     Permission.READ_ACCESS: HEAD,
     Permission.READ_SYSTEM: frozenset({"headteacher", "dsl", "online_safety_coordinator", "technician", "la_officer"}),
 }
+
+
+# What a mandate or a delegation may be about. Their kinds are those whose undoing always fits, whatever is signed later.
+TAKING_IN = frozenset({"dictionary"})
+TIGHTENING = frozenset({"site", "suspension"})
+GLASS = frozenset({"site"})
+GLASS_HOURS = 24
+DELEGABLE = frozenset(
+    {
+        "site",
+        "category",
+        "timetable",
+        "suspension",
+        "coursework",
+        "safety",
+        "never_inspect",
+        "group",
+        "network",
+        "dictionary",
+        "reverse",
+    }
+)  # and so never: who is headteacher, the authority's rules, mandates, delegations, people
+
+
+class Waiting(StrEnum):
+    """How long a request has waited, and who hears of it. Nothing opens by waiting."""
+
+    FRESH = "fresh"
+    REMINDED = "reminded"  # the headteacher is reminded
+    DEPUTY = "deputy"  # whoever she delegated to is asked as well
+    OFFICER = "officer"  # the LA officer is told
+
+
+SCHOOL_DAYS: tuple[tuple[int, Waiting], ...] = ((6, Waiting.OFFICER), (4, Waiting.DEPUTY), (2, Waiting.REMINDED))
+
+
+def waits(asked: datetime, now: datetime, terms: Sequence[tuple[date, date]] = (), zone: str = "Europe/London") -> Waiting:
+    """What the wait of a request has come to, in whole school days: Monday to Friday, in term where terms are known."""
+    day, today = asked.astimezone(ZoneInfo(zone)).date(), now.astimezone(ZoneInfo(zone)).date()
+    days = 0
+    while day < today and days <= SCHOOL_DAYS[0][0]:
+        day += timedelta(days=1)
+        days += day.weekday() < 5 and (not terms or any(first <= day <= last for first, last in terms))
+    return next((stage for least, stage in SCHOOL_DAYS if days >= least), Waiting.FRESH)
 
 
 class NotAllowed(PermissionError):
@@ -73,5 +131,6 @@ def may(roles: Iterable[str], permission: Permission, *, tier: str = "school") -
 def require(roles: Iterable[str], permission: Permission, *, tier: str = "school") -> None:
     """NotAllowed, with who may instead, unless `may`."""
     if not may(roles, permission, tier=tier):
-        who = "the LA officer" if tier == "authority" else f"the {' or '.join(sorted(MAY[permission])).replace('_', ' ')}"
+        named = " or ".join(sorted(MAY[permission])).replace("_", " ") or "delegate of the headteacher"
+        who = "the LA officer" if tier == "authority" else f"the {named}"
         raise NotAllowed(f"only {who} may {permission.replace('_', ' ')} here")

@@ -17,12 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from change_control import keys
+from change_control import keys, standing
 from change_control.authority import ROLES, NotAllowed, Permission, require
 from change_control.book import Book
 from change_control.keys import Signer
-from change_control.service import Office, Person, enrolled
-from change_control.tables import InviteRow, PersonRow, RoleRow, SessionRow, UsedCodeRow
+from change_control.lifecycle import State
+from change_control.service import HEAD, Office, Person, enrolled
+from change_control.tables import ChangeRow, InviteRow, PersonRow, RoleRow, SessionRow, UsedCodeRow
 
 CODE_LIVES = timedelta(days=7)
 SESSION_IDLE = timedelta(hours=1)
@@ -74,8 +75,8 @@ class Registry:
         has_head = bool(enrolled(session, book, head))
         if head in roles and has_head:
             raise NotAllowed(
-                f"{book.row.name} has its {head.replace('_', ' ')} already; "
-                "to replace her takes the LA and a second person, which this version cannot do yet"
+                f"{book.row.name} has its {head.replace('_', ' ')} already; to replace her takes the signatures of the LA "
+                "officer and of a second person: ask for it at the desk"
             )
         entry = None
         if by is None:
@@ -89,8 +90,10 @@ class Registry:
             entry = book.append(
                 "person.invited", self.office.now(), by=by.id, invite=terms, rests_on={"signatures": [dict(sign(terms))]}
             )
+        return self._code(session, log, name, roles, entry)
+
+    def _code(self, session: Session, log: str, name: str, roles: Sequence[str], entry: int | None) -> str:
         code = new_code()
-        expires = self.office.now() + CODE_LIVES
         session.add(
             InviteRow(
                 code=_hash(code),
@@ -98,11 +101,27 @@ class Registry:
                 name=name.strip()[:200],
                 roles=",".join(sorted(roles)),
                 entry=entry,
-                expires=expires,
+                expires=self.office.now() + CODE_LIVES,
                 used=None,
             )
         )
         return code
+
+    def invite_head(self, session: Session, row: ChangeRow, name: str, by: Person) -> str:
+        """The code for the new headteacher, once her coming is signed; a new code makes an older one void."""
+        require(by.at(row.log), Permission.REPLACE_HEAD)
+        if row.kind != HEAD or row.state != State.IN_FORCE or row.entry is None:
+            raise NotAllowed("the LA officer and a second person sign first")
+        if any(
+            entry["rests_on"].get("invited") == row.entry
+            for entry in standing.entries(session, self.office.book(session, row.log), "person.enrolled")
+        ):
+            raise NotAllowed("she has enrolled already")
+        older = select(InviteRow).where(InviteRow.log == row.log, InviteRow.entry == row.entry, InviteRow.used.is_(None))
+        for invite in session.scalars(older).all():
+            session.delete(invite)
+        session.flush()
+        return self._code(session, row.log, name, ["headteacher"], row.entry)
 
     def invitation(self, session: Session, code: str) -> InviteRow:
         """The invitation that a code stands for; WrongCredentials when it is unknown, used or too old."""
@@ -146,9 +165,20 @@ class Registry:
     def _enter(self, session: Session, invitation: InviteRow, row: PersonRow) -> None:
         book = self.office.book(session, invitation.log)
         roles = invitation.roles.split(",")
-        if _head(book) in roles and enrolled(session, book, _head(book)):
+        replaces = invitation.entry is not None and book.entry(invitation.entry)["kind"] == "change.approved"
+        if _head(book) in roles and not replaces and enrolled(session, book, _head(book)):
             raise NotAllowed(f"{book.row.name} has its {_head(book).replace('_', ' ')} already")
+        if invitation.entry is None and enrolled(session, book, _head(book)):
+            raise NotAllowed(
+                f"this code was made before {book.row.name} had its {_head(book).replace('_', ' ')}, who invites everyone now"
+            )
+        rests_on: dict[str, object]
         rests_on = {"code": invitation.code} if invitation.entry is None else {"invited": invitation.entry}
+        if replaces:
+            rests_on["replaces"] = True
+            gone = select(RoleRow.enrolled).where(RoleRow.log == book.log, RoleRow.role == "headteacher")
+            ended = list(session.scalars(gone))  # her other roles were given by the same enrolment, and end with it
+            session.execute(delete(RoleRow).where(RoleRow.log == book.log, RoleRow.enrolled.in_(ended)))
         n = book.append("person.enrolled", self.office.now(), person=row.id, roles=roles, key=row.public, rests_on=rests_on)
         for role in roles:
             session.merge(RoleRow(person=row.id, log=invitation.log, role=role, enrolled=n))
@@ -237,11 +267,15 @@ class Registry:
 
     def signed_in(self, session: Session, cookie: str) -> Person | None:
         """Who a session cookie belongs to; None when there is no such session, or it is over."""
+        row = self._session(session, cookie)
+        return self.person(session, row.person) if row else None
+
+    def _session(self, session: Session, cookie: str) -> SessionRow | None:
         row = session.get(SessionRow, _hash(cookie)) if cookie else None
         now = self.office.now()
         if row is None or now - row.seen > SESSION_IDLE or now - row.created > SESSION_LONGEST:
             return None
-        return self.person(session, row.person)
+        return row
 
     def touch(self, session: Session, cookie: str) -> None:
         """Note that a session is in use."""
@@ -254,7 +288,7 @@ class Registry:
 
     def signer(self, session: Session, cookie: str, log: str) -> Signer:
         """The signed-in person's opened key, for one act in one log; NotAllowed when she has no role there."""
-        row = session.get(SessionRow, _hash(cookie))
+        row = self._session(session, cookie)  # a session that is over opens no key
         if row is None:
             raise WrongCredentials("sign in first")
         numbers = session.scalars(

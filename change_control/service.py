@@ -6,7 +6,7 @@ Read with `lifecycle.py` (which acts are possible when) and `authority.py` (who 
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,22 @@ from sqlalchemy.orm import Session
 
 from category_lists.lists import ListVersion
 from category_lists.taxonomy import Taxonomy
-from change_control import access, changes, lifecycle
-from change_control.authority import NotAllowed, Permission, may, require
+from change_control import access, changes, lifecycle, standing
+from change_control.authority import TAKING_IN, NotAllowed, Permission, may, require
 from change_control.book import Book, InForce
-from change_control.changes import DictionaryWish, Diff, ReverseWish, SiteWish, Wish
+from change_control.changes import DefaultsWish, DictionaryWish, Diff, ReverseWish, SiteWish, Wish
 from change_control.dictionaries import Dictionaries, covered_by_mandate
 from change_control.keys import AuthorityKey, Signer
 from change_control.lifecycle import ENTRY_KINDS, Act, State
-from change_control.tables import AccessRow, ChangeRow, DetailRow, EntryRow, LogRow, SignatureRow
+from change_control.tables import AccessRow, ChangeRow, DetailRow, LogRow, SignatureRow
+from change_control.wishes import HeadWish, SuspensionWish
 from policy.proof import SECOND_ROLES, Entry, canonical, digest, undone
 from policy.rules import Action, AuthorityPolicy, SchoolPolicy, instant, write
 
 LONGEST = timedelta(days=366)  # no exception without an end, and none that outlives a school year
 USUAL = timedelta(days=28)
+LONGEST_SUSPENSION = timedelta(weeks=6)  # a sanction, and not a way to take the internet from someone for good
+HEAD = "head"  # the kind of change by which a school gets another headteacher
 CONSOLE = "console"  # the machine's own command line
 BLOCK_PAGE = "block-page"
 
@@ -125,7 +128,7 @@ class Office:
         """
         book = self.book(session, log)
         if by is not None:
-            require(by.at(log), Permission.REQUEST, tier=book.tier)
+            require(by.at(log), Permission.REPLACE_HEAD if isinstance(wish, HeadWish) else Permission.REQUEST, tier=book.tier)
         if reference and (known := session.scalar(select(ChangeRow).where(ChangeRow.reference == reference))):
             return known
         reason = reason.strip()
@@ -146,10 +149,11 @@ class Office:
         )
         session.add(row)
         session.flush()
+        if isinstance(wish, HeadWish):
+            wish = replace(wish, leaves=tuple(sorted(enrolled(session, book, "headteacher"))))
         diff = wish.diff(row.id, force.document, self.taxonomy(force))
         changes.apply(force.document, diff)  # what does not fit is said now, not when she approves
-        if isinstance(wish, changes.NetworkWish):
-            self._no_other_school(session, log, wish)
+        self._no_other_school(session, log, diff)
         row.kind, row.diff, row.until = str(diff["kind"]), canonical(diff), changes.until(diff)
         detail = self._detail(session, row, "request", {"asker": by.name if by else asker, "reason": reason[:2000]})
         book.append(
@@ -163,13 +167,16 @@ class Office:
         )
         return row
 
-    def _no_other_school(self, session: Session, log: str, wish: changes.NetworkWish) -> None:
+    def _no_other_school(self, session: Session, log: str, diff: Diff) -> None:
+        asked = {(network["prefix"], network["listener"]) for network in diff["add"].get("networks", ())}
+        if not asked:
+            return
         for other in session.scalars(select(LogRow.id).where(LogRow.tier == "school", LogRow.id != log)):
             force = self.book(session, other).in_force()
             if force and isinstance(force.document, SchoolPolicy):
                 for network in force.document.networks:
-                    if (network.prefix, network.listener) == (wish.prefix, wish.listener):
-                        raise ValueError(f"{wish.prefix} belongs to another school on the same listener")
+                    if (network.prefix, network.listener) in asked:
+                        raise ValueError(f"{network.prefix} belongs to another school on the same listener")
 
     def taxonomy(self, force: InForce) -> Taxonomy:
         """The taxonomy that a policy decides with."""
@@ -189,36 +196,51 @@ class Office:
         lifecycle.after(State(row.state), Act.APPROVE)
         roles = by.at(row.log)
         own_head = _asked_by_head(session, book, row)
-        if own_head:
+        rests_on: dict[str, Any] = {}
+        if row.kind == HEAD:
+            require(roles, Permission.REPLACE_HEAD)
+        elif own_head:
             if not (may(roles, Permission.APPROVE, tier=book.tier) or may(roles, Permission.SECOND)):
                 require(roles, Permission.APPROVE, tier=book.tier)
         else:
-            require(roles, Permission.APPROVE, tier=book.tier)
+            rests_on = self._standing_in(session, book, row, by, Permission.APPROVE)
             if row.requested_by == by.id:
                 raise NotAllowed("nobody approves what they asked for themselves")
         diff = _shown(row, shown)
-        if session.get(SignatureRow, (row.id, by.id)):
+        self._no_other_school(session, row.log, diff)  # another school may have taken the addresses since it was asked
+        if any(one["person"] == by.id for one in standing.signatures_of(session, row, "approve")):
             raise NotAllowed("you have signed this already; it waits for the second person")
-        session.add(
+        session.merge(
             SignatureRow(change=row.id, person=by.id, at=self.now(), text=canonical(signer.sign("approve", row.log, diff)))
         )
         session.flush()
-        signatures = [
-            json.loads(text)
-            for text in session.scalars(
-                select(SignatureRow.text).where(SignatureRow.change == row.id).order_by(SignatureRow.at, SignatureRow.person)
-            )
-        ]
-        if own_head and not _both(session, book, row, signatures=signatures):
+        signatures = standing.signatures_of(session, row, "approve")
+        if row.kind == HEAD and not _officer_and_second(session, book, signatures):
             return State(row.state)
-        state = self._put_in_force(book, row, diff, Act.APPROVE, by, {"signatures": signatures})
+        if row.kind != HEAD and own_head and not _both(session, book, row, signatures=signatures):
+            return State(row.state)
+        state = self.put_in_force(book, row, diff, Act.APPROVE, by, {**rests_on, "signatures": signatures})
         self._follow_reversal(session, row)
         return state
+
+    def _standing_in(
+        self, session: Session, book: Book, row: ChangeRow, by: Person, permission: Permission
+    ) -> dict[str, Any]:
+        """What an act rests on beside the signature: nothing more for the head, her delegation for who stands in for her."""
+        if may(by.at(row.log), permission, tier=book.tier):
+            return {}
+        number = standing.delegation_of(self, session, row.log, by.id, row.kind)
+        if number is None or _asked_by_head(session, book, row):
+            require(by.at(row.log), permission, tier=book.tier)
+        return {"delegation": number}
 
     def refuse(self, session: Session, row: ChangeRow, by: Person, reason: str) -> State:
         """The headteacher says no, with a reason that the requester gets."""
         book = self.book(session, row.log)
-        require(by.at(row.log), Permission.REFUSE, tier=book.tier)
+        if row.kind == HEAD:
+            require(by.at(row.log), Permission.REPLACE_HEAD)
+        else:
+            self._standing_in(session, book, row, by, Permission.REFUSE)
         return self._note(session, book, row, Act.REFUSE, by, reason)
 
     def withdraw(self, session: Session, row: ChangeRow, by: Person) -> State:
@@ -255,7 +277,7 @@ class Office:
             raise NotAllowed(
                 "taking this back would open something, so it needs a request and a second person; ask for its reversal"
             )
-        return self._put_in_force(book, row, diff, Act.REVERSE, by, {"signatures": [signer.sign("reverse", row.log, diff)]})
+        return self.put_in_force(book, row, diff, Act.REVERSE, by, {"signatures": [signer.sign("reverse", row.log, diff)]})
 
     def request_reversal(self, session: Session, row: ChangeRow, by: Person, reason: str) -> ChangeRow:
         """Ask that a change in force be taken back."""
@@ -266,7 +288,7 @@ class Office:
         if row.reverses is not None and (reversed_ := session.get(ChangeRow, row.reverses)):
             reversed_.state = lifecycle.after(State(reversed_.state), Act.REVERSE)
 
-    def _put_in_force(
+    def put_in_force(
         self,
         book: Book,
         row: ChangeRow,
@@ -313,40 +335,32 @@ class Office:
         roles: Sequence[str],
         until: datetime,
         ratify_days: int = 14,
+        break_glass: bool = False,
     ) -> int:
         """The headteacher signs beforehand that these roles may make these kinds of change, to be ratified in time.
 
-        `sign` makes her signature over the terms. Only taking in lists can be mandated so far.
+        `sign` makes her signature over the terms. `break_glass`: two of these roles together, also to open something.
         """
         book = self.book(session, log)
         require(by.at(log), Permission.MANDATE, tier=book.tier)
-        if set(kinds) - {"dictionary"}:
-            raise ValueError("a standing mandate can cover taking in lists; nothing else yet")
+        standing.check_mandate(kinds, roles, break_glass=break_glass)
         now = self.now()
         if not now < until <= now + LONGEST:
             raise ValueError("a mandate ends within a year")
-        terms = {
+        terms: dict[str, Any] = {
             "kinds": sorted(kinds),
             "roles": sorted(roles),
             "from": instant(now),
             "until": instant(until),
-            "ratify_days": ratify_days,
+            "ratify_days": 1 if break_glass else ratify_days,
         }
+        if break_glass:
+            terms["break_glass"] = True
         return book.append("mandate.signed", now, mandate=terms, by=by.id, rests_on={"signatures": [dict(sign(terms))]})
 
     def mandates(self, session: Session, log: str) -> list[Entry]:
         """The mandates in force, newest first."""
-        book = self.book(session, log)
-        now = self.now()
-        numbers = session.scalars(
-            select(EntryRow.n).where(EntryRow.log == log, EntryRow.kind == "mandate.signed").order_by(EntryRow.n.desc())
-        )
-        entries = [book.entry(n) for n in numbers]
-        return [
-            entry
-            for entry in entries
-            if datetime.fromisoformat(entry["mandate"]["from"]) <= now < datetime.fromisoformat(entry["mandate"]["until"])
-        ]
+        return standing.mandates(self, session, log)
 
     def accept_list(
         self,
@@ -378,28 +392,51 @@ class Office:
         held = frozenset(roles) if by is None else by.at(log)
         taxonomy = self.taxonomy(force)
         why_not = covered_by_mandate(taxonomy.categories[version.category], taxonomy.unknown, exceptions)
-        mandate = next((one for one in self.mandates(session, log) if held & set(one["mandate"]["roles"])), None)
+        mandate = standing.mandate_for(self, session, log, held, "dictionary", glass=False)
         if why_not or mandate is None:
             return Asked(row, in_force=False, waits_because=why_not or "no standing mandate covers it")
-        self._put_in_force(book, row, json.loads(row.diff), Act.MANDATE, by, {"mandate": mandate["n"]}, roles=sorted(held))
+        self.put_in_force(book, row, json.loads(row.diff), Act.MANDATE, by, {"mandate": mandate["n"]}, roles=sorted(held))
         row.ratify_by = self.now() + timedelta(days=int(mandate["mandate"]["ratify_days"]))
         return Asked(row, in_force=True)
+
+    def propose_defaults(self, session: Session, log: str, version: str) -> ChangeRow | None:
+        """An upgrade brings new starter lists or categories: they are proposed, never just there. None: nothing is new.
+
+        Proposed once: what the headteacher refused stays refused until the product brings something else.
+        """
+        now = _policy(self.book(session, log)).document.dictionary
+        wanted = self.dictionaries.with_defaults(now)
+        if wanted == now:
+            return None
+        return self.request(
+            session,
+            log,
+            DefaultsWish(wanted, version),
+            by=None,
+            reason=f"Schoolgate was brought to version {version}",
+            source=CONSOLE,
+            asker="the update",
+            reference=f"defaults-{log}-{wanted[:16]}",
+        )
 
     def ratify(self, session: Session, row: ChangeRow, by: Person, signer: Signer, shown: str) -> State:
         """The headteacher signs what a mandate let through."""
         book = self.book(session, row.log)
         state = lifecycle.after(State(row.state), Act.RATIFY)
-        require(by.at(row.log), Permission.RATIFY, tier=book.tier)
+        rests_on = self._standing_in(session, book, row, by, Permission.RATIFY)
+        if rests_on and row.requested_by == by.id:
+            raise NotAllowed("nobody ratifies what they did themselves")
         earlier = select(ChangeRow).where(
-            ChangeRow.log == row.log, ChangeRow.state == State.PROVISIONAL, ChangeRow.entry < row.entry
+            ChangeRow.log == row.log,
+            ChangeRow.state == State.PROVISIONAL,
+            ChangeRow.entry < row.entry,
+            ChangeRow.kind.in_(TAKING_IN),
         )
-        if first := session.scalars(earlier.order_by(ChangeRow.entry)).first():
+        if row.kind in TAKING_IN and (first := session.scalars(earlier.order_by(ChangeRow.entry)).first()):
             raise ValueError(f"change {first.id} came before this one; ratify or reverse that first")
         diff = _shown(row, shown)
-        signature = signer.sign("ratify", row.log, diff)
-        book.append(
-            ENTRY_KINDS[Act.RATIFY], self.now(), change=row.id, by=by.id, of=row.entry, rests_on={"signatures": [signature]}
-        )
+        rests_on["signatures"] = [signer.sign("ratify", row.log, diff)]
+        book.append(ENTRY_KINDS[Act.RATIFY], self.now(), change=row.id, by=by.id, of=row.entry, rests_on=rests_on)
         self._decided(row, state, by)
         return state
 
@@ -413,8 +450,13 @@ class Office:
         moved: list[ChangeRow] = []
         due = select(ChangeRow).where(ChangeRow.state == State.PROVISIONAL, ChangeRow.ratify_by <= now)
         for first in session.scalars(due.order_by(ChangeRow.entry)).all():
-            stacked = select(ChangeRow).where(
-                ChangeRow.log == first.log, ChangeRow.state == State.PROVISIONAL, ChangeRow.entry >= first.entry
+            if first.state != State.PROVISIONAL:
+                continue  # it went back with one before it
+            stacked = select(ChangeRow).where(  # a dictionary stands on the one before it; rules stand by themselves
+                ChangeRow.log == first.log,
+                ChangeRow.state == State.PROVISIONAL,
+                ChangeRow.entry >= first.entry,
+                (ChangeRow.id == first.id) | (ChangeRow.kind.in_(TAKING_IN) & (first.kind in TAKING_IN)),
             )
             for row in session.scalars(stacked.order_by(ChangeRow.entry.desc())).all():
                 self._lapse(session, row)
@@ -436,7 +478,7 @@ class Office:
             return
         let_through = book.entry(row.entry)
         rests_on = {"mandate": let_through["rests_on"]["mandate"], "of": row.entry}
-        self._put_in_force(book, row, undone(let_through["diff"]), Act.LAPSE, None, rests_on)
+        self.put_in_force(book, row, undone(let_through["diff"]), Act.LAPSE, None, rests_on)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -458,10 +500,8 @@ def _policy(book: Book) -> InForce:
 
 
 def enrolled(session: Session, book: Book, role: str) -> set[str]:
-    """Who is enrolled with a role in a log, by the log itself."""
-    numbers = session.scalars(select(EntryRow.n).where(EntryRow.log == book.log, EntryRow.kind == "person.enrolled"))
-    entries = [book.entry(n) for n in numbers]
-    return {str(entry["person"]) for entry in entries if role in entry["roles"]}
+    """Who holds a role in a log now, by the log itself."""
+    return {person for person, roles in standing.holding(session, book).items() if role in roles}
 
 
 def _asked_by_head(session: Session, book: Book, row: ChangeRow) -> bool:
@@ -473,6 +513,14 @@ def _both(session: Session, book: Book, row: ChangeRow, *, signatures: Sequence[
     signed = {str(signature["person"]) for signature in signatures}
     seconds = {person for role in SECOND_ROLES for person in enrolled(session, book, role)} - {row.requested_by}
     return row.requested_by in signed and bool(signed & seconds)
+
+
+def _officer_and_second(session: Session, book: Book, signatures: Sequence[Mapping[str, Any]]) -> bool:
+    """The LA officer has signed, and someone else who may stand second."""
+    signed = {str(signature["person"]) for signature in signatures}
+    officers = enrolled(session, book, "la_officer")
+    seconds = {person for role in SECOND_ROLES for person in enrolled(session, book, role)}
+    return bool(signed & officers) and len(signed & seconds) > 1
 
 
 def _shown(row: ChangeRow, shown: str) -> Diff:
@@ -488,5 +536,9 @@ def _bounded(wish: Wish, now: datetime) -> Wish:
         until = wish.until or now + USUAL
         if not now < until <= now + LONGEST:
             raise ValueError("the end must lie in the future, and within a year")
-        return SiteWish(wish.site, wish.action, wish.groups, until.replace(microsecond=0))
+        return replace(wish, until=until.replace(microsecond=0))
+    if isinstance(wish, SuspensionWish):
+        if not now < wish.until <= now + LONGEST_SUSPENSION:
+            raise ValueError("a suspension ends within six weeks, and not in the past")
+        return replace(wish, until=wish.until.replace(microsecond=0))
     return wish

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from change_control import access, changes, ledger
+from change_control import access, changes, ledger, standing
 from change_control.changes import DoesNotFit
 from change_control.lifecycle import ENTRY_KINDS, POLICY_ACTS, Act, State, after
 from change_control.tables import ChangeRow, DocumentRow, EntryRow, LogRow, NodeRow
@@ -39,6 +39,13 @@ from policy.proof import (
 )
 from policy.rules import Document, instant, write
 
+SIGNED_TERMS = {  # what the head's signature in such an entry is over
+    "mandate.signed": "mandate",
+    "mandate.revoked": "revoked",
+    "delegation.signed": "delegation",
+    "delegation.revoked": "revoked",
+    "person.released": "released",
+}
 POLICY_KINDS = frozenset({ENTRY_KINDS[act] for act in POLICY_ACTS} | {"log.founded"})
 
 
@@ -85,6 +92,7 @@ def replay(export: LogExport, trust: Trust) -> Replayed:
     last = -1
     states: dict[int, State] = {}
     head_enrolled = False
+    people = _Standing()
     before = ""
     for n, text in enumerate(export.entries):
         try:
@@ -95,6 +103,7 @@ def replay(export: LogExport, trust: Trust) -> Replayed:
                 raise ProofRefused(f"it is dated {entry['at']}, before the entry above it")
             before = str(entry["at"])
             known[n] = entry
+            people.check(entry, known)
             if entry["kind"] in POLICY_KINDS:
                 check_authority(entry, known)
                 document = changes.apply(document, entry["diff"])
@@ -142,12 +151,21 @@ def _check_people(entry: Entry, known: Mapping[int, Entry], *, head_enrolled: bo
     kind = entry["kind"]
     if kind == "person.invited":
         check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(entry["invite"])), known)
-    if kind == "mandate.signed":
-        check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(entry["mandate"])), known)
+    if kind in SIGNED_TERMS:
+        check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(entry[SIGNED_TERMS[kind]])), known)
     if kind != "person.enrolled":
         return head_enrolled
     rests = entry["rests_on"]
     is_head = head_role(entry) in entry["roles"]
+    if rests.get("replaces"):
+        replacing = known.get(int(rests["invited"]))
+        if replacing is None or replacing.get("kind") != "change.approved" or replacing["diff"]["kind"] != "head":
+            raise ProofRefused("nobody signed that there should be another headteacher")
+        if any((one.get("rests_on") or {}).get("invited") == rests["invited"] for one in known.values() if one is not entry):
+            raise ProofRefused("the headteacher is replaced twice by the same signatures")
+        if entry["roles"] != ["headteacher"]:
+            raise ProofRefused("it gives other roles than were signed")
+        return True
     if head_enrolled and is_head:
         raise ProofRefused("a second person is enrolled as the one whose signature counts")
     if "invited" in rests:
@@ -157,6 +175,30 @@ def _check_people(entry: Entry, known: Mapping[int, Entry], *, head_enrolled: bo
     elif head_enrolled:
         raise ProofRefused("someone was enrolled without the head's invitation")
     return head_enrolled or is_head
+
+
+class _Standing:
+    """Who has lost a role, and what has been revoked, as the entries go by: what no single proof can show."""
+
+    def __init__(self) -> None:
+        self.ended: set[int] = set()
+        self.revoked: set[int] = set()
+
+    def check(self, entry: Entry, known: Mapping[int, Entry]) -> None:
+        rests = entry.get("rests_on") or {}
+        if standing.signed_under(entry) & self.ended:
+            raise ProofRefused("it is signed by someone who no longer held the role")
+        if "of" not in rests:  # what a mandate let through may lapse after the mandate has
+            for number in (int(rests[name]) for name in ("mandate", "delegation") if name in rests):
+                if number in self.revoked or standing.signed_under(known.get(number, {})) & self.ended:
+                    raise ProofRefused("it rests on what had been revoked")
+        if entry["kind"] in {"mandate.revoked", "delegation.revoked"}:
+            number = int(entry["revoked"]["of"])
+            if known.get(number, {}).get("kind") != str(entry["kind"]).replace(".revoked", ".signed"):
+                raise ProofRefused("it revokes what is not there")
+            self.revoked.add(number)
+        before = [one for n, one in known.items() if n < int(entry["n"])] if entry["kind"] in standing.PEOPLE else []
+        self.ended |= standing.ended_by(entry, before)
 
 
 def _check_change(entry: Entry, known: Mapping[int, Entry], states: dict[int, State]) -> None:
@@ -172,7 +214,10 @@ def _check_change(entry: Entry, known: Mapping[int, Entry], states: dict[int, St
     states[entry["change"]] = after(states[entry["change"]], act)
     if act is Act.RATIFY:
         let_through = known[int(entry["of"])]
-        check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(let_through["diff"])), known)
+        signed, kind = entry["rests_on"]["signatures"], str(let_through["diff"]["kind"])
+        check_signatures(entry, signed, digest(canonical(let_through["diff"])), known, kind=kind)
+        if "delegation" in entry["rests_on"] and let_through.get("requested_by") == entry.get("by"):
+            raise ProofRefused("it was asked for and ratified by the same person")
     if act is Act.APPROVE and entry["diff"]["kind"] == "reverse":
         states[entry["diff"]["change"]] = after(states[entry["diff"]["change"]], Act.REVERSE)
     if act is Act.REVERSE:
@@ -236,27 +281,36 @@ def verify_export(text: str) -> list[Replayed]:
         trust = Trust(str(found["authority"]), base64.b64decode(found["public"], validate=True))
         logs = [
             LogExport(
-                one["log"],
-                one["tier"],
-                tuple(one["entries"]),
+                _text(one["log"]),
+                _text(one["tier"]),
+                tuple(_text(entry) for entry in one["entries"]),
                 tuple(bytes.fromhex(leaf) for leaf in one["leaves"]),
-                one["checkpoint"],
+                _text(one["checkpoint"]),
             )
             for one in found["logs"]
         ]
-        policies = [(str(one["log"]), int(one["n"]), str(one["text"])) for one in found["policies"]]
-    except (ValueError, KeyError, TypeError):
+        policies = [(_text(one["log"]), int(one["n"]), _text(one["text"])) for one in found["policies"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise DoesNotAgree("this is not an export of change logs") from None
+    if not logs:
+        raise DoesNotAgree("this export holds no change log")
     replayed = [replay(log, trust) for log in logs]
     _check_policies(policies, logs)
     return replayed
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text is expected")
+    value.encode()  # a lone surrogate has no digest
+    return value
 
 
 def _check_policies(policies: Sequence[tuple[str, int, str]], logs: Sequence[LogExport]) -> None:
     entries = {log.log: log.entries for log in logs}
     for log, n, text in policies:
         signed = entries.get(log, ())
-        entry = parse_entry(signed[n]) if n < len(signed) else {}
+        entry = parse_entry(signed[n]) if 0 <= n < len(signed) else {}
         if entry.get("policy", {}).get("digest") != digest(text):
             raise DoesNotAgree(f"{log}: the stored policy of entry {n} is not the one that the entry signs")
 

@@ -41,6 +41,7 @@ FOREVER: Final = float("inf")
 LARGEST_MESSAGE: Final = 65_535
 STALE: Final = Ede(codec.STALE, "No resolver can be reached just now; this is what the last one said.")
 COMPLAINTS: Final = 20  # different failures that are logged with where they were; all are counted
+NAMES: Final = 100_000  # names remembered, to tell a new one
 ADDRESSES: Final = 65_536  # clients remembered; then the memory starts afresh
 
 
@@ -116,6 +117,8 @@ class Answers:
         self._profiles: dict[tuple[str, str, bool, str | None], bytes] = {}
         self._complained: set[str] = set()
         self.unrecorded = 0  # events that the recorder would not take
+        self._known_names: Generations[str, bool] = Generations(NAMES)
+        self.new_names = 0  # names asked of an upstream for the first time, as far as this worker remembers
         self.undecided = 0  # queries refused because deciding failed
 
     async def close(self) -> None:
@@ -215,6 +218,9 @@ class Answers:
 
     def _to_ask(self, waiting: Waiting, seat: Seat, said: Forward, now: float) -> bytes | Waiting:
         """A name that the cache does not know: an upstream is asked, unless it is one of a tunnel's."""
+        if self._known_names.get(waiting.query.name) is None:
+            self._known_names.put(waiting.query.name, True)
+            self.new_names += 1
         attempt = "tunnel" if self._tunnels.noticed(waiting.address, waiting.query.name, now) else ""
         if attempt and self._block_tunnels:
             return self._reply(waiting, seat, tunnelled(waiting.query, self._ways), now, now)

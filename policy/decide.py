@@ -15,7 +15,8 @@ from category_lists.embedded import hosts_in
 from category_lists.index import Match
 from category_lists.names import parents, path_covers
 from category_lists.taxonomy import Category
-from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule
+from category_lists.weigh import weigh
+from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule, Suspension
 from policy.snapshot import Profile, Snapshot
 from policy.timetable import applies, next_change
 
@@ -25,6 +26,7 @@ class Reason(StrEnum):
 
     SEALED = "sealed"
     ESSENTIAL = "essential"
+    SUSPENSION = "suspension"
     AUTHORITY_SITE = "authority_site"
     AUTHORITY_CATEGORY = "authority_category"
     SCHOOL_SITE = "school_site"
@@ -80,13 +82,13 @@ class _Case:
     profile: Profile
     asked: Question
     matches: Sequence[Match]
-    never_inspect: bool  # a category of the name is private: banking, health, support
+    never_inspect: bool  # the name is private: banking, health, support by its category, or on the school's own list
     edges: list[datetime] = field(default_factory=list)
 
-    def active(self, rule: SiteRule | CategoryRule) -> bool:
+    def active(self, rule: SiteRule | CategoryRule | Suspension) -> bool:
         """Is the rule in force at this moment? Remembers when that changes."""
         at = self.asked.at
-        starts = rule.starts if isinstance(rule, SiteRule) else None
+        starts = None if isinstance(rule, CategoryRule) else rule.starts
         if rule.until is not None:
             if rule.until <= at:
                 return False
@@ -94,7 +96,7 @@ class _Case:
         if starts is not None and starts > at:
             self.edges.append(starts)
             return False
-        if rule.during is not None:
+        if not isinstance(rule, Suspension) and rule.during is not None:
             table = self.profile.timetables.get(rule.during)
             if table is None:
                 return False
@@ -104,7 +106,7 @@ class _Case:
         return True
 
 
-type _Found = tuple[SiteRule | CategoryRule | None, Action, Match | None, Reason]
+type _Found = tuple[SiteRule | CategoryRule | Suspension | None, Action, Match | None, Reason]
 
 
 def sealed(case: _Case) -> _Found | None:
@@ -123,11 +125,26 @@ def essential(case: _Case) -> _Found | None:
     return None
 
 
+def suspension(case: _Case) -> _Found | None:
+    """Nothing but the coursework list, and that only as it is for everyone else: a suspension opens nothing.
+
+    So it is proven to tighten, whatever stands on the list, and a member of staff may be mandated to begin one at once.
+    """
+    for each in case.profile.suspensions:
+        if (each.groups or each.person == case.asked.person) and case.active(each):
+            if any(host in case.profile.coursework for host in parents(case.asked.host)):
+                return None
+            return each, Action.BLOCK, None, Reason.SUSPENSION
+    return None
+
+
 def authority_site(case: _Case) -> _Found | None:
     return _site(case, case.profile.mandatory_sites, Reason.AUTHORITY_SITE)
 
 
 def authority_category(case: _Case) -> _Found | None:
+    if not case.profile.mandatory_categories:
+        return None
     return _strictest(
         [
             (rule, rule.action, match, Reason.AUTHORITY_CATEGORY)
@@ -156,12 +173,12 @@ def category(case: _Case) -> _Found | None:
 
 def _one_category(case: _Case, match: Match) -> _Found:
     profile = case.profile
-    for rules, reason in (
-        (profile.categories.get(match.category, ()), Reason.SCHOOL_CATEGORY),
-        (profile.default_categories.get(match.category, ()), Reason.DEFAULT_CATEGORY),
+    for layer, reason in (
+        (profile.categories, Reason.SCHOOL_CATEGORY),
+        (profile.default_categories, Reason.DEFAULT_CATEGORY),
     ):
-        active = [rule for rule in rules if case.active(rule)]
-        if active:
+        rules = layer.get(match.category)
+        if rules and (active := [rule for rule in rules if case.active(rule)]):
             best = max(active, key=lambda rule: (bool(rule.groups), bool(rule.during), STRICTNESS[rule.action]))
             return best, best.action, match, reason
     return None, profile.phase_defaults[match.category], match, Reason.PHASE_DEFAULT
@@ -174,7 +191,7 @@ def unknown_name(case: _Case) -> _Found | None:
 PRECEDENCE: tuple[Callable[[_Case], _Found | None], ...] = (
     sealed,  # illegal content: nobody, at any level, can open it
     essential,  # connectivity, certificates, helplines: no rule may take them from a child
-    # a suspension's coursework list and then the suspension itself stand here once there are suspensions
+    suspension,  # all but the coursework list; above every rule, or a rule that opens a site would undo it
     authority_site,  # the authority's way to open a false alarm of its own category rules, so it stands before them
     authority_category,  # malware and the like, for every school
     school_site,  # the head's own rules: person over group over school, the longest path, a block wins a tie
@@ -214,7 +231,9 @@ def _rank(rule: SiteRule) -> tuple[int, int, int, int]:
 
 
 def _strictest(found: Sequence[_Found]) -> _Found | None:
-    return max(found, key=lambda one: STRICTNESS[one[1]], default=None)
+    if len(found) < 2:  # most names are in no category, or in one
+        return found[0] if found else None
+    return max(found, key=lambda one: STRICTNESS[one[1]])
 
 
 def _path_rules(case: _Case) -> list[SiteRule]:
@@ -244,14 +263,21 @@ def _opens(category: Category) -> bool:
 def decide(snapshot: Snapshot, asked: Question) -> Decision:
     """May this client have this site now, how, until when, and which change says so? KeyError: no such school or group."""
     profile = snapshot.profile(asked.school, asked.group)
-    matches = profile.dictionary.index.find(asked.host, asked.path)
+    matches = weigh(
+        profile.dictionary.index.find(asked.host, asked.path), asked.host
+    )  # a feed does not outvote our own lists
     categories = profile.dictionary.taxonomy.categories
     for host in hosts_in(asked.host):  # 203-0-113-7.nip.io, bet-example.translate.goog: also what the site inside is
         inside = profile.dictionary.index.find(host)
         matches = (*matches, *(each for each in inside if not _opens(categories[each.category])))
-    case = _Case(profile, asked, matches, any(categories[match.category].never_inspect for match in matches))
-    found = next(filter(None, (find(case) for find in PRECEDENCE)), None)
-    if found is None:  # INVARIANT: unknown_name always finds
+    private = (bool(matches) and any(categories[match.category].never_inspect for match in matches)) or (
+        bool(profile.never_inspect) and any(host in profile.never_inspect for host in parents(asked.host))
+    )
+    case = _Case(profile, asked, matches, private)
+    for find in PRECEDENCE:
+        if found := find(case):
+            break
+    else:  # INVARIANT: unknown_name always finds
         return REFUSED_ON_ERROR
     rule, action, match, reason = found
     paths = _path_rules(case)

@@ -6,8 +6,9 @@ authority's key in the C2SP signed-note and tlog-checkpoint form. A published do
 with an inclusion proof each, the entry that brought the document about and the entries it rests on (who was enrolled with
 which key, which mandate was signed). So a worker needs one thing to begin with, the authority's public key, and can tell:
 this document is what that entry says (digest), that entry stands in the log (inclusion), the headteacher signed exactly its
-difference (Ed25519 over the digest of the diff), or signed earlier the mandate that it rests on. Whether the document is
-*all* that the log amounts to is what the full replay, `schoolgate changes verify`, tells.
+difference (Ed25519 over the digest of the diff), or signed earlier the mandate or the delegation that it rests on. Whether
+the document is *all* that the log amounts to, and whether a mandate, a delegation or a role had ended by then, no worker can
+see from a few entries: that is what the full replay, `schoolgate changes verify`, tells.
 
 Pure: bytes and texts come in, an answer or a `ProofRefused` goes out.
 """
@@ -24,6 +25,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+TAKEN_IN = frozenset({"dictionary", "subscription"})  # what a mandate lets through though it is no rule of a site
 SECOND_ROLES = frozenset({"deputy", "chair_of_governors", "la_officer"})  # who may agree to the head's own request
 
 
@@ -166,6 +168,11 @@ SIGNED_AS = {  # what a signature in an entry of each kind was given for: one gi
     "change.approved": "approve",
     "change.reversed": "reverse",
     "change.ratified": "ratify",
+    "change.mandated": "enforce",
+    "delegation.signed": "delegate",
+    "delegation.revoked": "revoke",
+    "mandate.revoked": "revoke",
+    "person.released": "release",
     "mandate.signed": "mandate",
     "person.invited": "invite",
 }
@@ -198,11 +205,38 @@ def undone(diff: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def tightens(diff: Mapping[str, Any]) -> bool:
+    """Is it proven that no question gets a weaker answer? Only what stops comes, only what opens goes, nothing else moves.
+
+    INVARIANT: an allow is the weakest answer and a block the strongest, so whatever other rules say once an allow is gone
+    or a block has come is at least as strict. A suspension only blocks, and what its coursework list spares is answered as
+    it is without one. Nothing else is taken as proven: networks, groups, timetables, never-inspect entries and settings
+    move questions between rules, so they wait.
+    """
+    if diff["kind"] == "founding" or diff["set"]:
+        return False
+    return all(_stops(name, value) for name, values in diff["add"].items() for value in values) and all(
+        _opens(name, value) for name, values in diff["remove"].items() for value in values
+    )
+
+
+def _stops(collection: str, value: Mapping[str, Any]) -> bool:
+    if collection in {"site_rules", "category_rules"}:
+        return bool(value["action"] == "block")
+    return collection == "suspensions"
+
+
+def _opens(collection: str, value: Mapping[str, Any]) -> bool:
+    if collection in {"site_rules", "category_rules"}:
+        return bool(value["action"] == "allow")
+    return collection == "coursework"
+
+
 def references(entry: Entry) -> set[int]:
     """The numbers of the entries that an entry rests on directly: who was enrolled, which mandate, what it lets lapse."""
     rests = entry.get("rests_on") or {}
     found = {int(signature["enrolled"]) for signature in rests.get("signatures") or ()}
-    return found | {int(rests[name]) for name in ("mandate", "of", "invited") if name in rests}
+    return found | {int(rests[name]) for name in ("mandate", "of", "invited", "delegation") if name in rests}
 
 
 def head_role(entry: Entry) -> str:
@@ -225,24 +259,76 @@ def check_authority(entry: Entry, known: Mapping[int, Entry]) -> None:
     if "mandate" in rests:
         _check_mandate(entry, rests, known)
         return
-    over = digest(canonical(entry.get("diff")))
-    check_signatures(entry, rests.get("signatures") or (), over, known)
+    diff = entry["diff"]
+    if diff["kind"] == "head":
+        _check_replacement(entry, rests, known)
+        return
+    check_signatures(entry, rests.get("signatures") or (), digest(canonical(diff)), known, kind=str(diff["kind"]))
 
 
-def check_signatures(entry: Entry, signatures: Sequence[Mapping[str, Any]], over: str, known: Mapping[int, Entry]) -> None:
-    """The head signed this; and when she asked for it herself, so did the named second person."""
+def check_signatures(
+    entry: Entry, signatures: Sequence[Mapping[str, Any]], over: str, known: Mapping[int, Entry], *, kind: str = ""
+) -> None:
+    """The head signed this; and when she asked for it herself, so did the named second person.
+
+    A person to whom she delegated changes of this `kind` may sign in her place; never what either of them asked for.
+    """
+    signers = _signers(entry, signatures, over, known)
+    asker = entry.get("requested_by")
+    heads = {person for person, roles in signers.items() if head_role(entry) in roles}
+    if not heads and kind and "delegation" in (entry.get("rests_on") or {}):
+        _check_delegation(entry, signers, known, kind)
+        return
+    if not heads:
+        raise ProofRefused(f"entry {entry.get('n')} is not signed by the {head_role(entry).replace('_', ' ')}")
+    if asker in heads and not any(roles & SECOND_ROLES for person, roles in signers.items() if person != asker):
+        raise ProofRefused(f"entry {entry.get('n')} was asked for and approved by the same person alone")
+
+
+def _signers(
+    entry: Entry, signatures: Sequence[Mapping[str, Any]], over: str, known: Mapping[int, Entry]
+) -> dict[str, set[str]]:
+    """Who signed this very thing, with the roles of the enrolments that they signed under."""
     signers: dict[str, set[str]] = {}
     for signature in signatures:
         enrolled = known.get(int(signature.get("enrolled", -1)))
         if enrolled is None or not signed_by(entry, signature, over, enrolled):
             raise ProofRefused(f"entry {entry.get('n')} carries a signature that does not hold")
         signers.setdefault(str(signature["person"]), set()).update(enrolled.get("roles") or ())
-    heads = {person for person, roles in signers.items() if head_role(entry) in roles}
-    if not heads:
-        raise ProofRefused(f"entry {entry.get('n')} is not signed by the {head_role(entry).replace('_', ' ')}")
-    asker = entry.get("requested_by")
-    if asker in heads and not any(roles & SECOND_ROLES for person, roles in signers.items() if person != asker):
-        raise ProofRefused(f"entry {entry.get('n')} was asked for and approved by the same person alone")
+    return signers
+
+
+def _check_delegation(entry: Entry, signers: Mapping[str, set[str]], known: Mapping[int, Entry], kind: str) -> None:
+    number = entry.get("n")
+    delegation = known.get(int(entry["rests_on"]["delegation"]))
+    if delegation is None or delegation.get("kind") != "delegation.signed" or int(delegation["n"]) >= int(entry["n"]):
+        raise ProofRefused(f"entry {number} names a delegation that is not there")
+    terms = delegation["delegation"]
+    check_signatures(delegation, delegation["rests_on"]["signatures"], digest(canonical(terms)), known)
+    if terms["person"] not in signers:
+        raise ProofRefused(f"entry {number} is not signed by the person that its delegation names")
+    if kind not in terms["kinds"]:
+        raise ProofRefused(f"entry {number}: the delegation does not cover {kind}")
+    if not _within(entry, terms):
+        raise ProofRefused(f"entry {number}: the delegation was not in force then")
+    if entry.get("requested_by") in {terms["person"], delegation.get("by")}:
+        raise ProofRefused(f"entry {number} was asked for by the delegate or by the headteacher, so it needs her signature")
+
+
+def _within(entry: Entry, terms: Mapping[str, Any]) -> bool:
+    at, first, last = (datetime.fromisoformat(str(text)) for text in (entry["at"], terms["from"], terms["until"]))
+    return first <= at < last
+
+
+def _check_replacement(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, Entry]) -> None:
+    """Another headteacher: the LA officer signed it, and a second person who is neither of the two."""
+    signers = _signers(entry, rests.get("signatures") or (), digest(canonical(entry["diff"])), known)
+    officers = {person for person, roles in signers.items() if "la_officer" in roles}
+    others = {person for person, roles in signers.items() if roles & SECOND_ROLES}
+    if not officers or len(officers | others) < 2:
+        raise ProofRefused(f"entry {entry.get('n')} is not signed by the LA officer and a second person")
+    if entry["diff"]["add"] or entry["diff"]["remove"] or entry["diff"]["set"]:
+        raise ProofRefused(f"entry {entry.get('n')} changes more than who is headteacher")
 
 
 def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, Entry]) -> None:
@@ -259,13 +345,24 @@ def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, E
         if entry.get("diff") != undone(let_through["diff"]):
             raise ProofRefused(f"entry {number} does not undo what it lets lapse")
         return
-    if entry["diff"]["kind"] not in terms["kinds"]:
-        raise ProofRefused(f"entry {number}: the mandate does not cover {entry['diff']['kind']}")
+    diff = entry["diff"]
+    if diff["kind"] not in terms["kinds"]:
+        raise ProofRefused(f"entry {number}: the mandate does not cover {diff['kind']}")
     if not set(entry.get("by_roles") or ()) & set(terms["roles"]):
         raise ProofRefused(f"entry {number}: the mandate does not cover who acted")
-    at, first, last = (datetime.fromisoformat(str(text)) for text in (entry["at"], terms["from"], terms["until"]))
-    if not first <= at < last:
+    if not _within(entry, terms):
         raise ProofRefused(f"entry {number}: the mandate was not in force then")
+    if diff["kind"] in TAKEN_IN and not terms.get("break_glass"):
+        return  # what a list does to whom was judged by the desk, when it was taken in
+    signers = _signers(entry, rests.get("signatures") or (), digest(canonical(diff)), known)
+    named = {person for person, roles in signers.items() if roles & set(terms["roles"])}
+    if terms.get("break_glass"):
+        if len(named) < 2:
+            raise ProofRefused(f"entry {number}: breaking the glass takes two people whom the mandate names")
+    elif not named:
+        raise ProofRefused(f"entry {number}: nobody whom the mandate names signed it")
+    elif not tightens(diff):
+        raise ProofRefused(f"entry {number}: the mandate lets through only what is proven to tighten")
 
 
 @dataclass(frozen=True, slots=True)

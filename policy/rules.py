@@ -8,10 +8,11 @@ import ipaddress
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from operator import not_
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -19,8 +20,8 @@ from category_lists import names
 from policy.proof import canonical
 
 STRICT = ConfigDict(extra="forbid", frozen=True, ser_json_timedelta="iso8601")
-# For every field added after documents were first signed: `new: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""`. An empty value is
-# not written, so what was signed before the field existed keeps its one canonical text, and still verifies.
+# For every field added after documents were first signed: `new: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""`. An empty value
+# is not written, so what was signed before the field existed keeps its one canonical text, and still verifies.
 UNSET_LEAVES_NO_TRACE = Field(exclude_if=not_)
 
 
@@ -68,6 +69,14 @@ def _prefix(value: str) -> str:
     return str(ipaddress.ip_network(value))
 
 
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, LookupError, OSError):
+        raise ValueError(f"{value[:80]!r} is not a time zone such as Europe/London") from None
+    return value
+
+
 def _rule_action(value: Action) -> Action:
     if value is Action.RESTRICT:
         raise ValueError("a rule allows, warns or blocks; safe search is a group's own setting")
@@ -78,6 +87,7 @@ Identifier = Annotated[str, AfterValidator(_identifier)]
 Host = Annotated[str, AfterValidator(_host)]
 Path = Annotated[str, AfterValidator(_path)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
+Video = Literal["", "strict", "moderate", "off"]
 Phase = Literal["early-years", "ks1", "ks2", "ks3", "ks4", "sixth-form", "staff", "guest"]
 RuleAction = Annotated[Action, AfterValidator(_rule_action)]
 
@@ -91,7 +101,7 @@ class Group:
     name: str
     phase: Phase
     safe_search: bool = True
-    video: Annotated[Literal["", "strict", "moderate", "off"], UNSET_LEAVES_NO_TRACE] = ""  # none said: as safe_search says
+    video: Annotated[Video, UNSET_LEAVES_NO_TRACE] = ""  # none said: as safe_search says
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +188,29 @@ class CategoryRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedSite:
+    """A site (with what is below it) on one of a school's own short lists."""
+
+    __pydantic_config__ = STRICT
+    id: Identifier
+    host: Host
+    change: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """No internet for some groups or one person until an instant, but for the coursework list. It ends by itself."""
+
+    __pydantic_config__ = STRICT
+    id: Identifier
+    change: int
+    until: AwareDatetime
+    starts: AwareDatetime | None = None
+    groups: tuple[Identifier, ...] = ()  # none: `person` alone
+    person: Identifier | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AuthorityPolicy:
     """What the authority sets for its schools: mandatory rules above theirs, overridable defaults below."""
 
@@ -205,8 +238,11 @@ class SchoolPolicy:
     site_rules: tuple[SiteRule, ...] = ()
     category_rules: tuple[CategoryRule, ...] = ()
     blocked_answer: Literal["page", "nxdomain", "null"] = "page"  # what DNS says for a blocked name
-    timezone: str = "Europe/London"
+    timezone: Annotated[str, AfterValidator(_zone)] = "Europe/London"
     kind: Literal["school"] = "school"
+    never_inspect: Annotated[tuple[ListedSite, ...], UNSET_LEAVES_NO_TRACE] = ()  # their content is never looked into
+    coursework: Annotated[tuple[ListedSite, ...], UNSET_LEAVES_NO_TRACE] = ()  # what a suspension leaves as it is
+    suspensions: Annotated[tuple[Suspension, ...], UNSET_LEAVES_NO_TRACE] = ()
 
     def group(self, group_id: str) -> Group | None:
         return next((group for group in self.groups if group.id == group_id), None)
@@ -258,7 +294,8 @@ def read[T](kind: type[T], text: str) -> T:
         value: T = _adapter(kind).validate_json(text)
     except ValidationError as errors:
         first = errors.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc'])) or kind.__name__}: {first['msg']}") from None
+        where = ".".join(map(str, first["loc"])) or kind.__name__
+        raise ValueError(" ".join(f"{where}: {first['msg']}".split())) from None
     if write(value) != text:
         raise ValueError(f"a {kind.__name__} must be written in its canonical form")
     return value
@@ -268,11 +305,11 @@ def read_document(text: str) -> Document:
     """A school's or an authority's document from its canonical text; ValueError in one plain line otherwise."""
     try:
         kind = json.loads(text)["kind"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ValueError("this is not a policy document") from None
     return read(AuthorityPolicy, text) if kind == "authority" else read(SchoolPolicy, text)
 
 
 def instant(at: datetime) -> str:
     """RFC 3339 in UTC, whole seconds, as canonical documents write it."""
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

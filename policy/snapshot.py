@@ -11,7 +11,7 @@ from typing import Protocol
 from category_lists.index import Match
 from category_lists.taxonomy import PHASES, Taxonomy
 from policy.identity import UNASSIGNED, Clients
-from policy.rules import STRICTNESS, Action, AuthorityPolicy, CategoryRule, SchoolPolicy, SiteRule, Timetable
+from policy.rules import STRICTNESS, Action, AuthorityPolicy, CategoryRule, SchoolPolicy, SiteRule, Suspension, Timetable
 from policy.search_engines import Engine, Engines
 
 
@@ -53,6 +53,9 @@ class Profile:
     default_categories: Mapping[str, tuple[CategoryRule, ...]]
     phase_defaults: Mapping[str, Action]
     unknown: Action
+    never_inspect: frozenset[str]  # hosts, with what is below them
+    coursework: frozenset[str]
+    suspensions: tuple[Suspension, ...]  # of this group, or of single persons
 
     def engine(self, host: str) -> Engine | None:
         """The engine of a host, if something is to be forced on it: video sites have a setting of their own."""
@@ -129,6 +132,9 @@ def build_profile(
         default_categories=_by_category(rule for rule in authority.category_rules if not rule.mandatory and for_phase(rule)),
         phase_defaults=_phase_defaults(dictionary.taxonomy, phase),
         unknown=Action(dictionary.taxonomy.unknown[phase]) if phase != "strictest" else Action.ALLOW,
+        never_inspect=frozenset(site.host for site in school.never_inspect) if school else frozenset(),
+        coursework=frozenset(site.host for site in school.coursework) if school else frozenset(),
+        suspensions=tuple(one for one in school.suspensions if group_id in one.groups or one.person) if school else (),
     )
 
 

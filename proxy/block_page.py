@@ -24,6 +24,7 @@ HELP_FIRST = frozenset({"self_harm_eating_disorders", "vawg_misogyny"})  # a per
 DECIDED_BY = {  # in the words of staff
     Reason.SEALED: "a list that nobody can change",
     Reason.ESSENTIAL: "the list of essential sites",
+    Reason.SUSPENSION: "a suspension of internet access",
     Reason.AUTHORITY_SITE: "the authority's rule about this site",
     Reason.AUTHORITY_CATEGORY: "the authority's rule about this category",
     Reason.SCHOOL_SITE: "the school's rule about this site",

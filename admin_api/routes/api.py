@@ -14,17 +14,20 @@ from admin_api import words
 from admin_api.auth import drop_cookie, set_cookie
 from admin_api.deps import Desk, Visitor, services
 from admin_api.filter_state import filter_state, problems
-from admin_api.forms import EVERYONE, category_wish, moment, network_wish, site_wish, tidy
+from admin_api.forms import EVERYONE, Filled, last_moment, moment, tidy
+from admin_api.kinds import wish
 from admin_api.permissions import Case, SignedIn, at, desk_at, on
 from admin_api.routes import log as filter_log
+from admin_api.routes import standing as pages
 from admin_api.routes.changes import prove
 from admin_api.routes.machine import behind
-from admin_api.routes.requests import decide, preview_of, signing
+from admin_api.routes.requests import decide, glass, preview_of, signing, submit
 from admin_api.routes.rules import rules_in_force
 from admin_api.routes.sign_in import Wait, sign_in
 from admin_api.routes.today import list_ages
 from admin_api.routes.why import answer
 from admin_api.telling import Ground, Told, tell
+from change_control import standing
 from change_control.authority import Permission
 from change_control.changes import Wish
 from change_control.lifecycle import State
@@ -130,11 +133,29 @@ def schools(request: Request, who: SignedIn) -> Json:
 
 
 class Asking(BaseModel):
-    """A request for a change. `groups` left out or empty: everyone at the school. `until`: 2026-12-18."""
+    """A request for a change, with the fields of its kind's form at the desk.
+
+    site: site, action, groups, during, until. category: category, action, groups, during, until. timetable: name, hours,
+    terms, or timetable to change one, or gone. group: name, phase, group to change one. safety: group, safe_search "on" or
+    "off", video "strict", "moderate" or "off" (left out: as safe_search). never_inspect, coursework: site, gone. suspension:
+    groups or person, starts, until. network: prefix, group, listener, forced, or network, the one that goes. `groups` left
+    out or empty: everyone. `until`: 2026-12-18.
+    """
 
     model_config = CLOSED
     school: Text = ""
-    kind: Literal["site", "category", "network"]
+    kind: Literal[
+        "site",
+        "category",
+        "network",
+        "timetable",
+        "group",
+        "safety",
+        "never_inspect",
+        "coursework",
+        "suspension",
+        "head",
+    ]
     reason: Text
     site: Text = ""
     category: Text = ""
@@ -144,14 +165,26 @@ class Asking(BaseModel):
     prefix: Text = ""
     group: Text = ""
     listener: Text = "*"
+    during: Text = ""
+    name: Text = ""
+    hours: Text = ""
+    terms: Text = ""
+    timetable: Text = ""
+    phase: Text = ""
+    safe_search: Text = ""
+    video: Text = ""
+    person: Text = ""
+    starts: Text = ""
+    network: Text = ""
+    forced: bool = False
+    gone: bool = False
+    now: bool = False  # block at once, under a standing mandate that names your role
 
     def wish(self) -> Wish:
-        if self.kind == "network":
-            return network_wish(self.prefix, self.group, self.listener)
-        groups = self.groups or [EVERYONE]
-        if self.kind == "category":
-            return category_wish(self.category, self.action, groups, self.until, words.ZONE)
-        return site_wish(self.site, self.action, groups, self.until, words.ZONE)
+        texts = {name: (str(value),) for name, value in self if isinstance(value, str)}
+        flags = {"forced": ("yes" if self.forced else "",), "gone": ("yes" if self.gone else "",)}
+        everyone = () if self.kind == "suspension" else (EVERYONE,)
+        return wish(self.kind, Filled({**texts, **flags, "groups": tuple(self.groups) or everyone}))
 
 
 class Deciding(BaseModel):
@@ -193,9 +226,8 @@ def all_changes(
 def ask(request: Request, who: SignedIn, given: Asking) -> Json:
     """Ask for a change."""
     desk = desk_at(request, who, given.school, Permission.REQUEST)
-    wish = given.wish()
-    with desk.write() as session:
-        row = desk.office.request(session, desk.place.log, wish, by=desk.visitor.person, reason=given.reason)
+    asked = given.wish()
+    row = submit(desk, asked, given.reason, now=given.now)
     return _one(desk, row.id)
 
 
@@ -206,14 +238,14 @@ def one_change(case: Annotated[Case, on(Permission.READ_CHANGES)]) -> Json:
 
 
 @router.post("/changes/{number}/approve")
-def approve(case: Annotated[Case, on(Permission.APPROVE, Permission.SECOND)], given: Deciding) -> Json:
+def approve(case: Annotated[Case, on(Permission.APPROVE, Permission.SECOND, Permission.DELEGATED)], given: Deciding) -> Json:
     """Sign a request into force; the head's own also waits for the second person."""
     decide(case.desk, case.id, given.totp, "approve", signing(case.desk, case.desk.office.approve, given.digest))
     return _one(case.desk, case.id)
 
 
 @router.post("/changes/{number}/ratify")
-def ratify(case: Annotated[Case, on(Permission.RATIFY)], given: Deciding) -> Json:
+def ratify(case: Annotated[Case, on(Permission.RATIFY, Permission.DELEGATED)], given: Deciding) -> Json:
     """Sign what a standing mandate let through."""
     decide(case.desk, case.id, given.totp, "ratify", signing(case.desk, case.desk.office.ratify, given.digest))
     return _one(case.desk, case.id)
@@ -226,8 +258,17 @@ def reverse(case: Annotated[Case, on(Permission.REVERSE)], given: Deciding) -> J
     return _one(case.desk, case.id)
 
 
+@router.post("/changes/{number}/break-glass")
+def break_glass(case: Annotated[Case, on(Permission.BREAK_GLASS)], given: Deciding) -> Json:
+    """Two people whom a mandate names, one after the other; the second puts the change in force for 24 hours."""
+    decide(case.desk, case.id, given.totp, "break_glass", glass(case.desk, given.digest))
+    return _one(case.desk, case.id)
+
+
 @router.post("/changes/{number}/refuse")
-def refuse(case: Annotated[Case, on(Permission.REFUSE)], given: Reasoned) -> Json:
+def refuse(
+    case: Annotated[Case, on(Permission.REFUSE, Permission.REPLACE_HEAD, Permission.DELEGATED)], given: Reasoned
+) -> Json:
     """Say no to a request, with a reason."""
     desk = case.desk
     if len(given.reason.strip()) < 3:
@@ -310,6 +351,100 @@ def _impact(desk: Desk, row: ChangeRow) -> Json:
         "complete": bool(counted) and seen.all_of_it,
         "groups": [{"group": effect.group, "before": effect.before, "after": effect.after} for effect in seen.effects],
     }
+
+
+# --- standing in ------------------------------------------------------------------------------------------------------
+
+
+class Mandate(BaseModel):
+    """A standing mandate. kinds: dictionary (take in lists), site and suspension (block at once); until: 2026-12-18."""
+
+    model_config = CLOSED
+    school: Text = ""
+    kinds: Annotated[list[Text], Field(max_length=10)]
+    roles: Annotated[list[Text], Field(max_length=20)]
+    until: Text
+    ratify_days: Annotated[int, Field(ge=1, le=60)] = 5
+    break_glass: bool = False
+    totp: Annotated[str, Field(max_length=20)]
+
+
+class Delegation(BaseModel):
+    """Who approves in the headteacher's place, which kinds, from and to which day."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    school: Text = ""
+    person: Text
+    kinds: Annotated[list[Text], Field(max_length=30)]
+    begins: Annotated[Text, Field(alias="from")] = ""
+    to: Text
+    totp: Annotated[str, Field(max_length=20)]
+
+
+class Ending(BaseModel):
+    """A signed end: of a mandate or a delegation by its entry, or of a person's roles."""
+
+    model_config = CLOSED
+    school: Text = ""
+    entry: Annotated[int, Field(ge=0, le=2**31)] = 0
+    person: Text = ""
+    totp: Annotated[str, Field(max_length=20)]
+
+
+@router.get("/standing")
+def standing_now(desk: Annotated[Desk, at(Permission.READ_CHANGES)]) -> Json:
+    """The mandates and delegations in force, or signed for later."""
+    return _standing(desk)
+
+
+def _standing(desk: Desk) -> Json:
+    with desk.read() as session:
+        mandates = desk.office.mandates(session, desk.place.log)
+        delegations = standing.delegations(desk.office, session, desk.place.log, also_later=True)
+    return {
+        "mandates": [{"entry": one["n"], **one["mandate"]} for one in mandates],
+        "delegations": [{"entry": one["n"], **one["delegation"]} for one in delegations],
+    }
+
+
+@router.post("/standing/mandates", status_code=201)
+def sign_mandate(request: Request, who: SignedIn, given: Mandate) -> Json:
+    """Sign a standing mandate."""
+    desk = desk_at(request, who, given.school, Permission.MANDATE)
+    until = last_moment(given.until, words.ZONE)
+    if until is None:
+        raise ValueError("say until when, at most a year from now")
+    do = pages.mandate(desk, given.kinds, given.roles, until, given.ratify_days, glass=given.break_glass)
+    pages.signed(desk, given.totp, "mandate", do)
+    return _standing(desk)
+
+
+@router.post("/standing/delegations", status_code=201)
+def sign_delegation(request: Request, who: SignedIn, given: Delegation) -> Json:
+    """Sign a delegation."""
+    desk = desk_at(request, who, given.school, Permission.DELEGATE)
+    until = last_moment(given.to, words.ZONE)
+    if until is None:
+        raise ValueError("say until which day")
+    do = pages.delegation(desk, given.person, tuple(given.kinds), moment(given.begins, words.ZONE), until)
+    pages.signed(desk, given.totp, "delegate", do)
+    return _standing(desk)
+
+
+@router.post("/standing/revoke")
+def revoke(request: Request, who: SignedIn, given: Ending) -> Json:
+    """End a mandate or a delegation before its time."""
+    desk = desk_at(request, who, given.school, Permission.MANDATE)
+    pages.signed(desk, given.totp, "revoke", pages.revocation(desk, given.entry))
+    return _standing(desk)
+
+
+@router.post("/people/release")
+def release(request: Request, who: SignedIn, given: Ending) -> Json:
+    """End all roles of a person at a school."""
+    desk = desk_at(request, who, given.school, Permission.RELEASE)
+    pages.signed(desk, given.totp, "release", pages.releasing(desk, given.person))
+    return {"released": given.person}
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------

@@ -18,11 +18,19 @@ router = APIRouter()
 
 
 @router.get("/people")
-def people(desk: Annotated[Desk, at(Permission.READ_CHANGES)]) -> Response:
-    return show(desk, Filled())
+def people(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") -> Response:
+    return show(desk, Filled(), said=said)
 
 
-def show(desk: Desk, typed: Filled, *, errors: dict[str, str] | None = None, status: int = 200, code: str = "") -> Response:
+def show(
+    desk: Desk,
+    typed: Filled,
+    *,
+    errors: dict[str, str] | None = None,
+    status: int = 200,
+    code: str = "",
+    said: str = "",
+) -> Response:
     log = desk.place.log
     with desk.read() as session:
         held: dict[tuple[str, str], list[str]] = {}
@@ -46,7 +54,8 @@ def show(desk: Desk, typed: Filled, *, errors: dict[str, str] | None = None, sta
     return desk.page(
         "people.html",
         status,
-        held=[(name, sorted(roles, key=ROLES.index)) for (_, name), roles in everyone],
+        held=[(person, name, sorted(roles, key=ROLES.index)) for (person, name), roles in everyone],
+        said=said,
         invites=invites,
         roles=[role for role in ROLES if role != first],
         typed=typed,

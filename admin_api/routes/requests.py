@@ -3,6 +3,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -13,19 +14,23 @@ from starlette.responses import Response
 from admin_api import words
 from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, wait
-from admin_api.forms import Filled, Form, Wrong, category_wish, network_wish, site_wish
+from admin_api.forms import Filled, Form, Wrong
+from admin_api.kinds import KINDS, OFFERED, hours_typed, terms_typed, wish
 from admin_api.past import Preview, diff_of, preview
 from admin_api.permissions import Case, at, on, open_acts
 from admin_api.routes.sign_in import Wait
-from admin_api.telling import Ground, names, tell
-from change_control.authority import NotAllowed, Permission
+from admin_api.telling import Ground, actors, names, standing_sentence, tell
+from change_control import standing
+from change_control.authority import TIGHTENING, NotAllowed, Permission
 from change_control.changes import Wish
 from change_control.keys import Locked
 from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import NotPossible, State
 from change_control.people import WrongCredentials
 from change_control.service import ChangedSinceShown
-from change_control.tables import ChangeRow, SignatureRow
+from change_control.tables import ChangeRow
+from change_control.wishes import PHASE_WORDS
+from policy.proof import digest
 from policy.rules import SchoolPolicy
 
 logger = logging.getLogger(__name__)
@@ -60,8 +65,6 @@ def all_requests(
 
 # --- asking -----------------------------------------------------------------------------------------------------------
 
-KINDS = ("site", "category", "network")
-
 
 @router.get("/requests/new")
 def new_request(
@@ -71,70 +74,102 @@ def new_request(
     group: str = "",
     category: str = "",
     action: str = "",
+    timetable: str = "",
+    network: str = "",
+    gone: str = "",
 ) -> Response:
-    typed = {"site": (site[:500],), "groups": (group,) if group else (), "category": (category,), "action": (action,)}
+    typed = {
+        "site": (site[:500],),
+        "groups": (group,) if group else (),
+        "group": (group,),
+        "category": (category,),
+        "action": (action,),
+        "timetable": (timetable,),
+        "network": (network,),
+        "gone": (gone,),
+    }
     return _new(desk, kind, Filled(typed))
 
 
 def _new(desk: Desk, kind: str, typed: Filled, errors: dict[str, str] | None = None, status: int = 200) -> Response:
     ground = Ground.of(desk.services.snapshot(), desk.place.log)
-    groups = ground.document.groups if isinstance(ground.document, SchoolPolicy) else ()
+    school = ground.document if isinstance(ground.document, SchoolPolicy) else None
+    tables = school.timetables if school else ()
+    chosen = next((table for table in tables if table.id == typed.text("timetable")), None)
     open_to_change = [one for one in ground.taxonomy.categories.values() if not one.locked and not one.essential]
     return desk.page(
         "request_new.html",
         status,
-        kind=kind if kind in KINDS else "",
+        kind=KINDS.get(kind),
+        kinds=[KINDS[one] for one in OFFERED],
         typed=typed,
         errors=errors or {},
-        groups=groups,
+        groups=school.groups if school else (),
+        timetables=tables,
+        networks=school.networks if school else (),
+        chosen=chosen,
+        hours=hours_typed(chosen.windows) if chosen else "",
+        terms=terms_typed(chosen.terms) if chosen else "",
+        phases=PHASE_WORDS,
+        at_once=_at_once(desk, kind),
         categories=sorted(open_to_change, key=lambda one: one.name),
     )
+
+
+def _at_once(desk: Desk, kind: str) -> bool:
+    """May this visitor block at once, under a standing mandate?"""
+    if kind not in TIGHTENING or not desk.place.may(Permission.TIGHTEN):
+        return False
+    with desk.read() as session:
+        log, roles = desk.place.log, desk.place.roles
+        return standing.mandate_for(desk.office, session, log, roles, kind, glass=False) is not None
 
 
 @router.post("/requests/new")
 def ask(desk: Annotated[Desk, at(Permission.REQUEST)], form: Form) -> Response:
     kind = form.text("kind")
     try:
-        wish = _asked(kind, form)
-        with desk.write() as session:
-            row = desk.office.request(session, desk.place.log, wish, by=desk.visitor.person, reason=form.text("reason"))
+        asked = _asked(kind, form)
+        row = submit(desk, asked, form.text("reason"), now=form.text("now") == "yes")
     except Wrong as error:
         return _new(desk, kind, form, error.fields, 422)
     except LedgerMismatch:
         raise
     except ValueError as error:  # what only the policy knows: a locked category, a network of another school
-        return _new(desk, kind, form, {_about(kind): str(error)}, 422)
-    return desk.go(f"/requests/{row.id}", "asked")
+        return _new(desk, kind, form, {KINDS[kind].about: str(error)}, 422)
+    return desk.go(f"/requests/{row.id}", "enforced" if row.state == State.PROVISIONAL else "asked")
+
+
+def submit(desk: Desk, asked: Wish, reason: str, *, now: bool) -> ChangeRow:
+    """Ask for a change; `now`: put it in force at once under a mandate that names the visitor. Also the API's."""
+    who = desk.visitor
+    try:
+        with desk.write() as session:
+            row = desk.office.request(session, desk.place.log, asked, by=who.person, reason=reason)
+            if now:
+                signer = replace(desk.registry.signer(session, who.cookie, desk.place.log), factor="session")
+                standing.tighten(desk.office, session, row, who.person, signer)
+    except NotAllowed as error:
+        if not now:
+            raise
+        raise Wrong({"now": str(error)}) from None
+    if now:
+        desk.note("tighten", "done", f"change {row.id}")
+        if row.entry is not None:
+            wait(desk.services, row.log, row.entry)
+    return row
 
 
 def _asked(kind: str, form: Filled) -> Wish:
     """The wish and its reason; what is wrong with either is said at once."""
     unsaid = {"reason": SAY_WHY} if len(form.text("reason")) < 3 else {}
     try:
-        wish = _wish(kind, form)
+        found = wish(kind, form)
     except Wrong as error:
         raise Wrong({**error.fields, **unsaid}) from None
     if unsaid:
         raise Wrong(unsaid)
-    return wish
-
-
-def _about(kind: str) -> str:
-    """The field that a sentence of change control is shown at."""
-    return {"site": "site", "category": "category", "network": "prefix"}.get(kind, "site")
-
-
-def _wish(kind: str, form: Filled) -> Wish:
-    if kind == "network":
-        return network_wish(form.text("prefix"), form.text("group"), form.text("listener"))
-    zone, groups, until = words.ZONE, form.many("groups"), form.text("until")
-    if kind == "category":
-        chosen: Wish = category_wish(form.text("category"), form.text("action"), groups, until, zone)
-    elif kind == "site":
-        chosen = site_wish(form.text("site"), form.text("action"), groups, until, zone)
-    else:
-        raise Wrong({"site": "choose what the request is about"})
-    return chosen
+    return found
 
 
 # --- the approval page ------------------------------------------------------------------------------------------------
@@ -145,7 +180,16 @@ def one_request(case: Annotated[Case, on(Permission.READ_CHANGES)], said: str = 
     return show(case.desk, case.id, said=said)
 
 
-def show(desk: Desk, change: int, *, said: str = "", error: str = "", at_field: str = "code", status: int = 200) -> Response:
+def show(
+    desk: Desk,
+    change: int,
+    *,
+    said: str = "",
+    error: str = "",
+    at_field: str = "code",
+    status: int = 200,
+    code: str = "",
+) -> Response:
     """The approval page, with what went wrong just now."""
     snapshot = desk.services.snapshot()
     ground = Ground.of(snapshot, desk.place.log)
@@ -153,8 +197,12 @@ def show(desk: Desk, change: int, *, said: str = "", error: str = "", at_field: 
         row = session.get_one(ChangeRow, change)
         (told,) = tell(session, desk.services, ground, [row])
         acts = open_acts(desk, session, row, told.diff)
-        signed = names(session, session.scalars(select(SignatureRow.person).where(SignatureRow.change == change)))
+        signed = names(session, (str(one["person"]) for one in standing.signatures_of(session, row, "approve")))
         waiting_before = _place_in_line(session, row)
+        glass_signed = sorted(
+            names(session, (str(one["person"]) for one in standing.signatures_of(session, row, "enforce"))).values()
+        )
+        under = _rests_on(desk, session, row)
     impact = preview_of(desk, told.log, row) if row.state == State.REQUESTED else None
     state = filter_state(desk.services)
     return desk.page(
@@ -170,7 +218,22 @@ def show(desk: Desk, change: int, *, said: str = "", error: str = "", at_field: 
         said=said,
         error=error,
         at_field=at_field,
+        code=code,
+        glass_signed=glass_signed,
+        under=under,
     )
+
+
+def _rests_on(desk: Desk, session: Session, row: ChangeRow) -> str:
+    """The delegation or the mandate that a change rests on, in a sentence; "" for the headteacher's own signature."""
+    if row.entry is None:
+        return ""
+    rests = desk.office.book(session, row.log).entry(row.entry).get("rests_on") or {}
+    number = rests.get("delegation", rests.get("mandate"))
+    if number is None:
+        return ""
+    entry = desk.office.book(session, row.log).entry(int(number))
+    return f"{standing_sentence(entry, names(session, actors(entry)))} (entry {number} of the change log)"
 
 
 def _place_in_line(session: Session, row: ChangeRow) -> tuple[int, int] | None:
@@ -243,14 +306,14 @@ def _decided(desk: Desk, change: int, form: Filled, act: str, do: Doing, said: s
 
 
 @router.post("/requests/{number}/approve")
-def approve(case: Annotated[Case, on(Permission.APPROVE, Permission.SECOND)], form: Form) -> Response:
+def approve(case: Annotated[Case, on(Permission.APPROVE, Permission.SECOND, Permission.DELEGATED)], form: Form) -> Response:
     """The head signs, or the second person agrees to the head's own request; which of them it takes, change_control says."""
     desk = case.desk
     return _decided(desk, case.id, form, "approve", signing(desk, desk.office.approve, form.text("digest")), "approved")
 
 
 @router.post("/requests/{number}/ratify")
-def ratify(case: Annotated[Case, on(Permission.RATIFY)], form: Form) -> Response:
+def ratify(case: Annotated[Case, on(Permission.RATIFY, Permission.DELEGATED)], form: Form) -> Response:
     desk = case.desk
     return _decided(desk, case.id, form, "ratify", signing(desk, desk.office.ratify, form.text("digest")), "ratified")
 
@@ -271,8 +334,39 @@ def signing(desk: Desk, act: Callable[..., State], shown: str) -> Doing:
     return do
 
 
+@router.post("/requests/{number}/break-glass")
+def break_glass(case: Annotated[Case, on(Permission.BREAK_GLASS)], form: Form) -> Response:
+    """Two people whom a mandate names, one after the other; the second one's signature puts it in force."""
+    desk = case.desk
+    return _decided(desk, case.id, form, "break_glass", glass(desk, form.text("digest")), "glass")
+
+
+def glass(desk: Desk, shown: str) -> Doing:
+    def do(session: Session, row: ChangeRow) -> State:
+        if digest(row.diff) != shown:
+            raise ChangedSinceShown("this is no longer what was shown; read it once more")
+        signer = desk.registry.signer(session, desk.visitor.cookie, row.log)
+        return standing.break_glass(desk.office, session, row, desk.visitor.person, signer)
+
+    return do
+
+
+@router.post("/requests/{number}/head-code")
+def head_code(case: Annotated[Case, on(Permission.REPLACE_HEAD)], form: Form) -> Response:
+    """Answers with the page itself: the new headteacher's code is shown this once and kept nowhere."""
+    desk, name = case.desk, form.text("name", 200)
+    if len(name) < 2:
+        return show(desk, case.id, error="give the new headteacher’s name", at_field="name", status=422)
+    with desk.write() as session:
+        code = desk.registry.invite_head(session, session.get_one(ChangeRow, case.id), name, desk.visitor.person)
+    desk.note("replace_head", "done", f"change {case.id}")
+    return show(desk, case.id, code=code)
+
+
 @router.post("/requests/{number}/refuse")
-def refuse(case: Annotated[Case, on(Permission.REFUSE)], form: Form) -> Response:
+def refuse(
+    case: Annotated[Case, on(Permission.REFUSE, Permission.REPLACE_HEAD, Permission.DELEGATED)], form: Form
+) -> Response:
     desk, reason = case.desk, form.text("reason")
     if len(reason) < 3:
         return show(desk, case.id, error="say why, in a sentence: whoever asked gets it", at_field="reason", status=422)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -15,10 +16,11 @@ from admin_api.past import decide_category
 from admin_api.permissions import at
 from admin_api.telling import Ground, Told, tell
 from category_lists.taxonomy import Category
+from change_control import wishes
 from change_control.authority import Permission
 from change_control.tables import ChangeRow
 from policy.decide import Decision
-from policy.rules import CategoryRule, Document, Group, SchoolPolicy, SiteRule
+from policy.rules import CategoryRule, Document, Group, SchoolPolicy, SiteRule, Suspension
 
 router = APIRouter()
 
@@ -40,6 +42,7 @@ class RuleInForce:
     who: str
     change: Told | None
     ended: bool
+    hours: str = ""
 
 
 def rules_in_force(session: Session, desk: Desk, ground: Ground) -> tuple[RuleInForce, ...]:
@@ -57,6 +60,7 @@ def rules_in_force(session: Session, desk: Desk, ground: Ground) -> tuple[RuleIn
             who(document, rule.groups),
             behind.get(rule.change),
             ended=rule.until is not None and rule.until <= now,
+            hours=wishes.hours(document, rule.during).strip() if rule.during else "",
         )
         for rule in sorted(rules, key=lambda one: -one.change)
     )
@@ -68,6 +72,17 @@ def who(document: Document, groups: Sequence[str]) -> str:
         return "Everyone" if isinstance(document, SchoolPolicy) else "Every school"
     found = {group.id: group.name for group in document.groups} if isinstance(document, SchoolPolicy) else {}
     return ", ".join(found.get(group, group) for group in groups)
+
+
+def _suspensions(document: Document, now: datetime) -> list[tuple[Suspension, str, bool]]:
+    """Those that are not over, with whom they are about and whether they have begun."""
+    if not isinstance(document, SchoolPolicy):
+        return []
+    return [
+        (one, one.person or who(document, one.groups), one.starts is None or one.starts <= now)
+        for one in document.suspensions
+        if one.until > now
+    ]
 
 
 @router.get("/rules")
@@ -98,5 +113,9 @@ def rules(desk: Annotated[Desk, at(Permission.READ_CHANGES)], group: str = "") -
         else [],
         unknown=[(one.name, ground.taxonomy.unknown[one.phase]) for one in chosen],
         authority=snapshot.authority.name,
+        school=document if isinstance(document, SchoolPolicy) else None,
+        suspensions=_suspensions(document, now),
+        windows=wishes.windows_in_words,
+        phases=wishes.PHASE_WORDS,
         zone=words.ZONE,
     )

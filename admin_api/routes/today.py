@@ -10,13 +10,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from admin_api import words
 from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, problems
 from admin_api.permissions import at
 from admin_api.telling import Ground, tell
-from change_control.authority import Permission
+from change_control.authority import Permission, Waiting, waits
 from change_control.lifecycle import State
+from change_control.service import HEAD
 from change_control.tables import ChangeRow, RoleRow
+from policy.rules import SchoolPolicy
 
 router = APIRouter()
 SHOWN = 5
@@ -62,6 +65,21 @@ def days_left(now: datetime, until: datetime | None) -> int:
     return max(0, (until - now).days) if until else 0
 
 
+LONG = {
+    Waiting.REMINDED: "waits for two school days or more",
+    Waiting.DEPUTY: "waits for four school days or more; whoever stands in for the headteacher is asked too",
+    Waiting.OFFICER: "waits for six school days or more; the LA officer is told",
+}
+
+
+def stage_of(desk: Desk, ground: Ground, row: ChangeRow) -> Waiting:
+    """How long a request has waited, in the school days of its school's own calendar."""
+    school = ground.document if isinstance(ground.document, SchoolPolicy) else None
+    terms = {term for table in school.timetables for term in table.terms} if school else ()
+    zone = school.timezone if school else words.ZONE
+    return waits(row.requested_at, desk.office.now(), sorted(terms), zone)
+
+
 @router.get("/")
 def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") -> Response:
     place, me = desk.place, desk.visitor.person.id
@@ -72,14 +90,25 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
         requested = waiting(session, place.log, State.REQUESTED)
         mine = [row for row in requested if row.requested_by == me]
         if place.may(Permission.APPROVE):
-            todo = [row for row in requested if row.requested_by != me]
+            todo = [row for row in requested if row.requested_by != me and row.kind != HEAD]
+        elif place.delegated:
+            own = {row.id for row in own_of_head(session, desk, requested)}
+            todo = [row for row in requested if row.requested_by != me and (row.kind in place.delegated or row.id in own)]
         elif place.may(Permission.SECOND):
-            todo = own_of_head(session, desk, requested)
+            todo = [*own_of_head(session, desk, requested), *(row for row in requested if row.kind == HEAD)]
         else:
             todo = []
-        provisional = waiting(session, place.log, State.PROVISIONAL) if place.may(Permission.RATIFY) else []
+        provisional = [
+            row
+            for row in waiting(session, place.log, State.PROVISIONAL)
+            if place.may(Permission.RATIFY) or (row.kind in place.delegated and row.requested_by != me)
+        ]
+        long = {row.id: stage for row in requested if (stage := stage_of(desk, ground, row)) is not Waiting.FRESH}
+        overdue = [row for row in requested if long.get(row.id) is Waiting.OFFICER]
         context: dict[str, Any] = {
-            "todo": tell(session, desk.services, ground, todo[:SHOWN]),
+            "todo": tell(session, desk.services, ground, sorted(todo, key=lambda row: row.id)[:SHOWN]),
+            "long": {change: LONG[stage] for change, stage in long.items()},
+            "overdue": tell(session, desk.services, ground, overdue) if "la_officer" in place.roles else (),
             "todo_count": len(todo),
             "mine": tell(session, desk.services, ground, mine[:SHOWN]),
             "provisional": [

@@ -51,6 +51,7 @@ def answer(snapshot: Snapshot, school: str, group: str, site: str, at_time: date
 TAKES = {
     Reason.SEALED: "Nobody can open this, at any level.",
     Reason.ESSENTIAL: "This always stays open, so that nobody is cut off from help.",
+    Reason.SUSPENSION: "The suspension ends by itself. The headteacher can end it sooner.",
     Reason.AUTHORITY_SITE: "This is a rule of the authority for all its schools. Ask its officer to change it.",
     Reason.AUTHORITY_CATEGORY: "This is a rule of the authority for all its schools. Ask its officer to change it.",
     Reason.ERROR: "The filter could not decide. Tell your technician.",

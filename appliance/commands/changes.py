@@ -26,11 +26,10 @@ def words(parser: argparse.ArgumentParser) -> None:
 def run_verify(words: argparse.Namespace) -> int:
     try:
         if words.export:
-            replayed = verify_export(words.export.read_text(encoding="utf-8"))
+            replayed = verify_export(words.export.read_text(encoding="utf-8", errors="replace"))
         else:
             config = config_of(words)
-            founded = open_installation(config.data, config.desk_database)
-            with founded.store.read() as session:
+            with open_installation(config.data, config.desk_database) as founded, founded.store.read() as session:
                 replayed = verify_installation(session, config.data)
     except DoesNotAgree as error:
         raise ValueError(f"does not agree: {error}") from None
@@ -40,14 +39,14 @@ def run_verify(words: argparse.Namespace) -> int:
 
 def _tell(replayed: list[Replayed]) -> None:
     for one in replayed:
-        print(f"{one.log}: all {one.size} entries agree with their signatures, proofs and the policy in force")
+        many = "its 1 entry agrees" if one.size == 1 else f"all {one.size} entries agree"
+        print(f"{one.log}: {many} with the signatures, the proofs and the policy in force")
     print("No witness co-signs these logs yet, so whoever rules this machine could roll all of it back together.")
 
 
 def run_export(words: argparse.Namespace) -> int:
     config = config_of(words)
-    founded = open_installation(config.data, config.desk_database)
-    with founded.store.read() as session:
+    with open_installation(config.data, config.desk_database) as founded, founded.store.read() as session:
         words.file.write_text(write_export(session, Trust.load(config.data)), encoding="utf-8")
     print(f"written to {words.file}; check it with `schoolgate changes verify {words.file}`")
     return 0

@@ -8,18 +8,23 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from appliance.commands import evaluating
 from appliance.commands.words import WrongWords, config_of, data_option
 from appliance.founding import Founded, open_installation
 from category_lists.lists import ListVersion, store
 from category_lists.names import canonical_site
 from category_lists.parsers import FORMATS
+from category_lists.weigh import CURATED, curated, set_aside
+from change_control.changes import InForceAlready
 from change_control.tables import LogRow
 from policy.live import Live, Objects
 from policy.rules import Dictionary, read
 
 
 def words(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="what", required=True, metavar="import|lookup|status", parser_class=type(parser))
+    kinds = parser.add_subparsers(
+        dest="what", required=True, metavar="import|lookup|status|evaluate", parser_class=type(parser)
+    )
     take = kinds.add_parser("import", help="take a list in, under a standing mandate or as a request to the headteacher")
     take.add_argument("file", type=Path, metavar="FILE", help="the list (for ut1 also a category's folder)")
     take.add_argument("--format", required=True, choices=FORMATS)
@@ -31,13 +36,15 @@ def words(parser: argparse.ArgumentParser) -> None:
     look.add_argument("name", metavar="NAME")
     look.add_argument("--school", help="by this school's dictionary (default: the authority's)")
     look.add_argument("--json", action="store_true")
-    data_option(look)
+    data_option(look, config=False)
     look.set_defaults(run=run_lookup)
     status = kinds.add_parser("status", help="the lists in force, with their versions")
     status.add_argument("--json", action="store_true")
     status.add_argument("--school")
-    data_option(status)
+    data_option(status, config=False)
     status.set_defaults(run=run_status)
+    judged = kinds.add_parser("evaluate", help="judge labelled names: block rate, over-blocking, which list was wrong")
+    evaluating.words(judged)
 
 
 def _progress(done: int) -> None:
@@ -46,7 +53,11 @@ def _progress(done: int) -> None:
 
 def run_import(words: argparse.Namespace) -> int:
     config = config_of(words)
-    founded = open_installation(config.data, config.desk_database)
+    with open_installation(config.data, config.desk_database) as founded:
+        return _import(founded, words)
+
+
+def _import(founded: Founded, words: argparse.Namespace) -> int:
     office = founded.office
     with founded.store.read() as session:
         force = office.book(session, office.key.authority).in_force()
@@ -59,6 +70,10 @@ def run_import(words: argparse.Namespace) -> int:
     if category.locked:
         raise ValueError(f"{category.name} comes only as a licensed, sealed bundle, not as a list")
     name = words.id or f"{words.file.stem.partition('.')[0].lower()}-{words.category}".replace("_", "-")
+    if curated(name):
+        raise WrongWords(
+            f"names beginning with {CURATED!r} are for the lists that ship with the product; choose another --id"
+        )
     interactive = sys.stderr.isatty()
     version, report = store(
         office.dictionaries.lists,
@@ -71,7 +86,8 @@ def run_import(words: argparse.Namespace) -> int:
     )
     if interactive:
         print(file=sys.stderr)
-    print(f"{name}: {version.entries:,} entries taken, {report.refused:,} lines refused, version {version.version}")
+    lines = "line" if report.refused == 1 else "lines"
+    print(f"{name}: {version.entries:,} entries taken, {report.refused:,} {lines} refused, version {version.version}")
     for refused in report.examples:
         print(f"  line {refused.line}: {refused.text}: {refused.why}")
     waiting = _accept(founded, version, report.exceptions)
@@ -85,8 +101,14 @@ def _accept(founded: Founded, version: ListVersion, exceptions: int) -> list[str
     with founded.store.read() as session:
         logs = list(session.execute(select(LogRow.id, LogRow.name).order_by(LogRow.tier, LogRow.id)))
     for log, name in logs:
-        with founded.store.write() as session:
-            asked = founded.office.accept_list(session, log, version, exceptions, by=None, roles=("technician", "la_officer"))
+        try:
+            with founded.store.write() as session:
+                asked = founded.office.accept_list(
+                    session, log, version, exceptions, by=None, roles=("technician", "la_officer")
+                )
+        except InForceAlready as error:  # the others may lack it still
+            said.append(f"  {name}: {error}")
+            continue
         said.append(
             f"  {name}: in force now as change {asked.change.id}, to be ratified by {asked.change.ratify_by:%-d %B %Y}"
             if asked.in_force and asked.change.ratify_by
@@ -104,8 +126,15 @@ def run_lookup(words: argparse.Namespace) -> int:
         raise WrongWords(f"there is no school {words.school!r}; there are: {', '.join(sorted(snapshot.schools))}")
     dictionary = snapshot.dictionaries[document.dictionary]
     matches = dictionary.index.find(site.host, site.path)
+    outweighed = set_aside(matches, site.host)
     found = [
-        {"category": match.category, "list": match.list_id, "version": match.version, "entry": match.host + match.path}
+        {
+            "category": match.category,
+            "list": match.list_id,
+            "version": match.version,
+            "entry": match.host + match.path,
+            "set_aside": match in outweighed,
+        }
         for match in matches
     ]
     if words.json:
@@ -114,8 +143,9 @@ def run_lookup(words: argparse.Namespace) -> int:
         print(f"{site}: no list knows it")
     else:
         for one in found:
-            name = dictionary.taxonomy.categories[one["category"]].name
-            print(f"{site}: {name}, says {one['list']} ({one['version']}) by {one['entry']}")
+            name = dictionary.taxonomy.categories[str(one["category"])].name
+            aside = "; set aside, because our own lists or the name itself say otherwise" if one["set_aside"] else ""
+            print(f"{site}: {name}, says {one['list']} ({one['version']}) by {one['entry']}{aside}")
     return 0 if found else 1
 
 

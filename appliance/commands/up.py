@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance import demo
-from appliance.commands.words import config_of, data_option
+from appliance.commands.words import config_of, data_option, version
 from appliance.config import Config
 from appliance.founding import Founded, open_installation
 from appliance.supervisor import Supervisor, settle
@@ -40,13 +40,11 @@ def run(words: argparse.Namespace) -> int:
 
 
 def _publish(founded: Founded) -> None:
-    """Start-up publishes like every change does; what does not agree with its proof is named and not published."""
-    from change_control.publish import publish
-
-    with founded.store.write() as session:
-        done = publish(session, founded.office.key, founded.data)
-    for problem in done.problems.values():
+    """Start-up publishes like every change does, and proposes what a newer version brings."""
+    for problem in founded.publish().problems.values():
         log.error("not published, the last good policy stays: %s", problem)
+    for said in founded.propose_defaults(version()):
+        log.info("%s", said)
     founded.store.close()
 
 

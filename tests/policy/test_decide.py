@@ -1,5 +1,6 @@
 """The precedence, case by case, and what must hold for every policy."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policy.decide import PRECEDENCE, Question, Reason, decide, sealed, unknown_name
-from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule
+from policy.rules import STRICTNESS, Action, CategoryRule, Handling, ListedSite, SiteRule, Suspension
 
 from .conftest import LESSON, LUNCH
 
@@ -197,3 +198,58 @@ def test_taking_an_allowance_away_never_opens_anything(snapshot, sites, host, pa
             without = [each for n, each in enumerate(sites) if n != index]
             before, after = ask(snapshot(sites=sites), host, path=path), ask(snapshot(sites=without), host, path=path)
             assert STRICTNESS[after.action] >= STRICTNESS[before.action]
+
+
+def suspended(made, **more):
+    """The snapshot with a suspension and one site of coursework in its school."""
+    school = made.schools["hillview"]
+    school = replace(
+        school,
+        suspensions=(Suspension("x9", 9, LESSON + timedelta(days=1), **{"groups": ("ks3",), **more}),),
+        coursework=(ListedSite("w1", "forum.example", 8), ListedSite("w2", "malware.example", 8)),
+    )
+    return replace(made, schools={"hillview": school}, _profiles={})
+
+
+@pytest.mark.parametrize(
+    ("host", "group", "action", "reason"),
+    [
+        ("x.example", "ks3", BLOCK, Reason.SUSPENSION),
+        ("allowed.example", "ks3", BLOCK, Reason.SUSPENSION),  # a rule that opens a site does not undo it
+        ("x.example", "ks4", ALLOW, Reason.UNKNOWN_NAME),
+        ("childline.example", "ks3", ALLOW, Reason.ESSENTIAL),
+        ("illegal.example", "ks3", BLOCK, Reason.SEALED),
+        ("a.forum.example", "ks3", WARN, Reason.PHASE_DEFAULT),  # coursework is as it is for everyone: it opens nothing
+        ("malware.example", "ks3", BLOCK, Reason.AUTHORITY_CATEGORY),
+    ],
+)
+def test_a_suspension_leaves_coursework_as_it_is(snapshot, host, group, action, reason):
+    rules = {
+        "sites": [site("allowed.example", ALLOW)],
+        "authority_categories": [CategoryRule("m", "malware_phishing", BLOCK, 0, mandatory=True)],
+    }
+    decision = ask(suspended(snapshot(**rules)), host, group)
+    assert (decision.action, decision.reason) == (action, reason)
+
+
+def test_a_suspension_begins_and_ends_by_itself(snapshot):
+    begin, end = LESSON + timedelta(hours=1), LESSON + timedelta(days=1)
+    made = suspended(snapshot(), starts=begin)
+    now, then, after = (ask(made, "x.example", at=at) for at in (LESSON, begin, end))
+    assert [(one.action, one.until) for one in (now, then, after)] == [(ALLOW, begin), (BLOCK, end), (ALLOW, None)]
+    assert (then.rule, then.change) == ("x9", 9)
+
+
+def test_a_persons_suspension_is_hers_alone(snapshot):
+    made = suspended(snapshot(), groups=(), person="p-1")
+    assert ask(made, "x.example").action is ALLOW
+    assert ask(made, "x.example", person="p-1").reason is Reason.SUSPENSION
+
+
+def test_a_schools_own_site_that_is_never_looked_into(snapshot):
+    made = snapshot(sites=[site("x.example", ALLOW), site("x.example", BLOCK, path="/chat", id="c")])
+    assert ask(made, "x.example", path="/chat").action is BLOCK
+    school = replace(made.schools["hillview"], never_inspect=(ListedSite("i1", "x.example", 4),))
+    made = replace(made, schools={"hillview": school}, _profiles={})
+    seen = ask(made, "sub.x.example", path="/chat")
+    assert (seen.action, seen.handling) == (ALLOW, Handling.DIRECT)

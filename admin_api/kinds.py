@@ -1,0 +1,300 @@
+"""The kinds of change that people ask for: what each form is called, and how what was typed becomes a wish.
+
+The pages and the JSON API read with the same functions, so that a script is told the same things as a person.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from admin_api import words
+from admin_api.forms import Checks, Filled, Wrong, category_wish, groups_chosen, last_moment, moment, network_wish, site_wish
+from category_lists.names import canonical_site, shown
+from change_control.changes import NetworkGone, Wish
+from change_control.wishes import (
+    DAYS,
+    GroupWish,
+    HeadWish,
+    ListedWish,
+    SafetyWish,
+    ShortList,
+    SuspensionWish,
+    TimetableWish,
+)
+from policy.rules import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of change as the desk offers it."""
+
+    id: str
+    link: str
+    hint: str
+    heading: str
+    about: str  # the field at which a sentence of change control is shown
+    read: Callable[[Filled], Wish]
+
+
+def _site(form: Filled) -> Wish:
+    return site_wish(
+        form.text("site"), form.text("action"), form.many("groups"), form.text("until"), words.ZONE, form.text("during")
+    )
+
+
+def _category(form: Filled) -> Wish:
+    return category_wish(
+        form.text("category"), form.text("action"), form.many("groups"), form.text("until"), words.ZONE, form.text("during")
+    )
+
+
+def _network(form: Filled) -> Wish:
+    if form.text("network"):
+        return NetworkGone(form.text("network"))
+    return network_wish(
+        form.text("prefix"), form.text("group"), form.text("listener"), forced=form.text("forced") in {"yes", "true"}
+    )
+
+
+def _timetable(form: Filled) -> Wish:
+    wrong = Checks()
+    gone = form.text("gone") in {"yes", "true"}
+    windows = () if gone else wrong.check("hours", lambda: read_hours(form.text("hours")))
+    terms = wrong.check("terms", lambda: read_terms(form.text("terms")))
+    if gone and not form.text("timetable"):
+        wrong.fields["timetable"] = "choose the timetable that goes"
+    if not gone and not form.text("name") and not form.text("timetable"):
+        wrong.fields["name"] = "give it a name, such as Lunch"
+    wrong.done()
+    return TimetableWish(form.text("name"), windows or (), terms or (), form.text("timetable") or None)
+
+
+def _group(form: Filled) -> Wish:
+    wrong = Checks()
+    if len(form.text("name")) < 2:
+        wrong.fields["name"] = "give the group a name, such as Year 7"
+    if not form.text("phase"):
+        wrong.fields["phase"] = "choose the phase that its rules begin from"
+    wrong.done()
+    return GroupWish(form.text("name"), form.text("phase"), form.text("group") or None)
+
+
+def _safety(form: Filled) -> Wish:
+    wrong = Checks()
+    if not form.text("group"):
+        wrong.fields["group"] = "choose a group"
+    if form.text("safe_search") not in {"on", "off"}:
+        wrong.fields["safe_search"] = "choose whether safe search is forced"
+    if form.text("video") not in {"", "strict", "moderate", "off"}:
+        wrong.fields["video"] = "choose how video sites are held"
+    wrong.done()
+    return SafetyWish(form.text("group"), form.text("safe_search") == "on", form.text("video"))
+
+
+def _listed(collection: ShortList) -> Callable[[Filled], Wish]:
+    def read(form: Filled) -> Wish:
+        wrong = Checks()
+        if not form.text("site"):
+            wrong.fields["site"] = "give a site, such as bbc.co.uk"
+        else:
+            wrong.check("site", lambda: canonical_site(form.text("site")))
+        wrong.done()
+        return ListedWish(collection, form.text("site"), gone=form.text("gone") in {"yes", "true"})
+
+    return read
+
+
+def _suspension(form: Filled) -> Wish:
+    wrong = Checks()
+    person = form.text("person", 64)
+    groups = wrong.check("groups", lambda: () if person and not form.many("groups") else groups_chosen(form.many("groups")))
+    if groups == () and not person:
+        wrong.fields["groups"] = "name the groups one by one; there is no suspension of a whole school"
+    if groups and person:
+        wrong.fields["person"] = "either groups or one person, not both"
+    until = wrong.check("until", lambda: _when(form.text("until")))
+    starts = wrong.check("starts", lambda: moment(form.text("starts"), words.ZONE))
+    if until is None and "until" not in wrong.fields:
+        wrong.fields["until"] = "say when it ends; it ends by itself"
+    wrong.done()
+    if until is None:
+        raise Wrong({"until": "say when it ends"})
+    return SuspensionWish(until, groups or (), person or None, starts)
+
+
+def _when(text: str) -> datetime | None:
+    return moment(text, words.ZONE) if "T" in text else last_moment(text, words.ZONE)
+
+
+KINDS: dict[str, Kind] = {
+    kind.id: kind
+    for kind in (
+        Kind(
+            "site",
+            "A site",
+            "Open or block one site, or one part of it, for some groups until a date.",
+            "Ask about a site",
+            "site",
+            _site,
+        ),
+        Kind(
+            "category",
+            "A category",
+            "Open or block a whole kind of site, such as Games, for some groups.",
+            "Ask about a category",
+            "category",
+            _category,
+        ),
+        Kind(
+            "timetable",
+            "Lesson times and terms",
+            "Name hours such as Lunch or Lessons, so that rules can go by them.",
+            "Ask about hours",
+            "hours",
+            _timetable,
+        ),
+        Kind(
+            "suspension",
+            "A suspension",
+            "Take the internet, but for coursework, from a group or a person until a date.",
+            "Ask for a suspension",
+            "groups",
+            _suspension,
+        ),
+        Kind(
+            "coursework",
+            "The coursework list",
+            "Sites that a suspension leaves as they are.",
+            "Ask about the coursework list",
+            "site",
+            _listed("coursework"),
+        ),
+        Kind(
+            "safety",
+            "Safe search and video",
+            "Force safe search and restricted video on for a group, or not.",
+            "Ask about safe search",
+            "group",
+            _safety,
+        ),
+        Kind(
+            "never_inspect",
+            "A site never looked into",
+            "Its pages stay private: no warnings, no search words. For banks, health, and apps that break.",
+            "Ask about a site never looked into",
+            "site",
+            _listed("never_inspect"),
+        ),
+        Kind(
+            "group",
+            "A group",
+            "Add a group of people, or give one another name or phase.",
+            "Ask about a group",
+            "name",
+            _group,
+        ),
+        Kind(
+            "network",
+            "A network",
+            "Say which group the devices of some addresses belong to. For technicians.",
+            "Ask about a network",
+            "prefix",
+            _network,
+        ),
+    )
+}
+
+
+def _head(form: Filled) -> Wish:
+    del form
+    return HeadWish()
+
+
+OFFERED = tuple(KINDS)
+KINDS["head"] = Kind("head", "Another headteacher", "", "Ask for another headteacher", "reason", _head)  # for the LA officer
+
+
+def wish(kind: str, form: Filled) -> Wish:
+    """What was asked for; Wrong names every field that cannot be taken."""
+    if kind not in KINDS:
+        raise Wrong({"site": "choose what the request is about"})
+    return KINDS[kind].read(form)
+
+
+# --- hours as people write them -------------------------------------------------------------------------------------------
+
+SHORT = tuple(day[:3].lower() for day in DAYS)
+
+
+def read_hours(text: str) -> tuple[Window, ...]:
+    """Windows from lines such as "Mon-Fri 12:10-13:10" or "Sat, Sun 22:00-06:00"."""
+    windows = [_window(line) for line in re.split(r"[\n;]+", text) if line.strip()]
+    if not windows:
+        raise ValueError("say in which hours, such as Mon-Fri 12:10-13:10")
+    if len(windows) > 20:
+        raise ValueError("at most 20 lines of hours")
+    return tuple(windows)
+
+
+def _window(line: str) -> Window:
+    found = re.fullmatch(r"\s*(.*?)\s*(\d{1,2}[:.]\d{2})\s*(?:-|–|to)\s*(\d{1,2}[:.]\d{2})\s*", line)
+    if not found:
+        raise ValueError(f"{shown(line, 40)} is not a line of hours; write it as Mon-Fri 12:10-13:10")
+    start, end = (time.replace(".", ":").rjust(5, "0") for time in (found[2], found[3]))
+    if start == end:
+        raise ValueError(f"{shown(line, 40)} begins and ends at the same time")
+    try:
+        return Window(_days(found[1]), _of_day(start), _of_day(end))
+    except ValueError:
+        raise ValueError(f"{shown(line, 40)} is not a line of hours; write it as Mon-Fri 12:10-13:10") from None
+
+
+def _of_day(text: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise ValueError(text)
+    return text
+
+
+def _days(text: str) -> tuple[int, ...]:
+    text = text.lower().replace("–", "-").strip(" ,")
+    if text in {"", "every day", "daily"}:
+        return tuple(range(7))
+    days: set[int] = set()
+    for part in re.split(r"\s*(?:,|and|&)\s*", text):
+        first, dash, last = (piece.strip() for piece in re.sub(r"\s+to\s+", "-", part).partition("-"))
+        start = _weekday(first)
+        end = _weekday(last) if dash else start
+        days |= set(range(start, end + 1)) if start <= end else set(range(start, 7)) | set(range(end + 1))
+    return tuple(sorted(days))
+
+
+def _weekday(text: str) -> int:
+    if len(text) < 3 or not any(day.lower().startswith(text) for day in DAYS):
+        raise ValueError(text)
+    return SHORT.index(text[:3])
+
+
+def read_terms(text: str) -> tuple[tuple[date, date], ...]:
+    """Terms from lines such as "2026-09-03 to 2026-10-23"; none: all year."""
+    return tuple(_term(line) for line in re.split(r"[\n;]+", text) if line.strip())
+
+
+def _term(line: str) -> tuple[date, date]:
+    first, _, last = re.sub(r"\s+(?:to|-|–|until)\s+", "|", line.strip()).partition("|")
+    begins, ends = last_moment(first, words.ZONE), last_moment(last, words.ZONE)
+    if begins is None or ends is None:
+        raise ValueError(f"{shown(line, 40)} is not a term; write it as 03/09/2026 to 23/10/2026")
+    if begins > ends:
+        raise ValueError(f"{shown(line, 40)} ends before it begins")
+    return words.local(begins).date(), words.local(ends).date()
+
+
+def hours_typed(windows: Sequence[Window]) -> str:
+    """Windows as they are typed."""
+    return "\n".join(f"{', '.join(DAYS[day][:3] for day in window.days)} {window.start}-{window.end}" for window in windows)
+
+
+def terms_typed(terms: Sequence[tuple[date, date]]) -> str:
+    """Terms as they are typed."""
+    return "\n".join(f"{first:%d/%m/%Y} to {last:%d/%m/%Y}" for first, last in terms)
