@@ -46,8 +46,8 @@ class Settings:
     hosts: tuple[tuple[str, tuple[str, ...]], ...] = ()
     # Are names that look like data in names refused? They are told of either way.
     block_tunnels: bool = False
-    # Upstream questions under way at once in each worker (each holds a socket); more wait for their turn.
-    asking_at_once: int = 400
+    # Upstream questions under way at once in each worker (each holds a socket a try); more wait for their turn.
+    asking_at_once: int = 200
     # Queries waiting for an upstream at once in each worker; more are answered SERVFAIL.
     waiting_at_most: int = 4_000
     # TCP connections open at once in each worker; more are closed at the door.

@@ -19,7 +19,11 @@ hosts: {printer.school.local: 10.0.0.9}
 tunnels: block
 rpz_listen: [127.0.0.1:5353]
 """)  # fmt: skip
-    assert dns.upstreams == ("10.0.0.1:53", "tls://9.9.9.9:853#dns.quad9.net", "https://1.1.1.1:443/dns-query#cloudflare-dns.com")
+    assert dns.upstreams == (
+        "10.0.0.1:53",
+        "tls://9.9.9.9:853#dns.quad9.net",
+        "https://1.1.1.1:443/dns-query#cloudflare-dns.com",
+    )
     assert dns.forward == (("school.local", ("10.0.0.2:53", "10.0.0.3:5353")), ("10.in-addr.arpa", ("10.0.0.2:53",)))
     assert dns.hosts == (("printer.school.local", ("10.0.0.9",)),)
     assert (dns.tunnels, dns.rpz_listen) == ("block", (("127.0.0.1", 5353),))

@@ -65,7 +65,9 @@ def test_memory_is_bounded_in_bytes_whatever_answers_weigh():
     assert cache.get(query("n1999.example"), 1000)
 
 
-@pytest.mark.parametrize(("lifetime", "rcode", "kept_for"), [(1, 0, 30), (300, 0, 300), (9_000, 0, 600), (9_000, 3, 60), (5, 3, 30)])
+@pytest.mark.parametrize(
+    ("lifetime", "rcode", "kept_for"), [(1, 0, 30), (300, 0, 300), (9_000, 0, 600), (9_000, 3, 60), (5, 3, 30)]
+)
 def test_bounds(lifetime, rcode, kept_for):
     cache = Cache(1 << 20, Bounds(30, 600, 60, 100))
     assert cache.put(query(), stored(lifetime, rcode=rcode)).answer.lifetime == kept_for

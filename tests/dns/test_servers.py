@@ -22,7 +22,9 @@ def test_words(words, meant, again):
     assert server(again) == meant
 
 
-@pytest.mark.parametrize("words", ["", "dns.google", "tls://dns.google", "quic://1.1.1.1", "10.0.0.1:99999", "https://a@1.1.1.1/", "1.1.1.1:x"])
+@pytest.mark.parametrize(
+    "words", ["", "dns.google", "tls://dns.google", "quic://1.1.1.1", "10.0.0.1:99999", "https://a@1.1.1.1/", "1.1.1.1:x"]
+)
 def test_what_is_no_resolver_is_said(words):
     with pytest.raises(ValueError, match=r"9\.9\.9\.9#dns"):
         server(words)

@@ -38,9 +38,7 @@ def certificate(tmp_path_factory):
         .sign(key, hashes.SHA256())
     )  # fmt: skip
     chain = folder / "chain.pem"
-    chain.write_bytes(
-        made.public_bytes(Encoding.PEM) + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
+    chain.write_bytes(made.public_bytes(Encoding.PEM) + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return chain
 
 

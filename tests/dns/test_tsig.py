@@ -23,7 +23,9 @@ def signed(key=KEY, at=NOW):
     whole = signer.signed(REQUEST, at)
     name, algorithm = codec.wire_name(key.name), codec.wire_name(key.algorithm)
     timers = struct.pack("!HIH", at >> 32, at & 0xFFFFFFFF, 300)
-    mac = hmac.new(key.secret, REQUEST + name + struct.pack("!HI", 255, 0) + algorithm + timers + b"\0\0\0\0", ALGORITHMS[key.algorithm]).digest()
+    mac = hmac.new(
+        key.secret, REQUEST + name + struct.pack("!HI", 255, 0) + algorithm + timers + b"\0\0\0\0", ALGORITHMS[key.algorithm]
+    ).digest()
     return whole.replace(signer.before, mac)
 
 

@@ -37,7 +37,9 @@ def resolvers():
 
 
 def settings(*upstreams, **more):
-    return Settings((("127.0.0.1", 0),), tuple(each.address if isinstance(each, Resolver) else each for each in upstreams), **more)
+    return Settings(
+        (("127.0.0.1", 0),), tuple(each.address if isinstance(each, Resolver) else each for each in upstreams), **more
+    )
 
 
 def run(given, work):
@@ -104,6 +106,7 @@ def test_one_packet_in_five_is_lost(resolvers, count):
     found = [resolvers() for _ in range(count)]
     for each in found:
         for n in range(40):
+
             def lossy(packet, n=n):
                 if rng.random() < 0.36:  # a fifth on the way there, a fifth on the way back
                     return None

@@ -83,7 +83,9 @@ def test_bind_filters_with_the_schools_policy_and_follows_it(tmp_path, internet)
             assert "status: NXDOMAIN" in dig(port, "crazygames.com")
 
             # the head opens a site: BIND is told, fetches the difference, and lets it through
-            change = box.desk("hillview-teacher").ask("hillview", kind="site", site="crazygames.com", action="allow", groups=["ks3"])
+            change = box.desk("hillview-teacher").ask(
+                "hillview", kind="site", site="crazygames.com", action="allow", groups=["ks3"]
+            )
             assert box.desk("hillview-head").act("approve", change).json()["state"] == "in_force"
             until(lambda: "127.0.0.1" in dig(port, "crazygames.com", "+short"), 30, "BIND follows the change")
             assert "1 messages, 6 records" in log.read_text(), "a difference: four SOAs and the two lines that went"
@@ -93,7 +95,9 @@ def test_bind_filters_with_the_schools_policy_and_follows_it(tmp_path, internet)
         assert "bet365" not in dig(primary, ZONE, "AXFR")
         assert "Transfer failed" in dig(primary, ZONE, "AXFR")
         assert "bet365" not in dig(primary, ZONE, "AXFR", "-y", f"hmac-sha256:other:{SECRET}")
-        assert "bet365" not in dig(primary, ZONE, "AXFR", "-y", f"hmac-sha256:school-bind:{base64.b64encode(bytes(32)).decode()}")
+        assert "bet365" not in dig(
+            primary, ZONE, "AXFR", "-y", f"hmac-sha256:school-bind:{base64.b64encode(bytes(32)).decode()}"
+        )
         serial = int(dig(primary, ZONE, "SOA", "-y", f"hmac-sha256:school-bind:{SECRET}", "+short").split()[2])
         same = dig(primary, ZONE, f"IXFR={serial}", "-y", f"hmac-sha256:school-bind:{SECRET}")
         assert same.count("SOA") == 1

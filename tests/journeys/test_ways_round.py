@@ -122,7 +122,9 @@ def exchange(box, way: Ask) -> dnslib.DNSRecord:
     packet = way.raw
     if not packet:
         query = dnslib.DNSRecord.question("x", way.kind)
-        packet = question(labels(*way.name.encode().split(b".")), query.q.qtype, more=b"\0\0\x29\x04\xd0\0\0\0\0\0\0", counts=(1, 0, 0, 1))
+        packet = question(
+            labels(*way.name.encode().split(b".")), query.q.qtype, more=b"\0\0\x29\x04\xd0\0\0\0\0\0\0", counts=(1, 0, 0, 1)
+        )
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM if way.tcp else socket.SOCK_DGRAM) as sock:
         sock.settimeout(10)
         sock.bind((PUPIL, 0))
@@ -165,7 +167,9 @@ def tunnel(to, sni=None, inner_host=None):
 
     def tried(box):
         with _to_proxy(box) as sock:
-            sock.sendall(f"CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n".replace("SPORT", str(box.internet.https_port)).encode())
+            sock.sendall(
+                f"CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n".replace("SPORT", str(box.internet.https_port)).encode()
+            )
             head = sock.recv(65535)
             if b" 200" not in head.partition(b"\r\n")[0]:
                 return head
@@ -173,7 +177,9 @@ def tunnel(to, sni=None, inner_host=None):
             context.check_hostname = False
             name = sni or to.partition(":")[0]
             with context.wrap_socket(sock, server_hostname=name) as inside:
-                inside.sendall(f"GET / HTTP/1.1\r\nHost: {inner_host or name}\r\nAccept: text/html\r\nConnection: close\r\n\r\n".encode())
+                inside.sendall(
+                    f"GET / HTTP/1.1\r\nHost: {inner_host or name}\r\nAccept: text/html\r\nConnection: close\r\n\r\n".encode()
+                )
                 return _all(inside)
 
     return tried
@@ -226,7 +232,9 @@ WAYS_THROUGH_THE_PROXY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("way", "host", "tried"), WAYS_THROUGH_THE_PROXY, ids=lambda each: each if isinstance(each, str) else "")
+@pytest.mark.parametrize(
+    ("way", "host", "tried"), WAYS_THROUGH_THE_PROXY, ids=lambda each: each if isinstance(each, str) else ""
+)
 def test_ways_through_the_proxy(box, internet, way, host, tried):
     made = tried(box)
     with _to_proxy(box) as sock:
@@ -247,7 +255,8 @@ def test_a_tunnel_of_data_in_names_is_told(box):
 def _told(box, host, detail="%", action="%"):
     with closing(sqlite3.connect(box.data / "log.sqlite3", timeout=10)) as log:
         found = log.execute(
-            "SELECT host FROM events WHERE address = ? AND host LIKE ? AND detail LIKE ? AND action LIKE ?", (PUPIL, host, detail, action)
+            "SELECT host FROM events WHERE address = ? AND host LIKE ? AND detail LIKE ? AND action LIKE ?",
+            (PUPIL, host, detail, action),
         )
         return found.fetchall()
 

@@ -29,9 +29,14 @@ def test_what_is_blocked_and_what_never_leaves(snapshot):
 
 
 def test_a_site_opened_below_a_blocked_one_is_let_through(snapshot):
-    sites = [SiteRule("s1", "learn.games.example", Action.ALLOW, 1), SiteRule("s2", "bad.learn.games.example", Action.BLOCK, 2)]
+    sites = [
+        SiteRule("s1", "learn.games.example", Action.ALLOW, 1),
+        SiteRule("s2", "bad.learn.games.example", Action.BLOCK, 2),
+    ]
     lines = dict(zone(snapshot, sites=sites).lines)
-    assert [lines[name] for name in ("games.example", "learn.games.example", "*.learn.games.example", "bad.learn.games.example")] == [GONE, PASS, PASS, GONE]
+    assert [
+        lines[name] for name in ("games.example", "learn.games.example", "*.learn.games.example", "bad.learn.games.example")
+    ] == [GONE, PASS, PASS, GONE]
 
 
 def test_a_name_that_gets_what_its_parent_gets_needs_no_line(snapshot):
