@@ -35,6 +35,7 @@ CANARIES: Final = frozenset(  # a network says with NXDOMAIN that it filters, an
     }
 )
 ODD_NAME: Final = Ede(codec.BLOCKED, "This is not a name that a browser could look up.")
+_NOT_DECIDED: Final = (OUR_NAME, local.DESIGNATION, local.TOR, *CANARIES)  # and what only ends like these, to be quick
 OUT_OF_USE: Final = Ede(codec.FILTERED, "This network filters names; other ways to look them up are closed.")
 TUNNEL: Final = Ede(codec.BLOCKED, "Names like this one carry data past the filter.")
 LED: Final = Ede(codec.FORGED, "Safe search is on: this name leads to the engine's own safe one.")
@@ -142,6 +143,11 @@ def led(query: Query, decision: Decision, safe: str, at: datetime, ways: Ways) -
     ttl = remaining(decision, at, ways.ttl_block_s)
     wire = codec.relay(query, answer, age=0, ttl_max=ttl, limit=query.size, ede=LED)
     return Reply(wire, "NOERROR", decision, detail=detail)
+
+
+def by_rule_book(name: str) -> bool:
+    """Is what a canonical name gets a matter of `decide` alone, for every type that may be resolved? See `respond`."""
+    return not name.endswith(_NOT_DECIDED)
 
 
 def canonical(name: str) -> bool:

@@ -6,7 +6,7 @@ and nothing else decides. It is pure: the moment, the policy and the client come
 Read `PRECEDENCE` first: the order is the policy.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -268,7 +268,7 @@ def decide(snapshot: Snapshot, asked: Question) -> Decision:
     )  # a feed does not outvote our own lists
     categories = profile.dictionary.taxonomy.categories
     for host in hosts_in(asked.host):  # 203-0-113-7.nip.io, bet-example.translate.goog: also what the site inside is
-        inside = profile.dictionary.index.find(host)
+        inside = weigh(profile.dictionary.index.find(host), host)
         matches = (*matches, *(each for each in inside if not _opens(categories[each.category])))
     private = (bool(matches) and any(categories[match.category].never_inspect for match in matches)) or (
         bool(profile.never_inspect) and any(host in profile.never_inspect for host in parents(asked.host))
@@ -303,6 +303,25 @@ def decide(snapshot: Snapshot, asked: Question) -> Decision:
         change=rule.change if rule else None,
         revision=snapshot.revisions.get(asked.school, 0),
     )
+
+
+def alike(profile: Profile, host: str) -> Hashable | None:
+    """What names have in common that `decide` blocks for the same reason; None when a site rule speaks of this name.
+
+    INVARIANT: of two names with the same answer, asked for without a path by one person of one profile at one moment, both
+    are blocked by equal decisions or neither is. (Allowed ones may still differ: one may be a search engine, and be refused
+    for SAFE_SEARCH; what is refused for that says nothing about others.) So whoever
+    keeps a reply ready for a blocked name may give it for the others until the decision's `until` or another snapshot. A
+    step of PRECEDENCE that looks at more than the matches and the site rules has to be looked at here too.
+    """
+    if hosts_in(host):  # what it carries is its own
+        return None
+    name, ruled = host, profile.ruled
+    while ruled and name:
+        if name in ruled:
+            return None
+        name = name.partition(".")[2]  # `parents` inlined: this runs for each blocked query
+    return profile.dictionary.index.kin(host)
 
 
 def _handling(case: _Case, action: Action, reason: Reason, *, seen_in_parts: bool) -> Handling:

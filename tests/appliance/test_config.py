@@ -227,6 +227,7 @@ def test_nothing_that_decides_can_be_configured():
     keys = {f"{section}.{each.name}" for section, kind in SECTIONS.items() for each in fields(kind)}
     assert keys == {
         "dns.listen", "dns.upstreams", "dns.forward", "dns.hosts", "dns.tunnels", "dns.rpz_listen", "dns.rpz_keys",
+        "dns.dot_listen", "dns.doh_listen", "dns.proxy_protocol_from", "dns.client_queries_per_s",
         "dns.page_addresses", "dns.workers", "proxy.listen", "proxy.upstream_ca", "proxy.workers",
         "admin.listen", "admin.public_url", "database.desk", "database.log",
     }  # fmt: skip
