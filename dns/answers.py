@@ -5,7 +5,6 @@ The fast path's theory stands in ready.py.
 INVARIANT: what cannot be decided is refused. Nothing here raises to the sockets.
 """
 
-import asyncio
 import logging
 import secrets
 import time
@@ -19,11 +18,12 @@ from typing import Final, Protocol
 
 from dns import bypass, codec
 from dns.bypass import Scores
-from dns.cache import Bounds, Cache, Generations, Stored
-from dns.codec import Answer, Ede, Edns, Malformed, Query
+from dns.cache import Stored
+from dns.codec import Ede, Edns, Malformed, Query
 from dns.cookies import cookie, valid
 from dns.counters import Counters
 from dns.explain import Parts
+from dns.fetching import Fetching
 from dns.limits import Rate
 from dns.local import Local
 from dns.ready import Ready, ReadyReplies, Seat
@@ -31,7 +31,6 @@ from dns.respond import Forward, Reply, Ways, could_not_decide, question, remain
 from dns.screen import screened
 from dns.settings import Settings
 from dns.tunnel import Tunnels
-from dns.upstream import DEFINITE, NoAnswer, Upstream
 from policy.decide import Decision, Reason, decide
 from policy.event import Event, decode, ending, opening, stamp
 from policy.rules import Action
@@ -43,7 +42,6 @@ FOREVER: Final = float("inf")
 LARGEST_MESSAGE: Final = 65_535
 LARGE: Final = 512  # bytes of a UDP reply that are worth an attacker's while
 COMPLAINTS: Final = 20  # different failures that are logged with where they were; all are counted
-NAMES: Final = 100_000  # names remembered, to tell a new one
 STALE: Final = Ede(codec.STALE, "No resolver can be reached just now; this is what the last one said.")
 ADDRESSES: Final = 65_536  # clients remembered; then the memory starts afresh
 
@@ -90,16 +88,12 @@ class Answers:
         """`record` takes events one by one, `write` many that are encoded already (none: they go to `record`)."""
         self._write = write or self._record_each
         self._live, self._record, self._worker, self._clock = live, record, worker, clock
-        self._upstream = Upstream(settings)
-        bounds = Bounds(settings.keep_min_s, settings.keep_max_s, settings.keep_absent_max_s, settings.stale_s)
-        self._cache, self._stale_after = Cache(settings.cache_bytes, bounds), settings.stale_after_s
+        self._fetching = Fetching(settings, clock)
         self._ready = ReadyReplies(settings.reply_entries)
         inner = tuple(map(ip_network, settings.inner_networks))
         local = Local.of(settings.hosts, (zone for zone, _ in settings.forward))
         self._ways = Ways(settings.page_addresses, settings.ttl_block_s, settings.ttl_allow_max_s, inner, local)
         self._tunnels, self._block_tunnels, self._scores = Tunnels(), settings.block_tunnels, Scores()
-        self._known_names: Generations[str, bool] = Generations(NAMES)
-        self.new_names = 0  # names asked of an upstream for the first time, as far as this worker remembers
         self._snapshot: Snapshot | None = None
         self._seats: dict[tuple[str, str, bool], Seat] = {}
         self._near: dict[str, dict[bytes, Seat]] = {}  # the same for UDP, by listener and by the address as sockets have it
@@ -112,7 +106,7 @@ class Answers:
         self.undecided = 0  # queries refused because deciding failed
 
     async def close(self) -> None:
-        await self._upstream.close()
+        await self._fetching.close()
 
     def dropped(self, why: str) -> None:
         """Something was not answered, or not let in."""
@@ -120,11 +114,12 @@ class Answers:
 
     def parts(self) -> Parts:
         """What `explain` takes its steps with."""
-        return Parts(self._live.snapshot, self._cache, self._upstream, self._ways, self._clock())
+        return Parts(self._live.snapshot, self._fetching.cache, self._fetching.upstream, self._ways, self._clock())
 
     def told(self, **more: int) -> dict[str, object]:
         """The counters as JSON has them."""
-        return self.counters.told(unrecorded=self.unrecorded, undecided=self.undecided, new_names=self.new_names, **more)
+        new = self._fetching.new_names
+        return self.counters.told(unrecorded=self.unrecorded, undecided=self.undecided, new_names=new, **more)
 
     @staticmethod
     def come_by_tcp(packet: bytes) -> bytes | None:
@@ -234,39 +229,10 @@ class Answers:
 
     async def _later(self, waiting: Waiting) -> bytes | None:
         """Ask an upstream, and conclude under the policy that is in force when its answer has come."""
-        asked = waiting.asked or waiting.query
-        stale = self._cache.stale(asked, self._clock())
         try:
-            return self._final(waiting, await self._fetched(asked, stale))
-        except NoAnswer as none:
-            return self._final(waiting, Ede(none.code, none.text))
+            return self._final(waiting, await self._fetching.fetched(waiting.asked or waiting.query))
         except Exception as error:  # noqa: BLE001 - as above
             return self._undecided(waiting.packet, waiting.address, error, self._clock())
-
-    async def _fetched(self, asked: Query, stale: Stored | None) -> Stored | Ede:
-        """An answer fetched now; the stale one when that takes long or fails (RFC 8767 5), while fetching goes on."""
-        patience = None if stale is None else 0.0 if self._upstream.is_down(asked) else self._stale_after
-        task = self._upstream.started(asked)
-        try:
-            async with asyncio.timeout(patience):
-                answer = await asyncio.shield(task)
-        except (NoAnswer, TimeoutError):
-            if stale is None:
-                raise
-            task.add_done_callback(lambda done: self._keep(asked, done))
-            return stale
-        if answer.rcode not in DEFINITE:
-            return stale or Ede(codec.NO_UPSTREAM, "The resolver that this network asks found no answer.")
-        return self._cache.put(asked, Stored(answer, self._clock()))
-
-    def _prefetch(self, asked: Query, stored: Stored, now: float) -> None:
-        """Fetch anew what is asked for near the end of its time, so that nobody waits for it."""
-        if stored.ends_soon(now) and not self._upstream.is_busy(asked):
-            self._upstream.started(asked).add_done_callback(lambda done: self._keep(asked, done))
-
-    def _keep(self, asked: Query, done: "asyncio.Task[Answer]") -> None:
-        if not done.cancelled() and done.exception() is None and done.result().rcode in DEFINITE:
-            self._cache.put(asked, Stored(done.result(), self._clock()))
 
     def overloaded(self, waiting: Waiting) -> bytes | None:
         """What a query gets that would be one too many to wait."""
@@ -297,12 +263,11 @@ class Answers:
             if isinstance(got, Stored) and said.instead != waiting.asked:
                 got = None
             origin = "upstream" if got else "cache"
-            got = got or self._cache.get(said.instead or query, now)
+            got = got or self._fetching.kept(said.instead or query, now)
             if got is None or client is None:
                 return self._to_ask(waiting, seat, said, now)
-            if isinstance(got, Stored):
-                self._prefetch(said.instead or query, got, now)
-                origin = origin if got.fresh else "stale"
+            if isinstance(got, Stored) and not got.fresh:
+                origin = "stale"
             self.counters.replies["failure" if isinstance(got, Ede) else origin] += 1
             if isinstance(got, Ede):
                 wire = codec.error(query, codec.SERVFAIL, got)
@@ -317,9 +282,7 @@ class Answers:
 
     def _to_ask(self, waiting: Waiting, seat: Seat, said: Forward, now: float) -> bytes | Waiting:
         """A name that the cache does not know: an upstream is asked, unless it is one of a tunnel's."""
-        if self._known_names.get(waiting.query.name) is None:
-            self._known_names.put(waiting.query.name, True)
-            self.new_names += 1
+        self._fetching.noticed(waiting.query.name)
         attempt = "tunnel" if self._tunnels.noticed(waiting.address, waiting.query.name, now) else ""
         if attempt and self._block_tunnels:
             return self._reply(waiting, seat, tunnelled(waiting.query, self._ways), now, now)

@@ -309,7 +309,7 @@ def test_while_the_resolver_is_slow_the_stale_answer_goes_out_and_the_new_one_is
         first = await it.answers.later(it.answers.at_once(packet, LISTENER, KS3))
         upstream.zone["news.example", "A"] = "news.example. 300 IN A 203.0.113.8"
         upstream.hold.set()
-        await asyncio.gather(*it.answers._upstream._under_way.values())
+        await asyncio.gather(*it.answers._fetching.upstream._under_way.values())
         await asyncio.sleep(0)
         it.now += 31
         return first, it.answers.at_once(packet, LISTENER, KS3)
@@ -327,7 +327,7 @@ def test_a_name_in_use_is_fetched_before_its_time_is_over(desk, upstream):
         await it.answers.later(it.answers.at_once(packet, LISTENER, KS3))
         it.now += 280
         assert isinstance(it.answers.at_once(packet, LISTENER, KS3), bytes)
-        await asyncio.gather(*it.answers._upstream._under_way.values())
+        await asyncio.gather(*it.answers._fetching.upstream._under_way.values())
         await asyncio.sleep(0)
         it.now += 200
         return it.answers.at_once(packet, LISTENER, KS3)
@@ -341,10 +341,10 @@ def test_names_of_the_network_are_answered_here_after_the_decision(desk, upstrea
     assert addresses(it.ask("printer.school.local")) == ["10.1.0.9"]
     assert addresses(it.ask("9.0.1.10.in-addr.arpa", "PTR")) == ["printer.school.local."]
     assert addresses(it.ask("bet.example")) == ["127.0.0.1"]  # a setting opens nothing
-    assert it.answers.new_names == 0
+    assert it.answers._fetching.new_names == 0
     for name in ("one.example", "two.example", "one.example"):
         it.ask(name)
         it.now += 3_700
-    assert it.answers.new_names == 2
+    assert it.answers._fetching.new_names == 2
     upstream.asked.clear()
     assert upstream.asked == []
