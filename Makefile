@@ -3,6 +3,7 @@ PYTHON ?= python3
 UV = .tools/bin/uv
 UV_VERSION = 0.13.9
 export UV_PYTHON_DOWNLOADS = never
+BENCH_WITHIN_S ?= 600
 COMPILE = $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.12 \
 	--override requirements/overrides.txt --custom-compile-command 'make lock' -q
 
@@ -27,7 +28,10 @@ check: .venv/ready ## lint, format, types and import contracts
 	.venv/bin/lint-imports
 
 bench: .venv/ready ## run the benchmarks against the peers that are installed, and print ratio tables
-	@for bench in benchmarks/*.py; do echo "== $$bench"; .venv/bin/python $$bench || exit 1; done
+	@failed=0; for bench in benchmarks/*.py; do \
+		echo "== $$bench (at most $(BENCH_WITHIN_S) s)"; \
+		timeout --kill-after=20 $(BENCH_WITHIN_S) .venv/bin/python $$bench || { echo "$$bench ended with code $$?"; failed=1; }; \
+	done; exit $$failed
 
 clean: ## remove what setup and the demonstration made
 	rm -rf .tools .venv var build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -4,10 +4,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from appliance import commands
+from appliance.commands import COMMANDS, WrongWords
+from appliance.commands.words import version
 from appliance.config import BadConfiguration
 
 
@@ -18,33 +20,34 @@ class OneLine(argparse.ArgumentParser):
         self.exit(2, f"schoolgate: {message}; `{self.prog} --help` shows what is possible\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and their words."""
-    top = OneLine(
-        prog="schoolgate", description="A network filter for schools whose every rule was signed by the headteacher."
-    )
-    top.add_argument("--version", action="version", version=f"schoolgate {commands.version()}")
-    commands_ = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=OneLine)
-    for add in commands.ALL:
-        add(commands_)
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """All commands; their words too, or only those of one."""
+    top = OneLine(prog="schoolgate", description="A network filter for schools; every rule is signed.")
+    top.add_argument("--version", action="version", version=f"schoolgate {version()}")
+    below = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=OneLine)
+    for name, (module, does) in COMMANDS.items():
+        made = below.add_parser(name, help=does, description=f"{does[:1].upper()}{does[1:]}.")
+        if only in {None, name}:
+            import_module(f"appliance.commands.{module}").words(made)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    words = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    command = next((word for word in given if not word.startswith("-")), "")
+    words = parser(command).parse_args(given)
     if getattr(words, "data", None) is None and hasattr(words, "data"):
         words.data = Path(os.environ.get("SCHOOLGATE_DATA") or "var").absolute()
     try:
         return int(words.run(words))
-    except BadConfiguration as error:
+    except (BadConfiguration, WrongWords) as error:
         return _fail(2, error)
-    except commands.WrongWords as error:
-        return _fail(2, error)
+    except BrokenPipeError:  # `schoolgate lists status | head`: who reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (OSError, ValueError, LookupError, RuntimeError) as error:
         return _fail(1, error)
-    except BrokenPipeError:
-        return 0
     except KeyboardInterrupt:
         return 130
 

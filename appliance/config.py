@@ -194,7 +194,7 @@ def _section(file: str, name: str, kind: type, raw: object) -> Any:
     values: dict[str, Any] = {}
     for key, value in raw.items():
         if key not in known:
-            raise BadConfiguration(f"{file}: unknown key {name}.{_hint(key, known)}")
+            raise BadConfiguration(f"{file}: unknown key {_hint(f'{name}.{key}', {f'{name}.{one}': one for one in known})}")
         values[key] = _value(f"{name}.{key}", str(key), value)
     return replace(kind(), **values)
 

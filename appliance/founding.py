@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from change_control.keys import AuthorityKey, secret_of
+from change_control.ledger import LedgerMismatch
 from change_control.people import Registry
-from change_control.publish import publish
+from change_control.publish import Published, publish
 from change_control.service import Office
 from change_control.store import Store
 from change_control.tables import LogRow
@@ -60,9 +62,24 @@ class Founded:
     office: Office
     registry: Registry
 
-    def publish(self) -> None:
+    def publish(self) -> Published:
+        """Put every log's policy where the workers look; what does not agree with its proof is named, not published."""
         with self.store.write() as session:
-            publish(session, self.office.key, self.data)
+            return publish(session, self.office.key, self.data)
+
+    def propose_defaults(self, version: str) -> list[str]:
+        """After an upgrade: what this version brings is proposed to each school. Returns what was asked for, in words."""
+        with self.store.read() as session:
+            logs = session.scalars(select(LogRow.id).order_by(LogRow.tier, LogRow.id)).all()
+        said = []
+        for log in logs:
+            try:
+                with self.store.write() as session:
+                    if row := self.office.propose_defaults(session, log, version):
+                        said.append(f"{log}: new defaults wait for approval as change {row.id}")
+            except (LedgerMismatch, ValueError) as error:
+                said.append(f"{log}: new defaults cannot be proposed: {error}")
+        return said
 
 
 def open_installation(data: Path, database: str) -> Founded:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 type Ready = Callable[[Mapping[str, Any]], None]
 type Run = Callable[[Config, str, Ready, asyncio.Event], Awaitable[None]]
 
+DAYS_S = 600.0  # how often days that are over are looked for
 TICK_S = 2.0  # how often time's own acts (expiry, lapse) are looked for
 
 
@@ -121,10 +123,18 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
             with store.write() as session:
                 publish(session, office.key, config.data, moved)
 
+    def daily() -> None:
+        with store.write() as session:
+            office.daily(session)
+
     async def ticking() -> None:
+        looked_at_days = -DAYS_S
         while not stop.is_set():
             try:
                 await asyncio.to_thread(tick)
+                if time.monotonic() - looked_at_days > DAYS_S:
+                    await asyncio.to_thread(daily)
+                    looked_at_days = time.monotonic()
             except Exception:
                 log.warning("cannot look for changes that end", exc_info=True)
             with contextlib.suppress(TimeoutError):
@@ -173,6 +183,7 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             ssl_context_factory=lambda *_: context,
         )
     )

@@ -7,6 +7,7 @@ SIGTERM or when standard input ends, which means that the supervisor is gone.
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ from policy.live import PolicyMissing
 
 def main() -> int:
     kind, name = sys.argv[1:3]
+    os.umask(0o027)  # what pupils did is in what we write: nobody else's to read
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {name}: %(message)s", datefmt="%H:%M:%S")
     config = Config.from_json(sys.stdin.readline())
     try:

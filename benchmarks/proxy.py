@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve()
 sys.path[:] = [each for each in sys.path if Path(each).resolve() != HERE.parent]  # this file is no `proxy` to import
 CERTGEN = Path("/usr/lib/squid/security_file_certgen")
 PROXY_CORE, LOAD_CORE = "0", "1"
+START_WITHIN_S = 60  # importing mitmproxy takes long on a core that others use too
 # hey greets by the Host header's text. Passed through, that must be a plain name; opened, squid goes to the header's port.
 AS_NAME = ("-host", "localhost")
 CASES = {  # name: (path, hey's options, passed through)
@@ -224,14 +225,15 @@ def running(command: list[str], core: str, port: int) -> Iterator[subprocess.Pop
         ["taskset", "-c", core, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     ) as process:
         try:
-            for _ in range(200):
+            patience = time.monotonic() + START_WITHIN_S
+            while True:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                     break
                 if process.poll() is not None:
                     raise SystemExit(f"{command[0]} ended: {process.stderr.read().decode()[-500:]}")
+                if time.monotonic() > patience:
+                    raise SystemExit(f"{command[0]} did not open its port within {START_WITHIN_S} s")
                 time.sleep(0.05)
-            else:
-                raise SystemExit(f"{command[0]} did not open its port")
             yield process
         finally:
             with contextlib.suppress(ProcessLookupError):

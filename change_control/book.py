@@ -69,7 +69,8 @@ class Book:
     """One log, within one transaction."""
 
     def __init__(self, session: Session, key: AuthorityKey, log: str) -> None:
-        row = session.get(LogRow, log, with_for_update=True)
+        # Writers of one log stand in line for its row; who only looks takes no lock.
+        row = session.get(LogRow, log, with_for_update=True if session.info.get("writes") else None)
         if row is None:
             raise LookupError(f"there is no school or authority {log[:60]!r}")
         self._session, self._key, self.row, self.log = session, key, row, log

@@ -199,6 +199,19 @@ def _check_groups(document: Document, groups: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class DefaultsWish:
+    """Take over the starter lists, categories and search engines that a newer version of the product brings."""
+
+    dictionary: str
+    version: str
+
+    def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
+        del taxonomy
+        made = _diff("defaults", change, values={"dictionary": (document.dictionary, self.dictionary)})
+        return {**made, "version": self.version}
+
+
+@dataclass(frozen=True, slots=True)
 class ReverseWish:
     """Take back a change that is in force."""
 
@@ -209,7 +222,7 @@ class ReverseWish:
         return undone(self.diff_in_force)
 
 
-type Wish = SiteWish | CategoryWish | NetworkWish | DictionaryWish | ReverseWish
+type Wish = SiteWish | CategoryWish | NetworkWish | DictionaryWish | DefaultsWish | ReverseWish
 
 
 def tightens(diff: Diff) -> bool:
@@ -298,6 +311,13 @@ def _tell_dictionary(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     )
 
 
+def _tell_defaults(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
+    del taxonomy
+    return (
+        f"{document.name} takes over the starter lists and categories that came with version {diff['version']} of Schoolgate."
+    )
+
+
 def _tell_reverse(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     del document, taxonomy
     return f"Change {diff['change']} is taken back: everything is as it was before it."
@@ -313,6 +333,7 @@ TELLERS: dict[str, Callable[[Diff, Document, Taxonomy], str]] = {
     "category": _tell_category,
     "network": _tell_network,
     "dictionary": _tell_dictionary,
+    "defaults": _tell_defaults,
     "reverse": _tell_reverse,
     "founding": _tell_founding,
 }

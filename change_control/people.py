@@ -148,6 +148,10 @@ class Registry:
         roles = invitation.roles.split(",")
         if _head(book) in roles and enrolled(session, book, _head(book)):
             raise NotAllowed(f"{book.row.name} has its {_head(book).replace('_', ' ')} already")
+        if invitation.entry is None and enrolled(session, book, _head(book)):
+            raise NotAllowed(
+                f"this code was made before {book.row.name} had its {_head(book).replace('_', ' ')}, who invites everyone now"
+            )
         rests_on = {"code": invitation.code} if invitation.entry is None else {"invited": invitation.entry}
         n = book.append("person.enrolled", self.office.now(), person=row.id, roles=roles, key=row.public, rests_on=rests_on)
         for role in roles:

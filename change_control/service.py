@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from category_lists.lists import ListVersion
 from category_lists.taxonomy import Taxonomy
-from change_control import changes, lifecycle
+from change_control import access, changes, lifecycle
 from change_control.authority import NotAllowed, Permission, may, require
 from change_control.book import Book, InForce
-from change_control.changes import DictionaryWish, Diff, ReverseWish, SiteWish, Wish
+from change_control.changes import DefaultsWish, DictionaryWish, Diff, ReverseWish, SiteWish, Wish
 from change_control.dictionaries import Dictionaries, covered_by_mandate
 from change_control.keys import AuthorityKey, Signer
 from change_control.lifecycle import ENTRY_KINDS, Act, State
@@ -385,6 +385,26 @@ class Office:
         row.ratify_by = self.now() + timedelta(days=int(mandate["mandate"]["ratify_days"]))
         return Asked(row, in_force=True)
 
+    def propose_defaults(self, session: Session, log: str, version: str) -> ChangeRow | None:
+        """An upgrade brings new starter lists or categories: they are proposed, never just there. None: nothing is new.
+
+        Proposed once: what the headteacher refused stays refused until the product brings something else.
+        """
+        now = _policy(self.book(session, log)).document.dictionary
+        wanted = self.dictionaries.with_defaults(now)
+        if wanted == now:
+            return None
+        return self.request(
+            session,
+            log,
+            DefaultsWish(wanted, version),
+            by=None,
+            reason=f"Schoolgate was brought to version {version}",
+            source=CONSOLE,
+            asker="the update",
+            reference=f"defaults-{log}-{wanted[:16]}",
+        )
+
     def ratify(self, session: Session, row: ChangeRow, by: Person, signer: Signer, shown: str) -> State:
         """The headteacher signs what a mandate let through."""
         book = self.book(session, row.log)
@@ -404,8 +424,12 @@ class Office:
         return state
 
     def tick(self, session: Session) -> list[ChangeRow]:
-        """What time alone does: unratified changes lapse (the newest first), ended ones are marked. Returns what moved."""
+        """What time alone does: unratified changes lapse (the newest first), ended ones are marked, and the access log of
+        each day that is over gets its digest into the change log. Returns the changes that moved.
+        """
         now = self.now()
+        for log in session.scalars(select(LogRow.id)).all():
+            access.write_digests(session, self.book(session, log), now)
         moved: list[ChangeRow] = []
         due = select(ChangeRow).where(ChangeRow.state == State.PROVISIONAL, ChangeRow.ratify_by <= now)
         for first in session.scalars(due.order_by(ChangeRow.entry)).all():
@@ -420,6 +444,11 @@ class Office:
             self._note(session, self.book(session, row.log), row, Act.EXPIRE, None, "")
             moved.append(row)
         return moved
+
+    def daily(self, session: Session) -> int:
+        """The access log of each day that is over gets its digest into the change log. Returns how many were written."""
+        logs = session.scalars(select(LogRow.id)).all()
+        return sum(access.write_digests(session, self.book(session, log), self.now()) for log in logs)
 
     def _lapse(self, session: Session, row: ChangeRow) -> None:
         book = self.book(session, row.log)

@@ -54,6 +54,7 @@ class Store:
     def write(self) -> Iterator[Session]:
         """One transaction that may write. It commits at the end, or not at all."""
         with Session(self._engine.execution_options(begin="IMMEDIATE"), expire_on_commit=False) as session, session.begin():
+            session.info["writes"] = True
             yield session
 
     @contextmanager

@@ -9,13 +9,14 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from change_control import changes, ledger
+from change_control import access, changes, ledger
 from change_control.changes import DoesNotFit
 from change_control.lifecycle import ENTRY_KINDS, POLICY_ACTS, Act, State, after
 from change_control.tables import ChangeRow, DocumentRow, EntryRow, LogRow, NodeRow
@@ -271,6 +272,7 @@ def verify_installation(session: Session, data: Path) -> list[Replayed]:
     _check_policies([(log, n, text) for log, n, text in policies], logs)
     by_log = {one.log: one for one in replayed}
     _check_rows(session, by_log)
+    _check_access(session, logs)
     _check_files(data, trust, by_log)
     return replayed
 
@@ -293,6 +295,19 @@ def _check_rows(session: Session, replayed: Mapping[str, Replayed]) -> None:
         stored = session.get(DocumentRow, (log, replay_.last))
         if replay_.document is not None and (stored is None or stored.text != write(replay_.document)):
             raise DoesNotAgree(f"{log}: the stored policy is not what its change log amounts to")
+
+
+def _check_access(session: Session, logs: Sequence[LogExport]) -> None:
+    """The access log's rows of a day, as long as they are kept, are those that the day's digest was made of."""
+    for log in logs:
+        for entry in map(parse_entry, log.entries):
+            if entry["kind"] != access.KIND:
+                continue
+            rows = access.day_rows(session, log.log, date.fromisoformat(entry["day"]))
+            if rows and access.day_digest(rows) != entry["access"]:
+                raise DoesNotAgree(
+                    f"{log.log}: the access log of {entry['day']} is not the one that entry {entry['n']} was made of"
+                )
 
 
 def _check_files(data: Path, trust: Trust, replayed: Mapping[str, Replayed]) -> None:

@@ -162,10 +162,20 @@ def parse_entry(leaf: str) -> Entry:
     return entry
 
 
+SIGNED_AS = {  # what a signature in an entry of each kind was given for: one given for another act does not count
+    "change.approved": "approve",
+    "change.reversed": "reverse",
+    "change.ratified": "ratify",
+    "mandate.signed": "mandate",
+    "person.invited": "invite",
+}
+
+
 def signed_by(entry: Entry, signature: Mapping[str, Any], over: str, enrolled: Entry) -> bool:
     """Did the person enrolled in `enrolled` sign this very thing for this log?"""
     return (
         enrolled.get("kind") == "person.enrolled"
+        and signature.get("act") == SIGNED_AS.get(str(entry.get("kind")))
         and enrolled.get("log") == entry.get("log")
         and enrolled.get("person") == signature.get("person")
         and signature.get("over") == over

@@ -95,9 +95,7 @@ def _new(desk: Desk, kind: str, typed: Filled, errors: dict[str, str] | None = N
 def ask(desk: Annotated[Desk, at(Permission.REQUEST)], form: Form) -> Response:
     kind = form.text("kind")
     try:
-        wish = _wish(kind, form)
-        if len(form.text("reason")) < 3:
-            raise Wrong({"reason": SAY_WHY})
+        wish = _asked(kind, form)
         with desk.write() as session:
             row = desk.office.request(session, desk.place.log, wish, by=desk.visitor.person, reason=form.text("reason"))
     except Wrong as error:
@@ -107,6 +105,18 @@ def ask(desk: Annotated[Desk, at(Permission.REQUEST)], form: Form) -> Response:
     except ValueError as error:  # what only the policy knows: a locked category, a network of another school
         return _new(desk, kind, form, {_about(kind): str(error)}, 422)
     return desk.go(f"/requests/{row.id}", "asked")
+
+
+def _asked(kind: str, form: Filled) -> Wish:
+    """The wish and its reason; what is wrong with either is said at once."""
+    unsaid = {"reason": SAY_WHY} if len(form.text("reason")) < 3 else {}
+    try:
+        wish = _wish(kind, form)
+    except Wrong as error:
+        raise Wrong({**error.fields, **unsaid}) from None
+    if unsaid:
+        raise Wrong(unsaid)
+    return wish
 
 
 def _about(kind: str) -> str:

@@ -1,19 +1,18 @@
-"""One module a command; each adds its words to the parser and runs with them."""
+"""One module a command: `words` adds its words to the parser, and names what runs.
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
+Only the module of the command that was given is loaded: `explain` must not wait for a database it does not open.
+"""
 
-from appliance.commands import changes, explain, init, lists, up
 from appliance.commands.words import WrongWords
 
+COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, what it does)
+    "up": ("up", "start the filter: resolver, proxy, desk and recorder"),
+    "init": ("init", "begin an installation: authority, school, networks, first people"),
+    "add-school": ("add_school", "add a further school to an installation"),
+    "code": ("code", "a new one-time code for a school's first people, before its headteacher has enrolled"),
+    "explain": ("explain", "say what happens to a name or page for a group, and why"),
+    "lists": ("lists", "category lists: import, lookup, status"),
+    "changes": ("changes", "the change log: verify, export"),
+}
 
-def version() -> str:
-    try:
-        return installed_version("schoolgate")
-    except PackageNotFoundError:
-        return "unknown"
-
-
-ALL = (up.add, init.add, explain.add, lists.add, changes.add)
-
-__all__ = ["ALL", "WrongWords", "version"]
+__all__ = ["COMMANDS", "WrongWords"]

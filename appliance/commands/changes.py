@@ -3,14 +3,13 @@
 import argparse
 from pathlib import Path
 
-from appliance.commands.words import Parsers, config_of, data_option
+from appliance.commands.words import config_of, data_option
 from appliance.founding import open_installation
 from change_control.verify import DoesNotAgree, Replayed, verify_export, verify_installation, write_export
 from policy.live import Trust
 
 
-def add(parsers: Parsers) -> None:
-    parser = parsers.add_parser("changes", help="the change log: verify, export")
+def words(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="what", required=True, metavar="verify|export", parser_class=type(parser))
     verify = kinds.add_parser(
         "verify", help="replay every entry, signature and proof; name the first thing that does not agree"
@@ -41,7 +40,8 @@ def run_verify(words: argparse.Namespace) -> int:
 
 def _tell(replayed: list[Replayed]) -> None:
     for one in replayed:
-        print(f"{one.log}: all {one.size} entries agree with their signatures, proofs and the policy in force")
+        many = "its 1 entry agrees" if one.size == 1 else f"all {one.size} entries agree"
+        print(f"{one.log}: {many} with the signatures, the proofs and the policy in force")
     print("No witness co-signs these logs yet, so whoever rules this machine could roll all of it back together.")
 
 

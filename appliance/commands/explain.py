@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.commands.words import Parsers, WrongWords, data_option
+from appliance.commands.words import WrongWords, data_option
 from category_lists.names import NameRefused, canonical_site
 from policy import words as plain
 from policy.decide import Decision, Question, decide
@@ -17,15 +17,14 @@ from policy.rules import instant
 from policy.snapshot import Snapshot
 
 
-def add(parsers: Parsers) -> None:
-    parser = parsers.add_parser("explain", help="say what happens to a name or page for a group, and why")
+def words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("asked", nargs="*", metavar="NAME_OR_URL")
     parser.add_argument("--school", required=True)
     parser.add_argument("--group", required=True)
     parser.add_argument("--at", metavar="RFC3339", help="the moment to decide for (default: now)")
     parser.add_argument("--json", action="store_true", help="one JSON value a line")
     parser.add_argument("--batch", metavar="FILE", help="a file with one name or page a line, - for standard input")
-    data_option(parser)
+    data_option(parser, config=False)
     parser.set_defaults(run=run)
 
 

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 
 from sqlalchemy.orm import Session
 
-from appliance.commands.words import Parsers, WrongWords, config_of, data_option
+from appliance.commands.words import WrongWords, config_of, data_option
 from appliance.founding import (
     USUAL_GROUPS,
     Founded,
@@ -13,32 +13,18 @@ from appliance.founding import (
     found_authority,
     found_school,
     identifier,
-    open_installation,
 )
-from policy.rules import AuthorityPolicy, Network, read
+from policy.rules import AuthorityPolicy, Network
 
 
-def add(parsers: Parsers) -> None:
-    parser = parsers.add_parser("init", help="begin an installation: authority, school, networks, first people")
+def words(parser: argparse.ArgumentParser) -> None:
     data_option(parser)
     parser.add_argument("--authority", metavar="NAME", help="the local authority or trust, such as 'Birchwood Council'")
-    _school_words(parser)
+    school_words(parser)
     parser.set_defaults(run=run)
-    more = parsers.add_parser("add-school", help="add a further school to an installation")
-    data_option(more)
-    _school_words(more)
-    more.set_defaults(run=run_add_school)
-    code = parsers.add_parser(
-        "code", help="a new one-time code for a school's first people, before its headteacher has enrolled"
-    )
-    data_option(code)
-    code.add_argument("--school", required=True, metavar="ID", help="the school's short name, or the authority's")
-    code.add_argument("--role", default="headteacher", help="headteacher or la_officer")
-    code.add_argument("--name", default="The headteacher", help="the person's name")
-    code.set_defaults(run=run_code)
 
 
-def _school_words(parser: argparse.ArgumentParser) -> None:
+def school_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--school", metavar="NAME", help="the school, such as 'Oakfield Primary'")
     parser.add_argument("--phase", default="primary", choices=sorted(USUAL_GROUPS), help="which groups it begins with")
     parser.add_argument("--head", default="The headteacher", metavar="NAME", help="the headteacher's name")
@@ -56,45 +42,20 @@ def run(words: argparse.Namespace) -> int:
     if not words.authority or not words.school:
         raise WrongWords("init needs --authority NAME and --school NAME")
     config = config_of(words)
-    networks = _networks(words)
+    networks = networks_of(words)
     founded = create_installation(config.data, config.desk_database, identifier(words.authority))
     with founded.store.write() as session:
         authority = found_authority(founded, session, words.authority)
         officer = founded.registry.invite(session, authority.log, words.officer, ["la_officer"], by=None)
-        codes = {f"LA officer of {authority.name} ({words.officer})": officer} | _found(
+        codes = {f"LA officer of {authority.name} ({words.officer})": officer} | found(
             founded, session, authority, words, networks
         )
     founded.publish()
-    _tell(codes, config.desk_url)
+    tell(codes, config.desk_url)
     return 0
 
 
-def run_add_school(words: argparse.Namespace) -> int:
-    if not words.school:
-        raise WrongWords("add-school needs --school NAME")
-    config = config_of(words)
-    networks = _networks(words)
-    founded = open_installation(config.data, config.desk_database)
-    with founded.store.write() as session:
-        force = founded.office.book(session, founded.office.key.authority).in_force()
-        if force is None:
-            raise LookupError("the authority has no policy yet")
-        codes = _found(founded, session, read(AuthorityPolicy, force.text), words, networks)
-    founded.publish()
-    _tell(codes, config.desk_url)
-    return 0
-
-
-def run_code(words: argparse.Namespace) -> int:
-    config = config_of(words)
-    founded = open_installation(config.data, config.desk_database)
-    with founded.store.write() as session:
-        code = founded.registry.invite(session, words.school, words.name, [words.role], by=None)
-    _tell({f"{words.role.replace('_', ' ')} of {words.school} ({words.name})": code}, config.desk_url)
-    return 0
-
-
-def _networks(words: argparse.Namespace) -> list[Network]:
+def networks_of(words: argparse.Namespace) -> list[Network]:
     found = []
     for number, text in enumerate(words.network, 1):
         group, equals, prefix = text.partition("=")
@@ -109,7 +70,7 @@ def _networks(words: argparse.Namespace) -> list[Network]:
     return found
 
 
-def _found(
+def found(
     founded: Founded, session: Session, authority: AuthorityPolicy, words: argparse.Namespace, networks: list[Network]
 ) -> dict[str, str]:
     school = identifier(words.school)
@@ -126,7 +87,7 @@ def _found(
     }
 
 
-def _tell(codes: dict[str, str], desk: str) -> None:
+def tell(codes: dict[str, str], desk: str) -> None:
     print("One-time codes, valid for seven days. Give each to the person it is for, and to nobody else:\n")
     for who, code in codes.items():
         print(f"  {code}  {who}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from appliance.commands.words import Parsers, WrongWords, config_of, data_option
+from appliance.commands.words import WrongWords, config_of, data_option
 from appliance.founding import Founded, open_installation
 from category_lists.lists import ListVersion, store
 from category_lists.names import canonical_site
@@ -18,8 +18,7 @@ from policy.live import Live, Objects
 from policy.rules import Dictionary, read
 
 
-def add(parsers: Parsers) -> None:
-    parser = parsers.add_parser("lists", help="category lists: import, lookup, status")
+def words(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="what", required=True, metavar="import|lookup|status", parser_class=type(parser))
     take = kinds.add_parser("import", help="take a list in, under a standing mandate or as a request to the headteacher")
     take.add_argument("file", type=Path, metavar="FILE", help="the list (for ut1 also a category's folder)")
@@ -32,12 +31,12 @@ def add(parsers: Parsers) -> None:
     look.add_argument("name", metavar="NAME")
     look.add_argument("--school", help="by this school's dictionary (default: the authority's)")
     look.add_argument("--json", action="store_true")
-    data_option(look)
+    data_option(look, config=False)
     look.set_defaults(run=run_lookup)
     status = kinds.add_parser("status", help="the lists in force, with their versions")
     status.add_argument("--json", action="store_true")
     status.add_argument("--school")
-    data_option(status)
+    data_option(status, config=False)
     status.set_defaults(run=run_status)
 
 
@@ -72,7 +71,8 @@ def run_import(words: argparse.Namespace) -> int:
     )
     if interactive:
         print(file=sys.stderr)
-    print(f"{name}: {version.entries:,} entries taken, {report.refused:,} lines refused, version {version.version}")
+    lines = "line" if report.refused == 1 else "lines"
+    print(f"{name}: {version.entries:,} entries taken, {report.refused:,} {lines} refused, version {version.version}")
     for refused in report.examples:
         print(f"  line {refused.line}: {refused.text}: {refused.why}")
     waiting = _accept(founded, version, report.exceptions)

@@ -3,13 +3,14 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from appliance import demo
-from appliance.commands.words import Parsers, config_of, data_option
+from appliance.commands.words import config_of, data_option, version
 from appliance.config import Config
 from appliance.founding import Founded, open_installation
 from appliance.supervisor import Supervisor, settle
@@ -17,14 +18,14 @@ from appliance.supervisor import Supervisor, settle
 log = logging.getLogger(__name__)
 
 
-def add(parsers: Parsers) -> None:
-    parser = parsers.add_parser("up", help="start the filter: resolver, proxy, desk and recorder")
+def words(parser: argparse.ArgumentParser) -> None:
     data_option(parser)
     parser.add_argument("--demo", action="store_true", help="a demonstration with two made-up schools, on loopback")
     parser.set_defaults(run=run)
 
 
 def run(words: argparse.Namespace) -> int:
+    os.umask(0o027)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = config_of(words, demo=words.demo)
@@ -39,13 +40,11 @@ def run(words: argparse.Namespace) -> int:
 
 
 def _publish(founded: Founded) -> None:
-    """Start-up publishes like every change does; what does not agree with its proof is named and not published."""
-    from change_control.publish import publish
-
-    with founded.store.write() as session:
-        done = publish(session, founded.office.key, founded.data)
-    for problem in done.problems.values():
+    """Start-up publishes like every change does, and proposes what a newer version brings."""
+    for problem in founded.publish().problems.values():
         log.error("not published, the last good policy stays: %s", problem)
+    for said in founded.propose_defaults(version()):
+        log.info("%s", said)
     founded.store.close()
 
 

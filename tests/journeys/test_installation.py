@@ -96,7 +96,7 @@ def test_from_nothing_to_the_first_signed_rule(installation, tmp_path):
     gambling.write_text("newbets.example\nnot a name\n")
     done = box.run("lists", "import", str(gambling), "--format", "domains", "--category", "gambling")
     assert (done.returncode, done.stdout.count("waits for approval")) == (0, 2), done.stdout + done.stderr
-    assert "1 lines refused" in done.stdout
+    assert "1 line refused" in done.stdout
     assert box.run("lists", "lookup", "newbets.example", "--school", "st-mary-s-primary", "--json").returncode == 1
 
     head = session(box, "helen", head_secret)
