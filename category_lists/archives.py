@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from category_lists.names import shown
 from category_lists.packings import Bounded, Damaged, TooMuch, open_packed, packing_of
@@ -83,7 +83,10 @@ def _of_zip(path: Path, scratch: Path) -> Iterator[tuple[str, Path]]:
             if info.flag_bits & 1 or info.compress_type not in _ZIP_METHODS:
                 raise ValueError(f"The archive {shown(path.name)} holds a file that is encrypted or packed in a rare way.")
             with archive.open(info) as member:
-                yield _name(info.filename, path), _written(member, info.file_size, bound, scratch / str(count))
+                yield (
+                    _name(info.filename, path),
+                    _written(cast("BinaryIO", member), info.file_size, bound, scratch / str(count)),
+                )
 
 
 def _of_tar(path: Path, scratch: Path) -> Iterator[tuple[str, Path]]:

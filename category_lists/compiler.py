@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from xxhash import xxh3_64_intdigest as hash_of
 
 from category_lists.aside import Aside
+from category_lists.corrections import PREFIX, UNTOUCHED
 from category_lists.index_format import (
     DEEPER,
     EMPTY,
@@ -55,9 +56,16 @@ def compile_index(lists: Iterable[tuple[ListVersion, Path]], out: Path, *, progr
     # The seed depends on the lists, so that nobody can prepare a name whose hash equals that of an essential site
     # without knowing every list that a school uses. By chance two names meet once in a million indexes of 5 M names.
     seed = int.from_bytes(hashlib.sha256(tables_to_json(versions, [])).digest()[:8], "little")
+    overruled = [
+        number
+        for number, version in enumerate(versions)
+        if not version.id.startswith(PREFIX) and version.category not in UNTOUCHED
+    ]
     rows = _Rows(seed, progress)
     for number, (version, path) in enumerate(chosen):
         rows.read(number, version, path)
+        if version.id.startswith(PREFIX):
+            rows.overrule(path, overruled)
     return _write(rows, versions, out)
 
 
@@ -80,6 +88,14 @@ class _Rows:
             self._plain(number, plain)
             if len(plain) < some.count(b"\n"):
                 self._rest(number, version, some)
+
+    def overrule(self, path: Path, numbers: list[int]) -> None:
+        """What a school's correction names is an exception in the other lists (see corrections.py)."""
+        for line in path.read_bytes().splitlines():
+            name = line.partition(b" ")[0]
+            if name and not name.startswith(b"#"):
+                self.hashes.extend(repeat(hash_of(name, self.seed), len(numbers)))
+                self.sayings.extend(number * SPAN + EXCEPTION for number in numbers)
 
     def _plain(self, number: int, names: list[bytes]) -> None:
         """Rows that are a name and nothing else, which is nearly all of them."""

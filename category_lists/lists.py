@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from category_lists.aside import Aside
-from category_lists.names import shown
 from category_lists.essentials import Protected
+from category_lists.names import shown
 from category_lists.parsers import Report
 from category_lists.rows import NOTHING_PROTECTED, read_rows, row
 from category_lists.sources import read_batches, read_source

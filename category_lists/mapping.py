@@ -55,7 +55,7 @@ def read_map(path: Path, source: str, known: Container[str]) -> Mapped:
         if "source" in names and source and cells.get("source", "").lower() != source.lower():
             continue
         theirs, ours = cells.get("source_category", ""), cells.get("school_category", "")
-        if not theirs or not ours:
+        if not theirs or not ours or ours.startswith("("):  # (ignore): looked at, and left out on purpose
             continue
         if ours not in known:
             raise ValueError(f"The map {shown(path.name)}, line {number}: there is no category {shown(ours)}.")

@@ -77,12 +77,12 @@ def open_packed(path: Path) -> Iterator[BinaryIO]:
             source: BinaryIO = stack.enter_context(path.open("rb"))
             match packing_of(path):
                 case "gzip":
-                    source = stack.enter_context(io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=source))))
+                    source = stack.enter_context(io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=source))))
                 case "xz":
                     source = stack.enter_context(io.BufferedReader(_Unxz(source)))
                 case "zstd":
-                    options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW}
-                    raw = cast(io.RawIOBase, zstd.ZstdFile(source, options=options))
+                    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW}
+                    raw = cast("io.RawIOBase", zstd.ZstdFile(source, options=options))
                     source = stack.enter_context(io.BufferedReader(raw))
                 case "bzip2":
                     source = stack.enter_context(io.BufferedReader(_Unbz2(source)))

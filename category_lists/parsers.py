@@ -95,7 +95,8 @@ def parse(
 ) -> Iterator[Entry | Refused]:
     """Read lines of a list in one of FORMATS. Raises ValueError for another format, and never for what a line holds.
 
-    Entries for whole public suffixes are refused, but for those that a person named in `allow_wide`. `first` is the number of the first line.
+    Entries for whole public suffixes are refused, but for those that a person named in `allow_wide`. `first` is the
+    number of the first line.
     """
     check_format(format)
     return _parse(_READERS[format], lines, allow_wide, first)
@@ -121,8 +122,8 @@ def _parse(
         if not text:
             continue
         for found in reader(text):
-            why = found if isinstance(found, str) else _too_wide(found, allow_wide)
-            yield Refused(number, shown(text, _SHOWN), why) if why or isinstance(found, str) else found
+            why = found if isinstance(found, str) else _too_wide(found, allow_wide) or found
+            yield Refused(number, shown(text, _SHOWN), why) if isinstance(why, str) else why
 
 
 # --- what all formats share ---------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ _FRAMES: Final = {
     "dnsmasq": rb"(?:local|server)=/" + _NAME + b"/",
     "urls": rb"(?:https?://)?" + _NAME + b"/?",
 }
-_PLAIN: Final = {format: re.compile(rb"(?m)^(?:" + frame + rb"[ \t]*\r?|([^\n]*))$") for format, frame in _FRAMES.items()}
+_PLAIN: Final = {name: re.compile(rb"(?m)^(?:" + frame + rb"[ \t]*\r?|([^\n]*))$") for name, frame in _FRAMES.items()}
 
 
 def row(entry: Entry) -> str:
@@ -81,7 +81,7 @@ class _Keeper:
             names = [name for name in names if name not in odd]
         self._report.accepted += len(names)
         if self._protected and (hits := self._protected.hits(names)):
-            self._aside(lines, found, hits, first)
+            self._aside(found, hits, first)
             names = [name for name in names if name not in hits]
         self.rows += names
 
@@ -106,14 +106,14 @@ class _Keeper:
             self._report.refuse(item)
             return
         self._report.accepted += 1
-        taken = self._protected.hit(item.host) if self._protected and not item.exception else None
+        taken = self._protected.hit(item.host, item.path) if self._protected and not item.exception else None
         if taken:
             self._report.put_aside(Refused(number, row(item), _why(taken)))
             return
         self._report.exceptions += item.exception
         self.rows.append(row(item).encode())
 
-    def _aside(self, lines: Sequence[bytes], found: list[tuple[bytes, bytes]], hits: dict[bytes, bytes], first: int) -> None:
+    def _aside(self, found: list[tuple[bytes, bytes]], hits: dict[bytes, bytes], first: int) -> None:
         for number, (name, _) in enumerate(found, start=first):
             if name in hits:
                 self._report.put_aside(Refused(number, name.decode(), _why(hits[name].decode())))

@@ -132,7 +132,7 @@ def _by_category(path: Path, scratch: Path) -> dict[str, tuple[Path, ...]]:
                 kept.setdefault(cells[1].lower(), []).append(line)
         if len(kept) > _MOST_CATEGORIES:
             raise ValueError(f"{shown(path.name)} names more than {_MOST_CATEGORIES} categories in its second column.")
-    found = {}
+    found: dict[str, tuple[Path, ...]] = {}
     for number, (category, some) in enumerate(kept.items()):
         place = scratch / str(number)
         place.write_bytes(b"\n".join(some) + b"\n")

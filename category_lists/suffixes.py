@@ -18,7 +18,7 @@ PRIVATE: Final = "private"  # said instead of a name: suffixes that a company, n
 _PRIVATE_BEGINS = "===BEGIN PRIVATE DOMAINS==="
 
 # Hosts where every account has a name of its own that are missing from the public list, or stand there only by parts.
-_ALSO_SHARED = "amazonaws.com blogspot.co.uk glitch.me gov.im gov.wales llyw.cymru wordpress.com".split()
+_ALSO_SHARED = ["amazonaws.com", "blogspot.co.uk", "glitch.me", "gov.im", "gov.wales", "llyw.cymru", "wordpress.com"]
 
 
 class Suffixes:

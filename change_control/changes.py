@@ -11,12 +11,13 @@ document it meets is refused instead of half applied.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from category_lists.names import canonical_site
 from category_lists.taxonomy import Taxonomy
+from change_control import list_words
 from policy.proof import canonical, undone
 from policy.rules import (
     Action,
@@ -175,20 +176,39 @@ class NetworkWish:
 
 
 @dataclass(frozen=True, slots=True)
+class ListChange:
+    """What becomes of one list: its new version, and how that differs from the one it replaces (before 0: it is new)."""
+
+    id: str
+    category: str
+    version: str
+    digest: str
+    entries: int
+    before: int = 0
+    added: int = 0
+    removed: int = 0
+    exceptions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DictionaryWish:
-    """Accept a list: from now on decide with another dictionary."""
+    """Accept lists: from now on decide with another dictionary."""
 
     dictionary: str
-    list_id: str
-    category: str
-    entries: int
+    lists: tuple[ListChange, ...]
+    feed: str = ""  # the subscription that brought them
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del taxonomy
-        if document.dictionary == self.dictionary:
-            raise ValueError("this dictionary is in force already")
-        made = _diff("dictionary", change, values={"dictionary": (document.dictionary, self.dictionary)})
-        return {**made, "list": {"id": self.list_id, "category": self.category, "entries": self.entries}}
+        made = dictionary_diff("dictionary", change, document, self.dictionary)
+        return {**made, "lists": [asdict(one) for one in self.lists]} | ({"feed": self.feed} if self.feed else {})
+
+
+def dictionary_diff(kind: str, change: int, document: Document, wanted: str) -> dict[str, Any]:
+    """The diff from a policy's dictionary to another one."""
+    if document.dictionary == wanted:
+        raise ValueError("this dictionary is in force already")
+    return {**_diff(kind, change, values={"dictionary": (document.dictionary, wanted)})}
 
 
 def _check_groups(document: Document, groups: Sequence[str]) -> None:
@@ -222,7 +242,10 @@ class ReverseWish:
         return undone(self.diff_in_force)
 
 
-type Wish = SiteWish | CategoryWish | NetworkWish | DictionaryWish | DefaultsWish | ReverseWish
+class Wish(Protocol):
+    """What someone asks for: it knows the diff that it comes to. Those about lists are in list_wishes.py."""
+
+    def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff: ...
 
 
 def tightens(diff: Diff) -> bool:
@@ -231,7 +254,7 @@ def tightens(diff: Diff) -> bool:
     INVARIANT: an allow is the weakest answer and a block the strongest, so whatever other rules say once an allow is gone
     or a block has come is at least as strict. Nothing else is taken as proven.
     """
-    if diff["kind"] == "founding" or diff["set"]:
+    if diff["kind"] in {"founding", "subscription"} or diff["set"]:
         return False
     added = [rule for values in diff["add"].values() for rule in values]
     removed = [rule for values in diff["remove"].values() for rule in values]
@@ -242,6 +265,8 @@ def tightens(diff: Diff) -> bool:
 
 def until(diff: Diff) -> datetime | None:
     """When everything that a diff adds has come to its end; None when something stays."""
+    if diff.get("kind") == "subscription":
+        return datetime.fromisoformat(diff["terms"]["until"])
     ends = [value.get("until") for values in diff.get("add", {}).values() for value in values]
     if not ends or any(end is None for end in ends):
         return None
@@ -302,15 +327,6 @@ def _tell_network(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     )
 
 
-def _tell_dictionary(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
-    listed = diff.get("list", {})
-    known = taxonomy.categories.get(str(listed.get("category")))
-    name = known.name if known else listed.get("category")
-    return (
-        f"{document.name} filters with the list {listed.get('id')}: {listed.get('entries'):,} sites in the category {name}."
-    )
-
-
 def _tell_defaults(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     del taxonomy
     return (
@@ -332,7 +348,10 @@ TELLERS: dict[str, Callable[[Diff, Document, Taxonomy], str]] = {
     "site": _tell_site,
     "category": _tell_category,
     "network": _tell_network,
-    "dictionary": _tell_dictionary,
+    "dictionary": list_words.tell_dictionary,
+    "subscription": list_words.tell_subscription,
+    "recategorise": list_words.tell_recategorise,
+    "sealed": list_words.tell_sealed,
     "defaults": _tell_defaults,
     "reverse": _tell_reverse,
     "founding": _tell_founding,

@@ -16,15 +16,15 @@ from sqlalchemy.orm import Session
 
 from category_lists.lists import ListVersion
 from category_lists.taxonomy import Taxonomy
-from change_control import access, changes, lifecycle
+from change_control import access, changes, lifecycle, list_service
 from change_control.authority import NotAllowed, Permission, may, require
 from change_control.book import Book, InForce
-from change_control.changes import DefaultsWish, DictionaryWish, Diff, ReverseWish, SiteWish, Wish
-from change_control.dictionaries import Dictionaries, covered_by_mandate
+from change_control.changes import DefaultsWish, Diff, ReverseWish, SiteWish, Wish
+from change_control.dictionaries import Dictionaries
 from change_control.keys import AuthorityKey, Signer
 from change_control.lifecycle import ENTRY_KINDS, Act, State
 from change_control.tables import AccessRow, ChangeRow, DetailRow, EntryRow, LogRow, SignatureRow
-from policy.proof import SECOND_ROLES, Entry, canonical, digest, undone
+from policy.proof import SECOND_ROLES, TWO_PERSON_KINDS, Entry, canonical, digest, undone
 from policy.rules import Action, AuthorityPolicy, SchoolPolicy, instant, write
 
 LONGEST = timedelta(days=366)  # no exception without an end, and none that outlives a school year
@@ -132,7 +132,7 @@ class Office:
         if len(reason) < 3:
             raise ValueError("say why, in a sentence: the headteacher decides on it")
         wish = _bounded(wish, self.now())
-        force = _policy(book)
+        force = policy_of(book)
         row = ChangeRow(
             log=log,
             kind="",
@@ -189,14 +189,17 @@ class Office:
         lifecycle.after(State(row.state), Act.APPROVE)
         roles = by.at(row.log)
         own_head = _asked_by_head(session, book, row)
-        if own_head:
+        two = own_head or row.kind in TWO_PERSON_KINDS
+        if two:
             if not (may(roles, Permission.APPROVE, tier=book.tier) or may(roles, Permission.SECOND)):
                 require(roles, Permission.APPROVE, tier=book.tier)
         else:
             require(roles, Permission.APPROVE, tier=book.tier)
-            if row.requested_by == by.id:
-                raise NotAllowed("nobody approves what they asked for themselves")
+        if not own_head and row.requested_by == by.id:
+            raise NotAllowed("nobody approves what they asked for themselves")
         diff = _shown(row, shown)
+        if diff["set"]:
+            self._ratified_before(session, row)
         if session.get(SignatureRow, (row.id, by.id)):
             raise NotAllowed("you have signed this already; it waits for the second person")
         session.add(
@@ -209,25 +212,33 @@ class Office:
                 select(SignatureRow.text).where(SignatureRow.change == row.id).order_by(SignatureRow.at, SignatureRow.person)
             )
         ]
-        if own_head and not _both(session, book, row, signatures=signatures):
+        if two and not _both(session, book, row, signatures=signatures):
             return State(row.state)
-        state = self._put_in_force(book, row, diff, Act.APPROVE, by, {"signatures": signatures})
+        state = self.put_in_force(book, row, diff, Act.APPROVE, by, {"signatures": signatures})
         self._follow_reversal(session, row)
         return state
+
+    def _ratified_before(self, session: Session, row: ChangeRow) -> None:
+        """What a mandate let through lies below this change: if it lapsed later, this one would hang in the air."""
+        below = select(ChangeRow.id).where(ChangeRow.log == row.log, ChangeRow.state == State.PROVISIONAL)
+        if first := session.scalars(below.order_by(ChangeRow.entry)).first():
+            raise ValueError(
+                f"change {first} took effect under a mandate and is not ratified; ratify it or take it back first"
+            )
 
     def refuse(self, session: Session, row: ChangeRow, by: Person, reason: str) -> State:
         """The headteacher says no, with a reason that the requester gets."""
         book = self.book(session, row.log)
         require(by.at(row.log), Permission.REFUSE, tier=book.tier)
-        return self._note(session, book, row, Act.REFUSE, by, reason)
+        return self.note(session, book, row, Act.REFUSE, by, reason)
 
     def withdraw(self, session: Session, row: ChangeRow, by: Person) -> State:
         """Whoever asked no longer wants it."""
         if row.requested_by != by.id:
             raise NotAllowed("only the person who asked may withdraw a request")
-        return self._note(session, self.book(session, row.log), row, Act.WITHDRAW, by, "")
+        return self.note(session, self.book(session, row.log), row, Act.WITHDRAW, by, "")
 
-    def _note(self, session: Session, book: Book, row: ChangeRow, act: Act, by: Person | None, reason: str) -> State:
+    def note(self, session: Session, book: Book, row: ChangeRow, act: Act, by: Person | None, reason: str) -> State:
         """An act that leaves the policy as it is."""
         state = lifecycle.after(State(row.state), act)
         detail = self._detail(session, row, act.value, {"by": by.name, "reason": reason}) if by else None
@@ -249,24 +260,26 @@ class Office:
         """
         book = self.book(session, row.log)
         lifecycle.after(State(row.state), Act.REVERSE)
+        _not_sealed(row)
         require(by.at(row.log), Permission.REVERSE, tier=book.tier)
         diff = undone(_shown(row, shown))
         if row.state == State.IN_FORCE and not changes.tightens(diff):
             raise NotAllowed(
                 "taking this back would open something, so it needs a request and a second person; ask for its reversal"
             )
-        return self._put_in_force(book, row, diff, Act.REVERSE, by, {"signatures": [signer.sign("reverse", row.log, diff)]})
+        return self.put_in_force(book, row, diff, Act.REVERSE, by, {"signatures": [signer.sign("reverse", row.log, diff)]})
 
     def request_reversal(self, session: Session, row: ChangeRow, by: Person, reason: str) -> ChangeRow:
         """Ask that a change in force be taken back."""
         lifecycle.after(State(row.state), Act.REVERSE)
+        _not_sealed(row)
         return self.request(session, row.log, ReverseWish(json.loads(row.diff)), by=by, reason=reason, reverses=row.id)
 
     def _follow_reversal(self, session: Session, row: ChangeRow) -> None:
         if row.reverses is not None and (reversed_ := session.get(ChangeRow, row.reverses)):
             reversed_.state = lifecycle.after(State(reversed_.state), Act.REVERSE)
 
-    def _put_in_force(
+    def put_in_force(
         self,
         book: Book,
         row: ChangeRow,
@@ -279,7 +292,7 @@ class Office:
     ) -> State:
         """Entry and new policy in one transaction; the state that the change is now in."""
         state = lifecycle.after(State(row.state), act)
-        document = changes.apply(_policy(book).document, diff)
+        document = changes.apply(policy_of(book).document, diff)
         text = write(document)
         n = book.append(
             ENTRY_KINDS[act],
@@ -287,7 +300,7 @@ class Office:
             change=row.id,
             diff=diff,
             requested_by=row.requested_by if act is not Act.REVERSE else None,
-            by=by.id if by else CONSOLE,
+            by=by.id if by else row.requested_by if act is Act.MANDATE else CONSOLE,
             by_roles=sorted(by.at(row.log)) if by else list(roles),
             rests_on=dict(rests_on),
             policy={"digest": digest(text)},
@@ -362,35 +375,14 @@ class Office:
 
         `by` None is the machine's console, which acts with the `roles` given (the technician's).
         """
-        book = self.book(session, log)
-        force = _policy(book)
-        wanted = self.dictionaries.with_list(force.document.dictionary, version)
-        wish = DictionaryWish(wanted, version.id, version.category, version.entries)
-        row = self.request(
-            session,
-            log,
-            wish,
-            by=by,
-            reason=f"list {version.id}, version {version.version}",
-            source=CONSOLE if by is None else "desk",
-            asker="the console",
-        )
-        held = frozenset(roles) if by is None else by.at(log)
-        taxonomy = self.taxonomy(force)
-        why_not = covered_by_mandate(taxonomy.categories[version.category], taxonomy.unknown, exceptions)
-        mandate = next((one for one in self.mandates(session, log) if held & set(one["mandate"]["roles"])), None)
-        if why_not or mandate is None:
-            return Asked(row, in_force=False, waits_because=why_not or "no standing mandate covers it")
-        self._put_in_force(book, row, json.loads(row.diff), Act.MANDATE, by, {"mandate": mandate["n"]}, roles=sorted(held))
-        row.ratify_by = self.now() + timedelta(days=int(mandate["mandate"]["ratify_days"]))
-        return Asked(row, in_force=True)
+        return list_service.accept(self, session, log, [list_service.Taken(version, exceptions)], by=by, roles=roles)
 
     def propose_defaults(self, session: Session, log: str, version: str) -> ChangeRow | None:
         """An upgrade brings new starter lists or categories: they are proposed, never just there. None: nothing is new.
 
         Proposed once: what the headteacher refused stays refused until the product brings something else.
         """
-        now = _policy(self.book(session, log)).document.dictionary
+        now = policy_of(self.book(session, log)).document.dictionary
         wanted = self.dictionaries.with_defaults(now)
         if wanted == now:
             return None
@@ -441,7 +433,7 @@ class Office:
                 moved.append(row)
         ended = select(ChangeRow).where(ChangeRow.state == State.IN_FORCE, ChangeRow.until <= now)
         for row in session.scalars(ended).all():
-            self._note(session, self.book(session, row.log), row, Act.EXPIRE, None, "")
+            self.note(session, self.book(session, row.log), row, Act.EXPIRE, None, "")
             moved.append(row)
         return moved
 
@@ -456,7 +448,7 @@ class Office:
             return
         let_through = book.entry(row.entry)
         rests_on = {"mandate": let_through["rests_on"]["mandate"], "of": row.entry}
-        self._put_in_force(book, row, undone(let_through["diff"]), Act.LAPSE, None, rests_on)
+        self.put_in_force(book, row, undone(let_through["diff"]), Act.LAPSE, None, rests_on)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -470,7 +462,12 @@ class Office:
         session.add(AccessRow(at=self.now(), act=act, outcome=outcome, **{name: text[:200] for name, text in where.items()}))
 
 
-def _policy(book: Book) -> InForce:
+def _not_sealed(row: ChangeRow) -> None:
+    if row.kind == "sealed":
+        raise NotAllowed("the sealed list of illegal content is replaced by a newer one, and never taken out")
+
+
+def policy_of(book: Book) -> InForce:
     force = book.in_force()
     if force is None:
         raise LookupError(f"{book.log} has no policy yet")
@@ -491,8 +488,10 @@ def _asked_by_head(session: Session, book: Book, row: ChangeRow) -> bool:
 
 def _both(session: Session, book: Book, row: ChangeRow, *, signatures: Sequence[Mapping[str, Any]]) -> bool:
     signed = {str(signature["person"]) for signature in signatures}
-    seconds = {person for role in SECOND_ROLES for person in enrolled(session, book, role)} - {row.requested_by}
-    return row.requested_by in signed and bool(signed & seconds)
+    heads = enrolled(session, book, "la_officer" if book.tier == "authority" else "headteacher") & signed
+    seconds = {person for role in SECOND_ROLES for person in enrolled(session, book, role)} & signed
+    first = heads & {row.requested_by} or (heads if row.kind in TWO_PERSON_KINDS else set())
+    return any(seconds - {head} for head in first)
 
 
 def _shown(row: ChangeRow, shown: str) -> Diff:

@@ -97,6 +97,7 @@ def replay(export: LogExport, trust: Trust) -> Replayed:
             known[n] = entry
             if entry["kind"] in POLICY_KINDS:
                 check_authority(entry, known)
+                _check_subscription(entry, known, states)
                 document = changes.apply(document, entry["diff"])
                 last = n
                 if digest(write(document)) != entry["policy"]["digest"]:
@@ -157,6 +158,14 @@ def _check_people(entry: Entry, known: Mapping[int, Entry], *, head_enrolled: bo
     elif head_enrolled:
         raise ProofRefused("someone was enrolled without the head's invitation")
     return head_enrolled or is_head
+
+
+def _check_subscription(entry: Entry, known: Mapping[int, Entry], states: Mapping[int, State]) -> None:
+    """A feed's update rests on a subscription that nobody had taken back by then."""
+    rests = entry.get("rests_on") or {}
+    mandate = known.get(int(rests["mandate"])) if "mandate" in rests and "of" not in rests else None
+    if mandate and mandate["kind"] == "change.approved" and states.get(mandate["change"]) != State.IN_FORCE:
+        raise ProofRefused("the subscription that it rests on had been taken back")
 
 
 def _check_change(entry: Entry, known: Mapping[int, Entry], states: dict[int, State]) -> None:

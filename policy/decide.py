@@ -105,6 +105,9 @@ type _Found = tuple[SiteRule | CategoryRule | None, Action, Match | None, Reason
 
 
 def sealed(case: _Case) -> _Found | None:
+    closed = case.profile.dictionary.sealed
+    if closed and closed.covers(case.asked.host, case.asked.path):
+        return None, Action.BLOCK, None, Reason.SEALED
     categories = case.profile.dictionary.taxonomy.categories
     for match in case.matches:
         if categories[match.category].locked:
@@ -267,7 +270,8 @@ def decide(snapshot: Snapshot, asked: Question) -> Decision:
 
 
 def _handling(case: _Case, action: Action, reason: Reason, *, seen_in_parts: bool) -> Handling:
-    if action is not Action.ALLOW or seen_in_parts:
+    closed = case.profile.dictionary.sealed
+    if action is not Action.ALLOW or seen_in_parts or (closed and closed.watches(case.asked.host)):
         return Handling.INSPECT
     if case.never_inspect or reason is Reason.ESSENTIAL:
         return Handling.DIRECT

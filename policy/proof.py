@@ -24,6 +24,9 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from policy.bounds import outside
+
+TWO_PERSON_KINDS = frozenset({"sealed"})  # whoever asks, the head and a second person sign
 SECOND_ROLES = frozenset({"deputy", "chair_of_governors", "la_officer"})  # who may agree to the head's own request
 
 
@@ -241,17 +244,20 @@ def check_signatures(entry: Entry, signatures: Sequence[Mapping[str, Any]], over
     if not heads:
         raise ProofRefused(f"entry {entry.get('n')} is not signed by the {head_role(entry).replace('_', ' ')}")
     asker = entry.get("requested_by")
-    if asker in heads and not any(roles & SECOND_ROLES for person, roles in signers.items() if person != asker):
-        raise ProofRefused(f"entry {entry.get('n')} was asked for and approved by the same person alone")
+    two = (entry.get("diff") or {}).get("kind") in TWO_PERSON_KINDS
+    for head in heads & {asker} or (heads if two else ()):
+        if not any(roles & SECOND_ROLES for person, roles in signers.items() if person != head):
+            raise ProofRefused(f"entry {entry.get('n')} needs the signatures of two people, and one signed it alone")
 
 
 def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, Entry]) -> None:
     number = entry.get("n")
     mandate = known.get(int(rests["mandate"]))
-    if mandate is None or mandate.get("kind") != "mandate.signed" or int(mandate["n"]) >= int(entry["n"]):
+    terms = terms_of(mandate) if mandate else None
+    if mandate is None or terms is None or int(mandate["n"]) >= int(entry["n"]):
         raise ProofRefused(f"entry {number} names a mandate that is not there")
-    terms = mandate["mandate"]
-    check_signatures(mandate, mandate["rests_on"]["signatures"], digest(canonical(terms)), known)
+    signed = terms if mandate["kind"] == "mandate.signed" else mandate["diff"]
+    check_signatures(mandate, mandate["rests_on"]["signatures"], digest(canonical(signed)), known)
     if "of" in rests:  # what the mandate let through goes back to the last state that the head signed
         let_through = known.get(int(rests["of"]))
         if let_through is None or (let_through.get("rests_on") or {}).get("mandate") != rests["mandate"]:
@@ -266,6 +272,19 @@ def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, E
     at, first, last = (datetime.fromisoformat(str(text)) for text in (entry["at"], terms["from"], terms["until"]))
     if not first <= at < last:
         raise ProofRefused(f"entry {number}: the mandate was not in force then")
+    if "bounds" in terms and (why := outside(entry["diff"].get("lists") or (), terms["bounds"])):
+        raise ProofRefused(f"entry {number} goes beyond the mandate: {why[0]}")
+
+
+def terms_of(entry: Entry) -> Mapping[str, Any] | None:
+    """The terms of a standing mandate: signed by itself, or as the approved request for a subscription to a feed."""
+    if entry.get("kind") == "mandate.signed":
+        terms: Mapping[str, Any] = entry["mandate"]
+        return terms
+    diff = entry.get("diff") or {}
+    if entry.get("kind") == "change.approved" and diff.get("kind") == "subscription":
+        return dict(diff["terms"])
+    return None
 
 
 @dataclass(frozen=True, slots=True)

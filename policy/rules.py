@@ -12,7 +12,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
 
 from category_lists import names
 from policy.proof import canonical
@@ -231,6 +231,8 @@ class Dictionary:
     taxonomy: str
     engines: str
     lists: tuple[ListRef, ...] = field(default=())
+    # The sealed list of illegal content, left out of the text while there is none, so that older dictionaries stay valid.
+    sealed: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}

@@ -14,7 +14,7 @@ VERB = {
     Action.BLOCK: "may not open",
 }
 WHY = {
-    Reason.SEALED: "It is on the list of illegal content, which nobody can open.",
+    Reason.SEALED: "It is blocked.",
     Reason.ESSENTIAL: "It is one of the essential sites that always stay open.",
     Reason.AUTHORITY_SITE: "{authority} has a rule about this site for every school.",
     Reason.AUTHORITY_CATEGORY: "{authority} has a rule about {category} for every school.",
