@@ -7,7 +7,8 @@ no such place, because a school may well decide about them; only somebody else's
 mandatory (malware) keeps those: a hospital's site may be taken over for a day, and essentials stay open even then.
 
 What counts as a hit: an entry inside an essential site or below a name that only public bodies can register, an entry for a
-must-allow site as a whole, and an entry that covers the host of an essential page, since DNS cannot see pages. Entries of categories that are open at every age take nothing away and are left alone.
+must-allow site as a whole, and an entry that covers the host of an essential page, since DNS cannot see pages. Entries of
+categories that are open at every age take nothing away and are left alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -70,8 +71,8 @@ def protected(category: Category, essential: Iterable[str] | None = None) -> Pro
     alone: set[str] = set()
     if not (category.mandatory or category.locked):
         sites.update(must_allow()[_PUBLIC])
-        for rows in must_allow().values():
-            alone.update(name for row in rows for name in (row, f"www.{row}"))
+        for some in must_allow().values():
+            alone.update(name for row in some for name in (row, f"www.{row}"))
     return Protected(*(frozenset(name.encode() for name in some) for some in (sites, alone, pages)))
 
 
