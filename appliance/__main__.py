@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,7 +18,7 @@ class OneLine(argparse.ArgumentParser):
     """A parser whose errors are one line that says where to look."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"schoolgate: {message}; `{self.prog} --help` shows what is possible\n")
+        self.exit(2, f"schoolgate: {' '.join(message.split())}; `{self.prog} --help` shows what is possible\n")
 
 
 def parser(only: str | None = None) -> argparse.ArgumentParser:
@@ -34,6 +35,8 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no reason to stop
     given = sys.argv[1:] if arguments is None else list(arguments)
     command = next((word for word in given if not word.startswith("-")), "")
     words = parser(command).parse_args(given)
@@ -43,17 +46,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(words.run(words))
     except (BadConfiguration, WrongWords) as error:
         return _fail(2, error)
-    except BrokenPipeError:  # `schoolgate lists status | head`: who reads has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `schoolgate ... | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter can flush it at the end
         return 0
     except (OSError, ValueError, LookupError, RuntimeError) as error:
         return _fail(1, error)
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if "sqlalchemy" not in type(error).__module__:
+            raise  # a fault of ours, to be seen as one
+        return _fail(1, _database_trouble(error))
+
+
+def _database_trouble(error: Exception) -> RuntimeError:
+    """SQLAlchemy's errors in plain words. Looked at by name: most commands need no database, and must not wait for one."""
+    driver = getattr(error, "orig", None)
+    if driver is not None:
+        return RuntimeError(f"the database does not answer as it should: {driver}")
+    return RuntimeError(f"the database cannot be used: {error}")
 
 
 def _fail(code: int, error: Exception) -> int:
-    text = str(error).strip("'\"") or type(error).__name__
+    match error:
+        case OSError(strerror=str(why), filename=str(name)):
+            text = f"{name}: {why}"
+        case KeyError(args=(what,)):
+            text = f"there is no {what}"
+        case _:
+            text = str(error) or type(error).__name__
     print(f"schoolgate: {' '.join(text.split())}", file=sys.stderr)
     return code
 

@@ -130,8 +130,8 @@ def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None
     raw = _read(given) if file or given.exists() else {}
     for variable, (section, key) in ENVIRONMENT.items():
         if text := environ.get(variable, "").strip():
-            values = raw.setdefault(section, {})
-            values[key] = _split(text) if key in {"listen", "upstreams"} else text
+            values = _keys(str(given), section, raw.get(section))
+            raw[section] = values | {key: _split(text) if key in {"listen", "upstreams"} else text}
     sections = {name: _section(str(given), name, kind, raw.pop(name, {})) for name, kind in SECTIONS.items()}
     if raw:
         raise BadConfiguration(f"{given}: unknown key {_hint(next(iter(raw)), SECTIONS)}")
@@ -147,8 +147,12 @@ def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None
 
 
 def _check_url(url: str) -> None:
-    parts = urlsplit(url)
-    if url and (parts.scheme != "https" or not parts.hostname or parts.path.strip("/")):
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "https" and parts.hostname and parts.port != 0 and not parts.path.strip("/")
+    except ValueError:  # brackets that do not match, a port that is none
+        good = False
+    if url and not good:
         raise BadConfiguration(f"admin.public_url: {url!r} is not an address such as https://filter.school.example")
 
 
@@ -187,14 +191,20 @@ def _hint(key: object, known: Mapping[str, object]) -> str:
     return f"{key!r}" + (f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}")
 
 
-def _section(file: str, name: str, kind: type, raw: object) -> Any:
+def _keys(file: str, name: str, raw: object) -> dict[Any, Any]:
+    if raw is None:
+        return {}  # a section whose keys are all commented out
     if not isinstance(raw, dict):
         raise BadConfiguration(f"{file}: {name} takes keys and values")
+    return raw
+
+
+def _section(file: str, name: str, kind: type, raw: object) -> Any:
     known = {each.name: each for each in fields(kind)}
     values: dict[str, Any] = {}
-    for key, value in raw.items():
+    for key, value in _keys(file, name, raw).items():
         if key not in known:
-            raise BadConfiguration(f"{file}: unknown key {_hint(f'{name}.{key}', {f'{name}.{one}': one for one in known})}")
+            raise BadConfiguration(f"{file}: in {name}, unknown key {_hint(key, known)}")
         values[key] = _value(f"{name}.{key}", str(key), value)
     return replace(kind(), **values)
 
@@ -212,7 +222,7 @@ def _value(where: str, key: str, value: object) -> object:
                 raise BadConfiguration(f"{where}: a list of IP addresses is expected")
             return tuple(_ip(where, str(item)) for item in items)
         case "workers":
-            if not isinstance(value, int) or not 0 <= value <= 64:
+            if type(value) is not int or not 0 <= value <= 64:  # `true` is an int, too
                 raise BadConfiguration(f"{where}: {value!r} is not a number of processes from 0 to 64")
             return value
         case _:
@@ -234,6 +244,6 @@ def address(where: str, text: str, default: int | None = None) -> Address:
     if not colon or (text.count(":") > 1 and not text.startswith("[")) or host.count("[") != host.count("]"):
         host, port = text, str(default or "")
     host = host.strip("[]")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
         raise BadConfiguration(f"{where}: {text!r} is not host:port")
     return _ip(where, host), int(port)

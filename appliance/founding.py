@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -55,12 +56,18 @@ def groups(phases: Sequence[str]) -> tuple[Group, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Founded:
-    """The tools of an installation."""
+    """The tools of an installation; `with` closes its database at the end."""
 
     data: Path
     store: Store
     office: Office
     registry: Registry
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
 
     def publish(self) -> Published:
         """Put every log's policy where the workers look; what does not agree with its proof is named, not published."""

@@ -71,8 +71,7 @@ class Updater:
     say: Say = lambda _: None
 
     @classmethod
-    def open(cls, config: Config, say: Say = lambda _: None, founded: Founded | None = None) -> "Updater":
-        founded = founded or open_installation(config.data, config.desk_database)
+    def open(cls, config: Config, founded: Founded, say: Say = lambda _: None) -> "Updater":
         known = _taxonomy(founded).categories
         fetcher = Fetcher(feed_state.folder(config.data), plain_loopback=config.demo)
         return cls(founded, catalogue.load(config.data, known), fetcher, say)
@@ -291,8 +290,7 @@ class Shown:
 
 async def keep_updated(config: Config, stop: asyncio.Event, look_s: float = LOOK_S) -> None:
     """Look for feeds that are due until told to stop; the work is done by a process that may take its time."""
-    founded = open_installation(config.data, config.desk_database)
-    try:
+    with open_installation(config.data, config.desk_database) as founded:
         while not stop.is_set():
             try:
                 if await asyncio.to_thread(_due, config, founded):
@@ -301,12 +299,10 @@ async def keep_updated(config: Config, stop: asyncio.Event, look_s: float = LOOK
                 log.warning("cannot look for list updates", exc_info=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), look_s)
-    finally:
-        founded.store.close()
 
 
 def _due(config: Config, founded: Founded) -> list[str]:
-    return Updater.open(config, founded=founded).due()
+    return Updater.open(config, founded).due()
 
 
 async def _run_aside(config: Config, stop: asyncio.Event) -> None:
@@ -328,13 +324,12 @@ async def _run_aside(config: Config, stop: asyncio.Event) -> None:
 def main() -> int:
     config = Config.from_json(sys.stdin.readline())
     os.nice(10)
-    updater = Updater.open(config)
-    try:
-        outcomes = updater.update(updater.due())
-    except Busy:
-        return 0
-    finally:
-        updater.founded.store.close()
+    with open_installation(config.data, config.desk_database) as founded:
+        updater = Updater.open(config, founded)
+        try:
+            outcomes = updater.update(updater.due())
+        except Busy:
+            return 0
     for outcome in outcomes:
         if not outcome.good:
             print(f"schoolgate: lists: {outcome.lines[0]}", file=sys.stderr)

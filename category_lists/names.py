@@ -210,6 +210,8 @@ def canonical_site(text: str) -> Site:
 
     Raises NameRefused. Scheme, userinfo, port and fragment are dropped: they do not change what site it is.
     """
+    if _PLAIN(text) and len(text) <= LONGEST_NAME and "xn--" not in text:
+        return Site(text, None, "")  # a name in its one form, as a batch or a log mostly has them
     rest = text.strip(_EDGES).translate(_UNSEEN).partition("#")[0]
     rest, asked, query = rest.partition("?")
     rest = rest.replace("\\", "/")

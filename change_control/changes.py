@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
+from ipaddress import ip_network
 from typing import Any, Protocol
 
 from category_lists.names import canonical_site
@@ -44,6 +45,10 @@ SETTABLE = frozenset({"dictionary", "authority"})
 
 class DoesNotFit(ValueError):
     """The diff was made on another ground than the policy it meets."""
+
+
+class InForceAlready(ValueError):
+    """What is asked for is so already."""
 
 
 def plain(value: object) -> Any:
@@ -161,7 +166,7 @@ class CategoryWish:
 
 @dataclass(frozen=True, slots=True)
 class NetworkWish:
-    """Say that the devices of some addresses belong to a group."""
+    """Say that the devices of some addresses belong to a group; takes them out of the group that had these addresses."""
 
     prefix: str
     group: str
@@ -172,7 +177,12 @@ class NetworkWish:
         if not isinstance(document, SchoolPolicy):
             raise ValueError("networks belong to schools")  # noqa: TRY004 - shown to the person who asked
         _check_groups(document, (self.group,))
-        return _diff("network", change, add={"networks": [Network(f"n{change}", self.group, self.prefix, self.listener)]})
+        prefix = str(ip_network(self.prefix))  # 10.1.0.0/255.255.0.0 and 2001:DB8::/32 are understood, too
+        held = next((old for old in document.networks if (old.prefix, old.listener) == (prefix, self.listener)), None)
+        if held and held.group == self.group:
+            raise InForceAlready(f"{prefix} is filtered as {_who(document, (self.group,))} already")
+        new = Network(f"n{change}", self.group, prefix, self.listener, held.forced if held else False)
+        return _diff("network", change, add={"networks": [new]}, remove={"networks": [held] if held else []})
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +217,7 @@ class DictionaryWish:
 def dictionary_diff(kind: str, change: int, document: Document, wanted: str) -> dict[str, Any]:
     """The diff from a policy's dictionary to another one."""
     if document.dictionary == wanted:
-        raise ValueError("this dictionary is in force already")
+        raise InForceAlready("this list is in force already, in this very version")
     return {**_diff(kind, change, values={"dictionary": (document.dictionary, wanted)})}
 
 

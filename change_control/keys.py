@@ -6,6 +6,7 @@ cannot sign for her: it takes her cookie, and for each act her second factor too
 """
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -157,7 +158,11 @@ def read_secret(path: Path) -> bytes:
 
 
 def secret_of(path: Path) -> bytes:
-    """The 32 random bytes in a file, made at first use."""
+    """The 32 random bytes in a file, made at first use: once, even if several workers start at the same moment."""
     if not path.exists():
-        write_secret(path, os.urandom(32))
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        write_secret(aside, secrets.token_bytes(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(aside, path)  # unlike a rename, this never replaces what another worker has made
+        aside.unlink()
     return read_secret(path)

@@ -241,11 +241,15 @@ class Registry:
 
     def signed_in(self, session: Session, cookie: str) -> Person | None:
         """Who a session cookie belongs to; None when there is no such session, or it is over."""
+        row = self._session(session, cookie)
+        return self.person(session, row.person) if row else None
+
+    def _session(self, session: Session, cookie: str) -> SessionRow | None:
         row = session.get(SessionRow, _hash(cookie)) if cookie else None
         now = self.office.now()
         if row is None or now - row.seen > SESSION_IDLE or now - row.created > SESSION_LONGEST:
             return None
-        return self.person(session, row.person)
+        return row
 
     def touch(self, session: Session, cookie: str) -> None:
         """Note that a session is in use."""
@@ -258,7 +262,7 @@ class Registry:
 
     def signer(self, session: Session, cookie: str, log: str) -> Signer:
         """The signed-in person's opened key, for one act in one log; NotAllowed when she has no role there."""
-        row = session.get(SessionRow, _hash(cookie))
+        row = self._session(session, cookie)  # a session that is over opens no key
         if row is None:
             raise WrongCredentials("sign in first")
         numbers = session.scalars(

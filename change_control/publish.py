@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from change_control.book import Book
+from change_control.book import Book, InForce
 from change_control.dictionaries import Dictionaries
 from change_control.keys import AuthorityKey
 from change_control.ledger import LedgerMismatch
@@ -49,21 +49,26 @@ def publish(session: Session, key: AuthorityKey, data: Path, logs: Collection[st
         before = _current(folder)
         parts: dict[str, str] = dict(before.parts)
         problems: dict[str, str] = {}
-        for log in sorted(logs) or session.scalars(select(LogRow.id).order_by(LogRow.id)):
+        put_right = False
+        # Where the list of parts is lost, naming some logs would lose the others.
+        chosen = sorted(logs) if parts else ()
+        for log in chosen or session.scalars(select(LogRow.id).order_by(LogRow.id)):
             try:
-                if file := _write(session, key, data, log, before.parts.get(log, "")):
-                    parts[log] = file
+                if written := _write(session, key, data, log, before.parts.get(log, "")):
+                    parts[log], fresh = written
+                    put_right |= fresh
             except (LedgerMismatch, ProofRefused, ValueError) as error:
                 problems[log] = str(error)
         generation = before.generation
-        if parts != before.parts:
-            generation += 1
+        if parts != before.parts or put_right:  # workers look at a part again only when this file is written anew
+            generation += parts != before.parts
             current = {"generation": generation, "authority": key.authority, "parts": parts}
             write_aside(folder / "current.json", json.dumps(current, indent=1).encode())
     return Published(generation, parts, problems)
 
 
-def _write(session: Session, key: AuthorityKey, data: Path, log: str, last: str) -> str | None:
+def _write(session: Session, key: AuthorityKey, data: Path, log: str, last: str) -> tuple[str, bool] | None:
+    """The file of a log's part, and whether it had to be written. None: the log has no policy yet."""
     book = Book(session, key, log)
     force = book.in_force()
     if force is None:
@@ -74,9 +79,10 @@ def _write(session: Session, key: AuthorityKey, data: Path, log: str, last: str)
         Objects(data).put(force.text)  # schools name the authority's document that they accepted by its digest
     if path.name != last:
         _check_essentials(data, force.document)
-    if not _holds(path, key, log):  # a file that someone edited is put right, too
-        write_aside(path, json.dumps(book.part()).encode())
-    return file
+    if _holds(path, key, log, force):
+        return file, False
+    write_aside(path, json.dumps(book.part()).encode())  # a file that someone edited is put right, too
+    return file, True
 
 
 def _check_essentials(data: Path, document: Document) -> None:
@@ -103,17 +109,19 @@ def _check_essentials(data: Path, document: Document) -> None:
                 raise ValueError(f"the essential site {row} would be refused to {group or 'devices of no school'}")
 
 
-def _holds(path: Path, key: AuthorityKey, log: str) -> bool:
+def _holds(path: Path, key: AuthorityKey, log: str, force: InForce) -> bool:
+    """Is the file a good proof of this very policy? An older good part under a newer name is not."""
     try:
-        check_part(json.loads(path.read_text(encoding="utf-8")), authority=key.authority, log=log, public=key.public)
-    except (OSError, ValueError):
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        proven = check_part(raw, authority=key.authority, log=log, public=key.public)
+    except (OSError, ValueError, RecursionError):
         return False
-    return True
+    return (proven.text, proven.entry) == (force.text, force.n)
 
 
 def _current(folder: Path) -> Published:
     try:
         found = json.loads((folder / "current.json").read_text(encoding="utf-8"))
         return Published(int(found["generation"]), {str(k): str(v) for k, v in found["parts"].items()}, {})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Published(0, {}, {})

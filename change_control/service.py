@@ -148,8 +148,7 @@ class Office:
         session.flush()
         diff = wish.diff(row.id, force.document, self.taxonomy(force))
         changes.apply(force.document, diff)  # what does not fit is said now, not when she approves
-        if isinstance(wish, changes.NetworkWish):
-            self._no_other_school(session, log, wish)
+        self._no_other_school(session, log, diff)
         row.kind, row.diff, row.until = str(diff["kind"]), canonical(diff), changes.until(diff)
         detail = self._detail(session, row, "request", {"asker": by.name if by else asker, "reason": reason[:2000]})
         book.append(
@@ -163,13 +162,16 @@ class Office:
         )
         return row
 
-    def _no_other_school(self, session: Session, log: str, wish: changes.NetworkWish) -> None:
+    def _no_other_school(self, session: Session, log: str, diff: Diff) -> None:
+        asked = {(network["prefix"], network["listener"]) for network in diff["add"].get("networks", ())}
+        if not asked:
+            return
         for other in session.scalars(select(LogRow.id).where(LogRow.tier == "school", LogRow.id != log)):
             force = self.book(session, other).in_force()
             if force and isinstance(force.document, SchoolPolicy):
                 for network in force.document.networks:
-                    if (network.prefix, network.listener) == (wish.prefix, wish.listener):
-                        raise ValueError(f"{wish.prefix} belongs to another school on the same listener")
+                    if (network.prefix, network.listener) in asked:
+                        raise ValueError(f"{network.prefix} belongs to another school on the same listener")
 
     def taxonomy(self, force: InForce) -> Taxonomy:
         """The taxonomy that a policy decides with."""
@@ -200,6 +202,7 @@ class Office:
         diff = _shown(row, shown)
         if diff["set"]:
             self._ratified_before(session, row)
+        self._no_other_school(session, row.log, diff)  # another school may have taken the addresses since it was asked
         if session.get(SignatureRow, (row.id, by.id)):
             raise NotAllowed("you have signed this already; it waits for the second person")
         session.add(

@@ -245,27 +245,36 @@ def verify_export(text: str) -> list[Replayed]:
         trust = Trust(str(found["authority"]), base64.b64decode(found["public"], validate=True))
         logs = [
             LogExport(
-                one["log"],
-                one["tier"],
-                tuple(one["entries"]),
+                _text(one["log"]),
+                _text(one["tier"]),
+                tuple(_text(entry) for entry in one["entries"]),
                 tuple(bytes.fromhex(leaf) for leaf in one["leaves"]),
-                one["checkpoint"],
+                _text(one["checkpoint"]),
             )
             for one in found["logs"]
         ]
-        policies = [(str(one["log"]), int(one["n"]), str(one["text"])) for one in found["policies"]]
-    except (ValueError, KeyError, TypeError):
+        policies = [(_text(one["log"]), int(one["n"]), _text(one["text"])) for one in found["policies"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise DoesNotAgree("this is not an export of change logs") from None
+    if not logs:
+        raise DoesNotAgree("this export holds no change log")
     replayed = [replay(log, trust) for log in logs]
     _check_policies(policies, logs)
     return replayed
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text is expected")
+    value.encode()  # a lone surrogate has no digest
+    return value
 
 
 def _check_policies(policies: Sequence[tuple[str, int, str]], logs: Sequence[LogExport]) -> None:
     entries = {log.log: log.entries for log in logs}
     for log, n, text in policies:
         signed = entries.get(log, ())
-        entry = parse_entry(signed[n]) if n < len(signed) else {}
+        entry = parse_entry(signed[n]) if 0 <= n < len(signed) else {}
         if entry.get("policy", {}).get("digest") != digest(text):
             raise DoesNotAgree(f"{log}: the stored policy of entry {n} is not the one that the entry signs")
 

@@ -16,7 +16,7 @@ from policy.decide import REFUSED_ON_ERROR, Decision, Question, Reason, decide
 from policy.identity import Client
 from policy.rules import Action
 from policy.snapshot import Snapshot
-from policy.words import WHY, category_name
+from policy.words import WHY, because
 
 OUR_NAME: Final = "schoolgate.internal"
 OUR_TTL: Final = 60
@@ -110,12 +110,8 @@ def blocked(
     ttl = remaining(decision, at, ways.ttl_block_s)
     ede = None
     if query.edns:
-        text = WHY[decision.reason].format(
-            authority=snapshot.authority.name, category=category_name(profile, decision.category)
-        )
-        if decision.change:
-            text = f"{text[:-1]} (change {decision.change})."
-        ede = Ede(codec.BLOCKED if decision.reason in BLOCKLISTS else codec.FILTERED, text)
+        code = codec.BLOCKED if decision.reason in BLOCKLISTS else codec.FILTERED
+        ede = Ede(code, because(snapshot, profile, decision))
     write = _WAYS[profile.blocked_answer]
     rcode = "NXDOMAIN" if profile.blocked_answer == "nxdomain" else "NOERROR"
     return Reply(write(query, ways, ttl, ede), rcode, decision, refused=True, detail=detail)

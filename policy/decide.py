@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from category_lists.index import Match
 from category_lists.names import parents, path_covers
+from category_lists.weigh import weigh
 from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule
 from policy.snapshot import Profile, Snapshot
 from policy.timetable import applies, next_change
@@ -128,6 +129,8 @@ def authority_site(case: _Case) -> _Found | None:
 
 
 def authority_category(case: _Case) -> _Found | None:
+    if not case.profile.mandatory_categories:
+        return None
     return _strictest(
         [
             (rule, rule.action, match, Reason.AUTHORITY_CATEGORY)
@@ -156,12 +159,12 @@ def category(case: _Case) -> _Found | None:
 
 def _one_category(case: _Case, match: Match) -> _Found:
     profile = case.profile
-    for rules, reason in (
-        (profile.categories.get(match.category, ()), Reason.SCHOOL_CATEGORY),
-        (profile.default_categories.get(match.category, ()), Reason.DEFAULT_CATEGORY),
+    for layer, reason in (
+        (profile.categories, Reason.SCHOOL_CATEGORY),
+        (profile.default_categories, Reason.DEFAULT_CATEGORY),
     ):
-        active = [rule for rule in rules if case.active(rule)]
-        if active:
+        rules = layer.get(match.category)
+        if rules and (active := [rule for rule in rules if case.active(rule)]):
             best = max(active, key=lambda rule: (bool(rule.groups), bool(rule.during), STRICTNESS[rule.action]))
             return best, best.action, match, reason
     return None, profile.phase_defaults[match.category], match, Reason.PHASE_DEFAULT
@@ -214,7 +217,9 @@ def _rank(rule: SiteRule) -> tuple[int, int, int, int]:
 
 
 def _strictest(found: Sequence[_Found]) -> _Found | None:
-    return max(found, key=lambda one: STRICTNESS[one[1]], default=None)
+    if len(found) < 2:  # most names are in no category, or in one
+        return found[0] if found else None
+    return max(found, key=lambda one: STRICTNESS[one[1]])
 
 
 def _path_rules(case: _Case) -> list[SiteRule]:
@@ -239,11 +244,16 @@ OPENABLE = frozenset(  # what a school's own path rule may open a part of
 def decide(snapshot: Snapshot, asked: Question) -> Decision:
     """May this client have this site now, how, until when, and which change says so? KeyError: no such school or group."""
     profile = snapshot.profile(asked.school, asked.group)
-    matches = profile.dictionary.index.find(asked.host, asked.path)
+    matches = weigh(
+        profile.dictionary.index.find(asked.host, asked.path), asked.host
+    )  # a feed does not outvote our own lists
     categories = profile.dictionary.taxonomy.categories
-    case = _Case(profile, asked, matches, any(categories[match.category].never_inspect for match in matches))
-    found = next(filter(None, (find(case) for find in PRECEDENCE)), None)
-    if found is None:  # INVARIANT: unknown_name always finds
+    never_inspect = bool(matches) and any(categories[match.category].never_inspect for match in matches)
+    case = _Case(profile, asked, matches, never_inspect)
+    for find in PRECEDENCE:
+        if found := find(case):
+            break
+    else:  # INVARIANT: unknown_name always finds
         return REFUSED_ON_ERROR
     rule, action, match, reason = found
     paths = _path_rules(case)

@@ -48,15 +48,16 @@ class Event(NamedTuple):
     worker: str = ""
 
     def encode(self) -> bytes:
-        """Compact JSON, fields in order, trailing blanks left out."""
+        """Compact JSON, fields in order, those at the end that say nothing left out."""
         last = len(self)
-        while last > 2 and not self[last - 1]:
+        while last > 2 and self[last - 1] == _BLANKS[last - 1]:
             last -= 1
         return _write(self[:last]).encode()
 
 
 _write = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make this encoder anew for every event
 FIELDS = Event._fields
+_BLANKS = tuple(Event._field_defaults.get(name) for name in FIELDS)  # what decode gives a field that is not there
 
 
 def decode(data: bytes) -> Event:

@@ -94,10 +94,12 @@ class Objects:
         return self.folder / f"{digest}.{suffix}"
 
     def put(self, text: str) -> str:
-        """Store a text under its digest."""
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        if not self.path(digest).exists():
-            write_aside(self.path(digest), text.encode())
+        """Store a text under its digest; a file that someone edited is put right."""
+        data = text.encode()
+        digest = hashlib.sha256(data).hexdigest()
+        path = self.path(digest)
+        if not path.exists() or path.read_bytes() != data:
+            write_aside(path, data)
         return digest
 
     def text(self, digest: str) -> str:
@@ -147,7 +149,7 @@ class Live:
         self._recall()
         self.refresh()
         if self._snapshot is None:
-            self._build(0)
+            self._build(0, self.problems)
         if self._snapshot is None:
             raise PolicyMissing("; ".join(self.problems.values()) or "no policy has been published yet")
 
@@ -169,7 +171,7 @@ class Live:
             listed = json.loads(current.read_text(encoding="utf-8"))
             files = {str(name): str(file) for name, file in listed["parts"].items()}
             generation = int(listed["generation"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             self._report({"current.json": f"policy/current.json cannot be read ({error})"})
             return False
         problems = {name: f"{name}: missing from policy/current.json" for name in self._parts if name not in files}
@@ -182,10 +184,9 @@ class Live:
                 self._parts[name] = part
                 if known is None or part.proven != known.proven:
                     self._keep(name, file)
-            except (OSError, ValueError, TypeError, KeyError) as error:
+            except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
                 problems[name] = f"{name}: {file}: {error}"
-        self._report(problems)
-        return self._build(generation)
+        return self._build(generation, problems)
 
     def _load(self, name: str, file: str) -> Part:
         path = self._data / "policy" / Path(file).name
@@ -203,7 +204,7 @@ class Live:
         for path in sorted((self._data / "state" / "last-good").glob("*.json")):
             try:
                 self._parts[path.stem] = self._prove(path.stem, path.name, json.loads(path.read_text(encoding="utf-8")))
-            except (OSError, ValueError, TypeError, KeyError) as error:
+            except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
                 log.warning("last good policy of %s cannot be used: %s", path.stem, error)
 
     def _keep(self, name: str, file: str) -> None:
@@ -213,10 +214,11 @@ class Live:
         except OSError as error:  # a full disk must not stop filtering; a later start has only the published file
             log.warning("cannot keep the last good policy of %s: %s", name, error)
 
-    def _build(self, generation: int) -> bool:
+    def _build(self, generation: int, problems: Mapping[str, str]) -> bool:
         """Put the proven parts together and swap. What they name must all be there, or the old snapshot stays."""
         authority = self._parts.get(self._trust.authority)
         if authority is None or not isinstance(authority.document, AuthorityPolicy):
+            self._report(problems)
             return False
         try:
             schools = {name: part.document for name, part in self._parts.items() if isinstance(part.document, SchoolPolicy)}
@@ -229,8 +231,9 @@ class Live:
                 for digest in {school.authority for school in schools.values()}
             }
         except (OSError, ValueError) as error:
-            self._report({**self.problems, "objects": str(error)})
+            self._report({**problems, "objects": str(error)})
             return False
+        self._report(problems)
         self._dictionaries = dictionaries
         self._snapshot = Snapshot(
             generation=generation,

@@ -8,9 +8,10 @@ import ipaddress
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -62,6 +63,14 @@ def _path(value: str) -> str:
 
 def _prefix(value: str) -> str:
     return str(ipaddress.ip_network(value))
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, LookupError, OSError):
+        raise ValueError(f"{value[:80]!r} is not a time zone such as Europe/London") from None
+    return value
 
 
 def _rule_action(value: Action) -> Action:
@@ -200,7 +209,7 @@ class SchoolPolicy:
     site_rules: tuple[SiteRule, ...] = ()
     category_rules: tuple[CategoryRule, ...] = ()
     blocked_answer: Literal["page", "nxdomain", "null"] = "page"  # what DNS says for a blocked name
-    timezone: str = "Europe/London"
+    timezone: Annotated[str, AfterValidator(_zone)] = "Europe/London"
     kind: Literal["school"] = "school"
 
     def group(self, group_id: str) -> Group | None:
@@ -255,7 +264,8 @@ def read[T](kind: type[T], text: str) -> T:
         value: T = _adapter(kind).validate_json(text)
     except ValidationError as errors:
         first = errors.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc'])) or kind.__name__}: {first['msg']}") from None
+        where = ".".join(map(str, first["loc"])) or kind.__name__
+        raise ValueError(" ".join(f"{where}: {first['msg']}".split())) from None
     if write(value) != text:
         raise ValueError(f"a {kind.__name__} must be written in its canonical form")
     return value
@@ -265,11 +275,11 @@ def read_document(text: str) -> Document:
     """A school's or an authority's document from its canonical text; ValueError in one plain line otherwise."""
     try:
         kind = json.loads(text)["kind"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ValueError("this is not a policy document") from None
     return read(AuthorityPolicy, text) if kind == "authority" else read(SchoolPolicy, text)
 
 
 def instant(at: datetime) -> str:
     """RFC 3339 in UTC, whole seconds, as canonical documents write it."""
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,6 +1,7 @@
 """A decision said in one plain sentence, the same on block pages, at the desk and on the command line."""
 
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from policy.decide import Decision, Question, Reason
@@ -10,7 +11,7 @@ from policy.snapshot import Profile, Snapshot
 VERB = {
     Action.ALLOW: "may open",
     Action.RESTRICT: "may open, with safe search on,",
-    Action.WARN: "sees a warning before",
+    Action.WARN: "will see a warning before",
     Action.BLOCK: "may not open",
 }
 WHY = {
@@ -22,12 +23,14 @@ WHY = {
     Reason.SCHOOL_CATEGORY: "The school has a rule about {category}.",
     Reason.DEFAULT_SITE: "{authority} suggests this for its schools.",
     Reason.DEFAULT_CATEGORY: "{authority} suggests this for {category}.",
-    Reason.PHASE_DEFAULT: "It is in the category {category}, and this is what is usual at this age.",
-    Reason.UNKNOWN_NAME: "No list knows it, and this is what the school does with unknown sites.",
+    Reason.PHASE_DEFAULT: "It is in the category {category}, and this is what is usual {for_whom}.",
+    Reason.UNKNOWN_NAME: "It is in no category, and this is what is usual {for_whom} for such sites.",
     Reason.ERROR: "The filter could not decide, so it refused.",
 }
+FOR_WHOM = {"staff": "for staff", "guest": "for guests", "strictest": "for devices that belong to no school"}
 
 
+@lru_cache(maxsize=256)  # a batch says the same few ends over and over
 def uk_date(at: datetime, zone: str = "Europe/London") -> str:
     """Friday 18 December 2026 at 15:30, as the UK writes and reads it."""
     local = at.astimezone(ZoneInfo(zone))
@@ -47,24 +50,33 @@ def category_name(profile: Profile, category: str | None) -> str:
     return known.name if known else category or "unknown"
 
 
-def why(snapshot: Snapshot, decision: Decision, asked: Question) -> str:
+def because(snapshot: Snapshot, profile: Profile, decision: Decision) -> str:
     """The reason in one sentence, with the change that says so."""
+    text = WHY[decision.reason].format(
+        authority=snapshot.authority.name,
+        category=category_name(profile, decision.category),
+        for_whom=FOR_WHOM.get(profile.phase, "at this age"),
+    )
+    return f"{text[:-1]} (change {decision.change})." if decision.change else text
+
+
+def why(snapshot: Snapshot, decision: Decision, asked: Question) -> str:
+    """The reason, and until when it holds."""
     profile = snapshot.profile(asked.school, asked.group)
-    authority = snapshot.authority.name
-    text = WHY[decision.reason].format(authority=authority, category=category_name(profile, decision.category))
-    if decision.change:
-        text = f"{text[:-1]} (change {decision.change})."
-    if decision.until:
-        text += f" This may change on {uk_date(decision.until, profile.zone)}."
-    return text
+    text = because(snapshot, profile, decision)
+    return f"{text} This may change on {uk_date(decision.until, profile.zone)}." if decision.until else text
 
 
-def sentence(snapshot: Snapshot, decision: Decision, asked: Question) -> str:
-    """The whole answer: who, what, why."""
+def who_may(snapshot: Snapshot, decision: Decision, asked: Question) -> str:
+    """The beginning of the whole answer, up to the site: "Years 7-9 at Hillview Academy may not open"."""
     profile = snapshot.profile(asked.school, asked.group)
     who = profile.group_name[:1].upper() + profile.group_name[1:]
     school = snapshot.schools.get(asked.school)
     place = f" at {school.name}" if school else ""
+    return f"{who}{place} {VERB[decision.action]}"
+
+
+def sentence(snapshot: Snapshot, decision: Decision, asked: Question) -> str:
+    """The whole answer: who, what, why."""
     site = asked.host + (asked.path or "")
-    verb = VERB[decision.action] if not profile.group_name.endswith("s") else VERB[decision.action].replace("sees", "see")
-    return f"{who}{place} {verb} {site}. {why(snapshot, decision, asked)}"
+    return f"{who_may(snapshot, decision, asked)} {site}. {why(snapshot, decision, asked)}"

@@ -11,7 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, what it does)
     "add-school": ("add_school", "add a further school to an installation"),
     "code": ("code", "a new one-time code for a school's first people, before its headteacher has enrolled"),
     "explain": ("explain", "say what happens to a name or page for a group, and why"),
-    "lists": ("lists", "category lists: import, lookup, status"),
+    "lists": ("lists", "category lists: import, lookup, status, evaluate"),
     "changes": ("changes", "the change log: verify, export"),
 }
 

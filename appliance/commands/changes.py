@@ -26,11 +26,10 @@ def words(parser: argparse.ArgumentParser) -> None:
 def run_verify(words: argparse.Namespace) -> int:
     try:
         if words.export:
-            replayed = verify_export(words.export.read_text(encoding="utf-8"))
+            replayed = verify_export(words.export.read_text(encoding="utf-8", errors="replace"))
         else:
             config = config_of(words)
-            founded = open_installation(config.data, config.desk_database)
-            with founded.store.read() as session:
+            with open_installation(config.data, config.desk_database) as founded, founded.store.read() as session:
                 replayed = verify_installation(session, config.data)
     except DoesNotAgree as error:
         raise ValueError(f"does not agree: {error}") from None
@@ -47,8 +46,7 @@ def _tell(replayed: list[Replayed]) -> None:
 
 def run_export(words: argparse.Namespace) -> int:
     config = config_of(words)
-    founded = open_installation(config.data, config.desk_database)
-    with founded.store.read() as session:
+    with open_installation(config.data, config.desk_database) as founded, founded.store.read() as session:
         words.file.write_text(write_export(session, Trust.load(config.data)), encoding="utf-8")
     print(f"written to {words.file}; check it with `schoolgate changes verify {words.file}`")
     return 0

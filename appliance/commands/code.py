@@ -17,8 +17,7 @@ def words(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     config = config_of(given)
-    founded = open_installation(config.data, config.desk_database)
-    with founded.store.write() as session:
+    with open_installation(config.data, config.desk_database) as founded, founded.store.write() as session:
         code = founded.registry.invite(session, given.school, given.name, [given.role], by=None)
     tell({f"{given.role.replace('_', ' ')} of {given.school} ({given.name})": code}, config.desk_url)
     return 0

@@ -4,14 +4,13 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 from appliance.commands.words import WrongWords, data_option
 from category_lists.names import NameRefused, canonical_site
 from policy import words as plain
-from policy.decide import Decision, Question, decide
+from policy.decide import REFUSED_ON_ERROR, Decision, Question, decide
 from policy.live import Live
 from policy.rules import instant
 from policy.snapshot import Snapshot
@@ -35,10 +34,10 @@ def run(words: argparse.Namespace) -> int:
     at = _moment(words.at)
     teller = Teller(snapshot, words.school, words.group, at)
     lines = _batch(words.batch) if words.batch else words.asked
-    out = sys.stdout
-    for told in map(teller.tell, lines):
-        out.write((json.dumps(told, ensure_ascii=False) if words.json or words.batch else str(told["sentence"])) + "\n")
-    out.flush()
+    write = sys.stdout.write
+    for line in map(teller.line, lines):
+        write((line if words.json or words.batch else json.loads(line)["sentence"]) + "\n")
+    sys.stdout.flush()
     return 0
 
 
@@ -49,15 +48,14 @@ def _moment(text: str | None) -> datetime:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise WrongWords(f"--at {text!r} is not a moment such as 2026-11-24T11:05:00Z") from None
+    if not 1970 <= at.year < 9999:  # days are counted from there, both ways
+        raise WrongWords(f"--at {text!r} is too far away")
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _batch(name: str) -> Iterator[str]:
-    if name == "-":
-        yield from _stripped(sys.stdin)
-    else:
-        with Path(name).open(encoding="utf-8", errors="replace") as file:
-            yield from _stripped(file)
+    with open(0 if name == "-" else name, encoding="utf-8", errors="replace", closefd=name != "-") as file:
+        yield from _stripped(file)
 
 
 def _stripped(lines: Iterable[str]) -> Iterator[str]:
@@ -66,14 +64,18 @@ def _stripped(lines: Iterable[str]) -> Iterator[str]:
             yield text
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make this encoder anew for every line
+
+
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """Answers for one group at one moment."""
+    """Answers for one group at one moment. What equal decisions say alike is written once: a batch has a million lines."""
 
     snapshot: Snapshot
     school: str
     group: str
     at: datetime
+    _written: dict[Decision, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.school not in self.snapshot.schools:
@@ -82,33 +84,37 @@ class Teller:
         if self.group not in groups:
             raise WrongWords(f"{self.school} has no group {self.group!r}; it has: {', '.join(groups)}")
 
-    def tell(self, asked: str) -> dict[str, object]:
+    def line(self, asked: str) -> str:
         """One answer as the JSON of the command."""
         try:
             site = canonical_site(asked)
         except NameRefused as error:
-            return _answer(
-                asked, "block", "inspect", reason="error", sentence=f"This cannot be a site, so it is refused: {error}."
+            return _encode(
+                {"asked": asked, **_fields(REFUSED_ON_ERROR), "sentence": f"This cannot be a site, so it is refused. {error}"}
             )
         question = Question(self.school, self.group, site.host, self.at, site.path)
         decision = decide(self.snapshot, question)
-        return self._told(asked, question, decision)
+        if decision not in self._written:
+            self._written[decision] = self._around_the_site(decision, question)
+        before, after = self._written[decision]
+        # A canonical host and path are plain ASCII without quotes, so they stand in JSON as they are.
+        return f'{{"asked": {_encode(asked)}, {before} {site.host}{site.path or ""}{after}'
 
-    def _told(self, asked: str, question: Question, decision: Decision) -> dict[str, object]:
-        return _answer(
-            asked,
-            decision.action.value,
-            decision.handling.value,
-            reason=decision.reason.value,
-            until=instant(decision.until) if decision.until else None,
-            category=decision.category,
-            rule=decision.rule,
-            list=f"{decision.list}@{decision.list_version}" if decision.list else None,
-            change=decision.change,
-            sentence=plain.sentence(self.snapshot, decision, question),
-        )
+    def _around_the_site(self, decision: Decision, asked: Question) -> tuple[str, str]:
+        fields = _encode(_fields(decision))[1:-1]
+        opening = _encode(plain.who_may(self.snapshot, decision, asked))
+        reason = _encode(plain.why(self.snapshot, decision, asked))
+        return f'{fields}, "sentence": {opening[:-1]}', f". {reason[1:]}}}"
 
 
-def _answer(asked: str, action: str, handling: str, **more: object) -> dict[str, object]:
-    names = ("until", "category", "reason", "rule", "list", "change", "sentence")
-    return {"asked": asked, "action": action, "handling": handling} | {name: more.get(name) for name in names}
+def _fields(decision: Decision) -> dict[str, object]:
+    return {
+        "action": decision.action,
+        "handling": decision.handling,
+        "until": instant(decision.until) if decision.until else None,
+        "category": decision.category,
+        "reason": decision.reason,
+        "rule": decision.rule,
+        "list": f"{decision.list}@{decision.list_version}" if decision.list else None,
+        "change": decision.change,
+    }

@@ -43,16 +43,28 @@ def run(words: argparse.Namespace) -> int:
         raise WrongWords("init needs --authority NAME and --school NAME")
     config = config_of(words)
     networks = networks_of(words)
-    founded = create_installation(config.data, config.desk_database, identifier(words.authority))
-    with founded.store.write() as session:
-        authority = found_authority(founded, session, words.authority)
-        officer = founded.registry.invite(session, authority.log, words.officer, ["la_officer"], by=None)
-        codes = {f"LA officer of {authority.name} ({words.officer})": officer} | found(
-            founded, session, authority, words, networks
-        )
-    founded.publish()
+    authority_id = short("--authority", words.authority)
+    if short("--school", words.school) == authority_id:
+        raise WrongWords(f"--school {words.school!r}: the authority has this name; a school needs one of its own")
+    with create_installation(config.data, config.desk_database, authority_id) as founded:
+        with founded.store.write() as session:
+            authority = found_authority(founded, session, words.authority)
+            officer = founded.registry.invite(session, authority.log, words.officer, ["la_officer"], by=None)
+            codes = {f"LA officer of {authority.name} ({words.officer})": officer} | found(
+                founded, session, authority, words, networks
+            )
+        founded.publish()
     tell(codes, config.desk_url)
     return 0
+
+
+def short(word: str, name: str) -> str:
+    """The short name, found wanting before anything is written."""
+    try:
+        name.encode()
+        return identifier(name)
+    except ValueError as error:
+        raise WrongWords(f"{word}: {error}") from None
 
 
 def networks_of(words: argparse.Namespace) -> list[Network]:
@@ -67,6 +79,8 @@ def networks_of(words: argparse.Namespace) -> list[Network]:
             found.append(Network(f"n-{number}", group, str(ip_network(prefix))))
         except ValueError as error:
             raise WrongWords(f"--network {text!r}: {error}") from None
+        if found[-1].prefix in {network.prefix for network in found[:-1]}:
+            raise WrongWords(f"--network {text!r}: these addresses have a group already")
     return found
 
 

@@ -3,15 +3,16 @@
 import argparse
 import json
 
-from appliance.commands import lists_feeds, lists_import, lists_status
+from appliance.commands import evaluating, lists_feeds, lists_import, lists_status
 from appliance.commands.words import WrongWords, data_option
 from category_lists.names import canonical_site
+from category_lists.weigh import set_aside
 from policy.live import Live
 
 
 def words(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(
-        dest="what", required=True, metavar="import|update|status|lookup|...", parser_class=type(parser)
+        dest="what", required=True, metavar="import|update|status|lookup|evaluate|...", parser_class=type(parser)
     )
     lists_import.add(kinds)
     lists_feeds.add(kinds)
@@ -26,6 +27,8 @@ def words(parser: argparse.ArgumentParser) -> None:
     status.add_argument("--school")
     data_option(status, config=False)
     status.set_defaults(run=run_status)
+    judged = kinds.add_parser("evaluate", help="judge labelled names: block rate, over-blocking, which list was wrong")
+    evaluating.words(judged)
 
 
 def run_lookup(words: argparse.Namespace) -> int:
@@ -36,8 +39,15 @@ def run_lookup(words: argparse.Namespace) -> int:
         raise WrongWords(f"there is no school {words.school!r}; there are: {', '.join(sorted(snapshot.schools))}")
     dictionary = snapshot.dictionaries[document.dictionary]
     matches = dictionary.index.find(site.host, site.path)
+    outweighed = set_aside(matches, site.host)
     found = [
-        {"category": match.category, "list": match.list_id, "version": match.version, "entry": match.host + match.path}
+        {
+            "category": match.category,
+            "list": match.list_id,
+            "version": match.version,
+            "entry": match.host + match.path,
+            "set_aside": match in outweighed,
+        }
         for match in matches
     ]
     if words.json:
@@ -46,8 +56,9 @@ def run_lookup(words: argparse.Namespace) -> int:
         print(f"{site}: no list knows it")
     else:
         for one in found:
-            name = dictionary.taxonomy.categories[one["category"]].name
-            print(f"{site}: {name}, says {one['list']} ({one['version']}) by {one['entry']}")
+            name = dictionary.taxonomy.categories[str(one["category"])].name
+            aside = "; set aside, because our own lists or the name itself say otherwise" if one["set_aside"] else ""
+            print(f"{site}: {name}, says {one['list']} ({one['version']}) by {one['entry']}{aside}")
     return 0 if found else 1
 
 

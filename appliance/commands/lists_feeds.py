@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,12 @@ def add(kinds: Any) -> None:
 
 
 def run_update(words: argparse.Namespace) -> int:
-    updater = Updater.open(config_of(words), say)
+    config = config_of(words)
+    with open_installation(config.data, config.desk_database) as founded:
+        return _update(Updater.open(config, founded, say), words)
+
+
+def _update(updater: Updater, words: argparse.Namespace) -> int:
     if words.feed and words.feed not in updater.feeds:
         raise WrongWords(f"there is no feed {words.feed!r}; `schoolgate lists catalogue` names them")
     wanted = [words.feed] if words.feed else updater.due()
@@ -75,8 +81,11 @@ def run_update(words: argparse.Namespace) -> int:
 
 def run_subscribe(words: argparse.Namespace) -> int:
     config = config_of(words)
-    founded = open_installation(config.data, config.desk_database)
-    feeds = Updater.open(config, founded=founded).feeds
+    with open_installation(config.data, config.desk_database) as founded:
+        return _subscribe(founded, Updater.open(config, founded).feeds, words)
+
+
+def _subscribe(founded: Founded, feeds: Mapping[str, Feed], words: argparse.Namespace) -> int:
     if words.feed not in feeds:
         raise WrongWords(f"there is no feed {words.feed!r}; `schoolgate lists catalogue` names them")
     feed, done = feeds[words.feed], 0
@@ -105,7 +114,12 @@ def _logs(founded: Founded, school: str | None) -> list[tuple[str, str]]:
 
 
 def run_catalogue(words: argparse.Namespace) -> int:
-    updater = Updater.open(config_of(words))
+    config = config_of(words)
+    with open_installation(config.data, config.desk_database) as founded:
+        return _catalogue(Updater.open(config, founded), words)
+
+
+def _catalogue(updater: Updater, words: argparse.Namespace) -> int:
     subscribed = updater.subscribers()
     if words.json:
         print(
@@ -167,8 +181,12 @@ def _version(folder: Path, text: str) -> Path:
 
 def run_seal(words: argparse.Namespace) -> int:
     config = config_of(words)
-    founded = open_installation(config.data, config.desk_database)
-    objects = Objects(config.data)
+    with open_installation(config.data, config.desk_database) as founded:
+        return _seal(founded, words)
+
+
+def _seal(founded: Founded, words: argparse.Namespace) -> int:
+    objects = Objects(founded.data)
     bundle, refused = sealed.seal(
         words.file, objects.sealed_folder, objects.sealed_key, issuer=words.issuer, issued=words.issued
     )

@@ -19,6 +19,7 @@ from category_lists.parsers import FORMATS, Report
 from category_lists.sources import opened_lists, read_batches, stem_of
 from category_lists.suffixes import PRIVATE, usual_exceptions
 from category_lists.taxonomy import Taxonomy
+from category_lists.weigh import CURATED, curated
 from change_control import list_service
 from change_control.list_service import Taken
 from change_control.service import Asked
@@ -63,7 +64,11 @@ def run(words: argparse.Namespace) -> int:
     config = config_of(words)
     if not words.file.exists():
         raise ValueError(f"{words.file} is not there")
-    founded = open_installation(config.data, config.desk_database)
+    with open_installation(config.data, config.desk_database) as founded:
+        return _import(founded, words)
+
+
+def _import(founded: Founded, words: argparse.Namespace) -> int:
     with founded.store.read() as session:
         force = founded.office.book(session, founded.office.key.authority).in_force()
         if force is None:
@@ -125,6 +130,10 @@ class Importing:
 
     def _keep(self, name: str, category: str, batches: Iterator[list[bytes]]) -> Taken:
         office, words = self._founded.office, self._words
+        if curated(name):
+            raise WrongWords(
+                f"names beginning with {CURATED!r} are for the lists that ship with the product; choose another --id"
+            )
         wide: Collection[str] = {*words.allow_wide, *usual_exceptions(category)}
         version, report = store_lines(
             office.dictionaries.lists,

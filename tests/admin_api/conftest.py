@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from admin_api.app import create_app
 from admin_api.auth import COOKIE, Attempts, form_token
 from admin_api.deps import Services
-from category_lists import lists
+from category_lists import lists, taxonomy
 from change_control.changes import SiteWish
 from change_control.dictionaries import Dictionaries
 from change_control.keys import AuthorityKey
@@ -25,6 +25,7 @@ from change_control.service import Office
 from change_control.store import Store
 from change_control.tables import AccessRow, ChangeRow
 from monitoring.log import Log
+from policy import search_engines
 from policy.event import Event, Kind
 from policy.live import Live
 from policy.proof import digest
@@ -200,7 +201,8 @@ def shipped(tmp_path_factory) -> tuple[Path, str]:
     """A small dictionary with a few lists, compiled once for all tests."""
     data = tmp_path_factory.mktemp("dictionary")
     dictionaries = Dictionaries(data)
-    named = dictionaries._compile([], None)
+    texts = (dictionaries.objects.put(taxonomy.load().to_json()), dictionaries.objects.put(search_engines.load().to_json()))
+    named = dictionaries._compile([], None, texts)
     for category, text in LISTS.items():
         source = data / f"{category}.src"
         source.write_text(text)

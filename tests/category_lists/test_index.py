@@ -184,7 +184,7 @@ def test_the_starter_set_compiles_and_answers(tmp_path: Path) -> None:
     assert index.categories("dns.google") == ("doh_dns_bypass",)
     assert index.categories("www.google.com") == ("search_engines",)
     assert index.categories("mail.google.com") == ()
-    assert index.categories("bbc.co.uk", "/news/uk") == ("news",)
+    assert index.categories("bbc.co.uk", "/news/uk") == ("news", "education")
     index.close()
 
 

@@ -111,6 +111,19 @@ def test_from_nothing_to_the_first_signed_rule(installation, tmp_path):
     until(lambda: box.resolves("newbets.example", KS2) == "blocked", 3, "the list is in force")
     assert box.run("changes", "verify").returncode == 0
 
+    # the lists in force against labelled names
+    labelled = tmp_path / "labelled.csv"
+    labelled.write_text(
+        "domain,true_category,also_acceptable,primary,secondary,staff\n"
+        "newbets.example,gambling,,block,block,block\nnhs.uk,health,,allow,allow,allow\n"
+    )
+    done = box.run("lists", "evaluate", str(labelled), "--school", "st-mary-s-primary", "--json")
+    totals = json.loads(done.stdout)["totals"]["secondary"]
+    assert (totals["block_rate"], totals["over_block_rate"]) == (1.0, 0.0), done.stdout
+    assert "0.0%" in box.run("lists", "evaluate", str(labelled)).stdout, "the authority's lists do not know it yet"
+    done = box.run("lists", "import", str(gambling), "--format", "domains", "--category", "gambling", "--id", "starter-x")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
     # a second headteacher cannot be made from the console
     done = box.run("code", "--school", "st-mary-s-primary")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

@@ -9,7 +9,10 @@ import pytest
 from category_lists.index import Match
 from category_lists.names import parents
 from category_lists.taxonomy import load
+from change_control.keys import AuthorityKey, Signer
+from change_control.ledger import append, inclusion, root, shown
 from policy.identity import Clients
+from policy.proof import Checkpoint, canonical, leaf_hash, origin
 from policy.rules import AuthorityPolicy, Group, Network, SchoolPolicy, Timetable, Window
 from policy.search_engines import load as load_engines
 from policy.snapshot import LoadedDictionary, Snapshot
@@ -85,3 +88,28 @@ def snapshot(dictionary) -> Callable[..., Snapshot]:
         )
 
     return make
+
+
+# --- a log without a database -------------------------------------------------------------------------------------------
+
+KEY = AuthorityKey("birchwood", b"a" * 32)
+HELEN = Signer("p-helen", 1, b"h" * 32)  # the headteacher, enrolled by entry 1
+
+
+@dataclass
+class Log:
+    """A school's or the authority's log in memory, and what is published of it."""
+
+    name: str = "oakfield"
+    entries: list = field(default_factory=list)
+    nodes: dict = field(default_factory=dict)
+
+    def add(self, entry):
+        append(self.nodes, len(self.entries), leaf_hash(canonical(entry).encode()))
+        self.entries.append(canonical(entry))
+
+    def part(self, document, *numbers):
+        size = len(self.entries)
+        checkpoint = Checkpoint(origin("birchwood", self.name), size, root(self.nodes, size))
+        entries = [shown(n, self.entries[n], inclusion(self.nodes, n, size)) for n in numbers]
+        return {"document": document, "proof": {"checkpoint": KEY.sign(checkpoint), "entries": entries}}

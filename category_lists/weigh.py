@@ -1,0 +1,132 @@
+"""Which of the things that lists say about a name are believed, when they contradict each other.
+
+The theory. Public feeds are wrong about roughly two in a hundred of the sites that pupils need most: sexual-health clinics
+stand on pornography lists, drug advice on drugs lists, phonics on games lists. The strictest category wins, so one wrong
+line takes such a site away. Therefore what *our own, hand-checked* lists (the starter set, `starter-<category>`) say
+counts for more than what a feed says:
+
+1. A curated entry of a protective category (education, health, support ...) outweighs what feeds say about that site.
+2. Unless the feed's entry is more specific: a feed that names `films.example.org` or `example.org/forum` knows something
+   that our entry `example.org` does not speak about. That is what keeps pornography closed that is hosted below a good name.
+3. Some suffixes are given out only to schools, universities, the health service and the state (`sch.uk`, `nhs.uk`). Names
+   below those are protected as if each stood in our lists; single pages of them, and servers that a feed says follow
+   visitors about, can still be closed by a feed.
+4. What is only a weak word about a site (a tracker, a shortener) gives way to any curated entry as
+   specific, protective or not: a tracker list that names `facebook.com` means its buttons on other pages.
+5. A feed's entry whose own name says that it is help, not harm (`...rehab...` on a drugs list), needs no list of ours to be
+   doubted: see `_SENSE`, one narrow pattern a category.
+
+6. Between two of our own entries the more specific one speaks: `education.minecraft.net` is no game.
+
+Never outweighed: the sealed categories, and malware (a school's site can be broken into, and then it is dangerous). What
+is outweighed is not lost: `lists lookup` shows it, marked as set aside. Pure.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from category_lists.index import Match
+from category_lists.names import path_covers
+
+CURATED: Final = "starter-"  # the lists that ship with us; `lists import` refuses names that begin so
+
+# Categories that our own lists protect: all of them are open to Key Stage 3 by default.
+PROTECTIVE: Final = frozenset(
+    (
+        "education", "finance_business", "government_law", "health", "infrastructure", "news", "religion_politics",
+        "search_engines", "sex_education_health", "sports", "support_wellbeing",
+    )
+)  # fmt: skip
+UNMOVED: Final = frozenset(("csam_illegal", "terrorism_illegal", "malware_phishing"))
+
+WEAK: Final = frozenset(("ads_trackers", "url_shorteners"))
+_OF_SERVERS: Final = WEAK | {"doh_dns_bypass"}  # what a single machine of a university may well be
+_NEIGHBOURS: Final = frozenset((("games", "gambling"),))  # where we say the left of a site, a feed's right is noise
+
+# Suffixes whose registry checks who asks. Names below them stand in the curated lists through the suffix alone.
+_VETTED = """
+ac.uk gov.uk judiciary.uk mod.uk nhs.uk nic.uk parliament.uk police.uk sch.uk nhs.scot nhs.wales gov.scot gov.wales
+llyw.cymru hscni.net gov.ie edu gov mil int gc.ca gouv.fr admin.ch bund.de europa.eu gov.au edu.au ac.nz govt.nz
+school.nz gov.im gov.gg gov.je museum
+"""
+VETTED: Final = frozenset(_VETTED.split())
+
+# What the name itself says. Narrow on purpose: measured on full feeds, a pattern must not open one harmful name in a
+# thousand (benchmarks/accuracy.py). Words of help on a drugs list count only under endings that sellers seldom take.
+_HELP = (
+    r"(?:rehab|recover[iy]|sobriety|harmreduction|needleexchange|anonymous|awareness"
+    r"|addict(?:ion)?-?(?:help|support|advice|service|centre|center|treatment|care)"
+    r"|(?:drug|alcohol|substance)s?-?(?:and-?\w+-?)?(?:advice|aware|education|help|support|treatment|policy|prevent))"
+    r".*\.(?:org|uk|ie|ca|au|nz|scot|wales|cymru|edu|gov)$"
+)
+_BODY = r"sexual-?health|rape-?crisis|sexual-?(?:assault|abuse|violence)|breast-?(?:cancer|feed)|asexuality"
+_SENSE: Final = {
+    "drugs_substance": re.compile(_HELP).search,
+    "alcohol_tobacco_vaping": re.compile(_HELP + r"|quit-?smok|stop-?smok|smoke-?free").search,
+    "gambling": re.compile(
+        r"gambl\w*-?(?:help|aware|care|anonymous|support|therapy|with-?lives|harm|clinic)|problem-?gambl|stop-?gambl"
+    ).search,
+    "pornography": re.compile(_BODY).search,
+    "adult_mixed": re.compile(_BODY).search,
+    "games": re.compile(r"phonics|times-?tables|spelling|literacy|numeracy|preschool").search,
+}
+
+
+def curated(list_id: str) -> bool:
+    return list_id.startswith(CURATED)
+
+
+def vetted(host: str) -> bool:
+    """Whether a canonical host lies below a suffix that is given out only to schools, health and state."""
+    while dot := host.find(".") + 1:
+        host = host[dot:]
+        if host in VETTED:
+            return True
+    return False
+
+
+def weigh(matches: Sequence[Match], host: str) -> Sequence[Match]:
+    """The matches that count, in the order they came. Nearly every call returns what it was given."""
+    if not matches:
+        return matches
+    if len(matches) == 1 and (matches[0].category in PROTECTIVE or curated(matches[0].list_id)):
+        return matches
+    guards = [match for match in matches if curated(match.list_id)]
+    below = vetted(host)
+    kept = [match for match in matches if not _outweighed(match, guards, below=below)]
+    return matches if len(kept) == len(matches) else tuple(kept)
+
+
+def set_aside(matches: Sequence[Match], host: str) -> frozenset[Match]:
+    """The matches that do not count, for those who ask why."""
+    return frozenset(matches) - frozenset(weigh(matches, host))
+
+
+def _outweighed(match: Match, guards: Iterable[Match], *, below: bool) -> bool:
+    if match.category in PROTECTIVE or match.category in UNMOVED:
+        return False
+    if curated(match.list_id):
+        return any(guard.category in PROTECTIVE and _inside(guard, match) for guard in guards)
+    if below and not match.path and match.category not in _OF_SERVERS:
+        return True
+    if any(_outranks(guard.category, match.category) and _as_specific(guard, match) for guard in guards):
+        return True
+    sense = _SENSE.get(match.category)
+    return sense is not None and sense(match.host) is not None
+
+
+def _outranks(ours: str, theirs: str) -> bool:
+    return ours in PROTECTIVE or theirs in WEAK or (ours, theirs) in _NEIGHBOURS
+
+
+def _inside(guard: Match, match: Match) -> bool:
+    """Whether our entry speaks about a part of what the other speaks about."""
+    if guard.host == match.host:
+        return guard.path != match.path and path_covers(match.path, guard.path)
+    return guard.host.endswith("." + match.host)
+
+
+def _as_specific(guard: Match, match: Match) -> bool:
+    """Whether our entry speaks about the same as the feed's, or about a part of it."""
+    return (guard.host, guard.path) == (match.host, match.path) or _inside(guard, match)

@@ -1,0 +1,111 @@
+"""Which list is believed: our own protective entries above feeds, unless the feed knows something more specific."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from category_lists.index import Match
+from category_lists.lists import starter
+from category_lists.taxonomy import load
+from category_lists.weigh import PROTECTIVE, UNMOVED, WEAK, curated, set_aside, vetted, weigh
+
+
+def ours(category, host, path=""):
+    return Match(category, f"starter-{category}", "1", host, path)
+
+
+def feed(category, host, path=""):
+    return Match(category, f"feed-{category}", "1", host, path)
+
+
+@pytest.mark.parametrize(
+    ("host", "said", "left"),
+    [
+        ("nasa.gov", [ours("education", "nasa.gov"), feed("piracy", "nasa.gov")], ["education"]),
+        ("www.brook.org.uk", [ours("sex_education_health", "brook.org.uk"), feed("pornography", "brook.org.uk")], ["sex_education_health"]),
+        # the feed's entry is wider than ours
+        ("edu.maker.example", [ours("education", "edu.maker.example"), feed("games", "maker.example")], ["education"]),
+        # the feed knows something more specific: a site or a page below a good name
+        ("films.lib.example", [ours("education", "lib.example"), feed("pornography", "films.lib.example")], ["education", "pornography"]),
+        ("lib.example", [ours("education", "lib.example"), feed("pornography", "lib.example", "/x")], ["education", "pornography"]),
+        # never outweighed
+        ("lib.example", [ours("education", "lib.example"), feed("malware_phishing", "lib.example")], ["education", "malware_phishing"]),
+        ("lib.example", [ours("education", "lib.example"), feed("csam_illegal", "lib.example")], ["education", "csam_illegal"]),
+        # a feed that calls something education protects nothing
+        ("porn.example", [feed("education", "porn.example"), feed("pornography", "porn.example")], ["education", "pornography"]),
+        # suffixes that are given out only to schools and the state
+        ("essex.ac.uk", [feed("pornography", "essex.ac.uk")], []),
+        ("www.oak.kent.sch.uk", [feed("games", "oak.kent.sch.uk")], []),
+        ("sch.uk", [feed("games", "sch.uk")], ["games"]),
+        ("essex.ac.uk", [feed("pornography", "essex.ac.uk", "/~hacked")], ["pornography"]),
+        ("stats.uni.ac.uk", [feed("ads_trackers", "stats.uni.ac.uk")], ["ads_trackers"]),
+        ("uni.ac.uk", [feed("malware_phishing", "uni.ac.uk")], ["malware_phishing"]),
+        # weak words give way to any of our entries; other words do not
+        ("facebook.com", [ours("social_networks", "facebook.com"), feed("ads_trackers", "facebook.com")], ["social_networks"]),
+        ("facebook.com", [ours("social_networks", "facebook.com"), feed("dating", "facebook.com")], ["social_networks", "dating"]),
+        ("pogo.com", [ours("games", "pogo.com"), feed("gambling", "pogo.com")], ["games"]),
+        # between our own entries the more specific speaks
+        ("education.minecraft.net", [ours("education", "education.minecraft.net"), ours("games", "minecraft.net")], ["education"]),
+        ("both.example", [ours("education", "both.example"), ours("games", "both.example")], ["education", "games"]),
+        # the name itself says that it is help
+        ("leedssexualhealth.com", [feed("pornography", "leedssexualhealth.com")], []),
+        ("midlandsgamblingclinic.org", [feed("gambling", "midlandsgamblingclinic.org")], []),
+        ("northdrugadvice.org.uk", [feed("drugs_substance", "northdrugadvice.org.uk")], []),
+        ("drugs-support-24.com", [feed("drugs_substance", "drugs-support-24.com")], ["drugs_substance"]),
+        ("sexy-history.example", [feed("pornography", "sexy-history.example")], ["pornography"]),
+    ],
+)  # fmt: skip
+def test_who_is_believed(host, said, left):
+    assert [match.category for match in weigh(said, host)] == left
+    assert {match.category for match in set_aside(said, host)} == {m.category for m in said} - set(left)
+
+
+CATEGORIES = sorted(load().categories)
+MATCHES = st.lists(
+    st.builds(
+        Match,
+        st.sampled_from(CATEGORIES),
+        st.sampled_from(["starter-x", "feed-x", "feed-y"]),
+        st.just("1"),
+        st.sampled_from(["a.example", "b.a.example", "c.ac.uk", "rehab.org.uk"]),
+        st.sampled_from(["", "/p", "/p/q"]),
+    ),
+    max_size=6,
+)
+
+
+@given(MATCHES)
+def test_weighing_only_takes_away_and_never_what_is_grave_or_protective(matches):
+    host = max((match.host for match in matches), key=len, default="a.example")
+    left = weigh(matches, host)
+    assert [match for match in matches if match in left] == list(left)
+    for match in set(matches) - set(left):
+        assert match.category not in PROTECTIVE
+        assert match.category not in UNMOVED
+    assert list(weigh(left, host)) == list(left)
+
+
+def test_the_sets_are_of_the_taxonomy_and_what_is_protected_is_open():
+    categories = load().categories
+    assert set(categories) >= PROTECTIVE | UNMOVED | WEAK
+    assert all(categories[one].phases["ks3"] == "allow" for one in PROTECTIVE)
+    assert not PROTECTIVE & (UNMOVED | WEAK)
+    assert not any(map(vetted, ("gov.uk.example", "ac.uk", "edu", "notnhs.uk")))
+
+
+def test_our_own_lists_do_not_contradict_themselves():
+    """A site cannot be both a lesson and a danger in lists that the same people wrote."""
+    categories = load().categories
+    said: dict[str, set[str]] = {}
+    for version, path in starter():
+        assert curated(version.id)
+        for line in path.read_text().splitlines():
+            if line.strip() and not line.startswith("#"):
+                said.setdefault(line.split()[0], set()).add(version.category)
+    wrong = {
+        name: kinds
+        for name, kinds in said.items()
+        if kinds & PROTECTIVE and any(categories[kind].phases["ks3"] == "block" for kind in kinds)
+    }
+    assert wrong == {}
+    assert len(said) > 5000

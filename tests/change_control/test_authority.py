@@ -1,0 +1,84 @@
+"""Who may do what, cell by cell: columns are roles, rows are permissions, written here a second time on purpose."""
+
+import pytest
+
+from change_control.authority import MAY, ROLES, NotAllowed, Permission, may, require
+
+COLUMNS = [
+    "headteacher",
+    "deputy",
+    "acting_head",
+    "dsl",
+    "online_safety_coordinator",
+    "technician",
+    "teacher",
+    "governor",
+    "chair_of_governors",
+    "la_officer",
+    "analyst",
+]
+SCHOOL = {
+    "request":      "x x x x x x x . x x .",
+    "approve":      "x . . . . . . . . . .",
+    "second":       ". x . . . . . . x x .",
+    "refuse":       "x . . . . . . . . . .",
+    "ratify":       "x . . . . . . . . . .",
+    "reverse":      "x . . . . . . . . . .",
+    "mandate":      "x . . . . . . . . . .",
+    "invite":       "x . . . . . . . . . .",
+    "read_changes": "x x x x x x x x x x x",
+    "read_log":     "x . . x x . . . . . .",
+    "read_access":  "x . . . . . . . . . .",
+    "read_system":  "x . . x x x . . . x .",
+}  # fmt: skip
+AUTHORITY = {  # the LA officer stands where the headteacher stands
+    "request":      ". x x x x x x . x x .",
+    "approve":      ". . . . . . . . . x .",
+    "second":       ". x . . . . . . x x .",
+    "refuse":       ". . . . . . . . . x .",
+    "ratify":       ". . . . . . . . . x .",
+    "reverse":      ". . . . . . . . . x .",
+    "mandate":      ". . . . . . . . . x .",
+    "invite":       ". . . . . . . . . x .",
+    "read_changes": ". x x x x x x x x x x",
+    "read_log":     ". . . x x . . . . x .",
+    "read_access":  ". . . . . . . . . x .",
+    "read_system":  ". . . x x x . . . x .",
+}  # fmt: skip
+
+
+def cells():
+    for tier, table in (("school", SCHOOL), ("authority", AUTHORITY)):
+        for permission, row in table.items():
+            for role, mark in zip(COLUMNS, row.split(), strict=True):
+                yield tier, permission, role, mark == "x"
+
+
+@pytest.mark.parametrize(("tier", "permission", "role", "allowed"), list(cells()))
+def test_each_cell(tier, permission, role, allowed):
+    assert may([role], Permission(permission), tier=tier) is allowed
+    if allowed:
+        require([role, "teacher"], Permission(permission), tier=tier)
+    else:
+        with pytest.raises(NotAllowed, match=r"only the .* may "):
+            require([role], Permission(permission), tier=tier)
+
+
+def test_the_tables_are_whole():
+    assert tuple(COLUMNS) == ROLES
+    assert set(MAY) == set(Permission) == {Permission(name) for name in SCHOOL} == {Permission(name) for name in AUTHORITY}
+    assert all(roles <= set(ROLES) for roles in MAY.values())
+
+
+@pytest.mark.parametrize("permission", list(Permission))
+@pytest.mark.parametrize("roles", [[], ["caretaker"], [""]])
+def test_no_role_may_nothing(permission, roles):
+    assert not may(roles, permission)
+    assert not may(roles, permission, tier="authority")
+
+
+def test_the_refusal_says_who_may():
+    with pytest.raises(NotAllowed, match=r"^only the headteacher may approve here$"):
+        require(["teacher"], Permission.APPROVE)
+    with pytest.raises(NotAllowed, match=r"^only the LA officer may approve here$"):
+        require(["headteacher"], Permission.APPROVE, tier="authority")

@@ -1,0 +1,55 @@
+"""The event as bytes and back."""
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy.event import FIELDS, Event, Kind, decode
+
+WORDS = st.text(st.characters(exclude_categories=()), max_size=20)
+EVENTS = st.builds(
+    Event,
+    at=st.floats(0, 4e9),
+    kind=st.sampled_from([str(kind) for kind in Kind]),
+    change=st.integers(0, 2**53),
+    **dict.fromkeys((name for name in FIELDS if name not in {"at", "kind", "change"}), WORDS),
+)
+
+
+@given(EVENTS)
+def test_what_is_written_is_read(event):
+    assert decode(event.encode()) == event
+
+
+@given(EVENTS)
+def test_an_event_is_one_line_of_ascii(event):
+    assert event.encode().isascii()
+    assert b"\n" not in event.encode()
+
+
+def test_what_says_nothing_is_left_out():
+    assert Event(1.5, "dns").encode() == b'[1.5,"dns"]'
+    assert Event(1.5, "dns", host="a.example").encode().endswith(b'"a.example"]')
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"{}", b"[]", b"[1]", b'"text"', b"null", b"\xff\xfe\x00", b"\x80", b'[1,"dns"', b"[" * 100_000, b"9" * 5000,
+        json.dumps([0] * (len(FIELDS) + 1)).encode(),
+    ],
+)  # fmt: skip
+def test_what_is_no_event_is_refused(data):
+    with pytest.raises(ValueError):
+        decode(data)
+
+
+@given(
+    st.binary() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda value: json.dumps(value).encode())
+)
+def test_strangers_bytes_are_an_event_or_a_value_error(data):
+    with contextlib.suppress(ValueError):
+        assert isinstance(decode(data), Event)
