@@ -202,7 +202,22 @@ class ListChange:
 
 @dataclass(frozen=True, slots=True)
 class DictionaryWish:
-    """Accept lists: from now on decide with another dictionary."""
+    """Accept a list: from now on decide with another dictionary."""
+
+    dictionary: str
+    list_id: str
+    category: str
+    entries: int
+
+    def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
+        del taxonomy
+        made = dictionary_diff("dictionary", change, document, self.dictionary)
+        return {**made, "list": {"id": self.list_id, "category": self.category, "entries": self.entries}}
+
+
+@dataclass(frozen=True, slots=True)
+class ListsWish:
+    """Accept lists, with what each changes: from now on decide with another dictionary."""
 
     dictionary: str
     lists: tuple[ListChange, ...]

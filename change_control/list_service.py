@@ -20,10 +20,11 @@ from category_lists.corrections import corrected, is_correction
 from category_lists.lists import ListVersion
 from category_lists.names import canonical_site
 from category_lists.sealed import Bundle
-from change_control.changes import DictionaryWish, Diff, ListChange
+from change_control.changes import Diff, ListChange, ListsWish
 from change_control.dictionaries import covered_by_mandate
 from change_control.lifecycle import Act, State
 from change_control.list_wishes import RecategoriseWish, SealedWish, SubscriptionWish, role
+from change_control.store import Store
 from change_control.tables import ChangeRow, SignatureRow
 from policy.bounds import outside
 from policy.proof import Entry, canonical, terms_of
@@ -122,7 +123,7 @@ def accept(
     row = office.request(
         session,
         log,
-        DictionaryWish(wanted, told, feed.id if feed else ""),
+        ListsWish(wanted, told, feed.id if feed else ""),
         by=by,
         reason=_reason(told, feed, why_not),
         source=source,
@@ -247,7 +248,7 @@ def moved(office: "Office", session: Session, log: str) -> Iterator[tuple[Change
     )
     for row in session.scalars(waiting.order_by(ChangeRow.id)).all():
         diff = json.loads(row.diff)
-        if diff["set"]["dictionary"][0] != now:
+        if "dictionary" in diff["set"] and diff["set"]["dictionary"][0] != now and "list" not in diff:
             yield row, _again(office, log, diff, now)
 
 
@@ -258,7 +259,7 @@ def _again(office: "Office", log: str, diff: Diff, dictionary: str) -> str:
         case "sealed":
             return office.dictionaries.with_sealed(dictionary, diff["sealed"]["digest"])
         case _:
-            found = [lists.find(office.dictionaries.lists, one["id"], one["digest"])[0] for one in diff["lists"]]
+            found = [lists.find(office.dictionaries.lists, one["id"], one["digest"])[0] for one in diff.get("lists", ())]
             return office.dictionaries.with_lists(dictionary, found)
 
 
@@ -298,7 +299,10 @@ def recategorise(
     if office.dictionaries.protected_name(force.document.dictionary, named.host):
         raise ValueError(f"{text} is an essential site and stays one")
     wanted = _corrected(office, log, force.document.dictionary, text, category)
-    return office.request(session, log, RecategoriseWish(wanted, text, category), by=by, reason=reason)
+    says = office.dictionaries.objects.dictionary(force.document.dictionary).index.find(named.host, named.path)
+    others = tuple(dict.fromkeys(one.list_id for one in says if one.category != category and not is_correction(one.list_id)))
+    agree = tuple(dict.fromkeys(one.list_id for one in says if one.category == category))
+    return office.request(session, log, RecategoriseWish(wanted, text, category, others, agree), by=by, reason=reason)
 
 
 def _corrected(office: "Office", log: str, dictionary: str, site: str, category: str) -> str:
@@ -317,3 +321,12 @@ def request_sealed(office: "Office", session: Session, log: str, bundle: Bundle)
     wish = SealedWish(office.dictionaries.with_sealed(dictionary, bundle.digest), bundle)
     reason = f"the sealed list of {bundle.issuer} of {bundle.issued}"
     return office.request(session, log, wish, by=None, reason=reason, source=CONSOLE, asker="the console")
+
+
+def prepare_recategorise(office: "Office", store: Store, log: str, site: str, category: str) -> None:
+    """Compile what `recategorise` will name, before the transaction in which it does."""
+    named = canonical_site(site)
+    with store.read() as session:
+        force = office.book(session, log).in_force()
+    if force and (not category or category in office.taxonomy(force).categories):
+        _corrected(office, log, force.document.dictionary, named.host + (named.path or "").rstrip("/"), category)

@@ -57,11 +57,14 @@ class RecategoriseWish:
     dictionary: str
     site: str
     category: str
+    overrules: tuple[str, ...] = ()  # the lists that say something else
+    agrees: tuple[str, ...] = ()  # the lists that say so already
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del taxonomy
         made = dictionary_diff("recategorise", change, document, self.dictionary)
-        return {**made, "site": self.site, "category": self.category}
+        told = {"overrules": list(self.overrules), "agrees": list(self.agrees)}
+        return {**made, "site": self.site, "category": self.category, **told}
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     DEFAULT_CATEGORY = "default_category"
     PHASE_DEFAULT = "phase_default"
     UNKNOWN_NAME = "unknown_name"
+    BLOCKED = "blocked"  # said instead of SEALED to whoever asks about a site (see `Decision.told`)
     ERROR = "error"  # the filter could not decide, and refused
 
 
@@ -66,6 +67,14 @@ class Decision:
     rule: str | None = None
     change: int | None = None
     revision: int = 0
+
+    def told(self) -> "Decision":
+        """What whoever asks about a site is told. Of the sealed list no more than "blocked", so that nobody can read it
+        by asking; what was really refused stands in the filter log, which is not for everyone.
+        """
+        if self.reason is not Reason.SEALED:
+            return self
+        return Decision(Action.BLOCK, Handling.INSPECT, Reason.BLOCKED, revision=self.revision)
 
 
 REFUSED_ON_ERROR = Decision(Action.BLOCK, Handling.INSPECT, Reason.ERROR)

@@ -247,7 +247,7 @@ def check_signatures(entry: Entry, signatures: Sequence[Mapping[str, Any]], over
     two = (entry.get("diff") or {}).get("kind") in TWO_PERSON_KINDS
     for head in heads & {asker} or (heads if two else ()):
         if not any(roles & SECOND_ROLES for person, roles in signers.items() if person != head):
-            raise ProofRefused(f"entry {entry.get('n')} needs the signatures of two people, and one signed it alone")
+            raise ProofRefused(f"entry {entry.get('n')} was signed by the same person alone")
 
 
 def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, Entry]) -> None:

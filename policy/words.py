@@ -16,6 +16,7 @@ VERB = {
 }
 WHY = {
     Reason.SEALED: "It is blocked.",
+    Reason.BLOCKED: "It is blocked.",
     Reason.ESSENTIAL: "It is one of the essential sites that always stay open.",
     Reason.AUTHORITY_SITE: "{authority} has a rule about this site for every school.",
     Reason.AUTHORITY_CATEGORY: "{authority} has a rule about {category} for every school.",

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from admin_api import list_state
 from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, problems
 from admin_api.permissions import at
@@ -77,6 +78,7 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
             todo = own_of_head(session, desk, requested)
         else:
             todo = []
+        late = list_state.late_feeds(desk, session, ground) if place.may(Permission.READ_SYSTEM) else ()
         provisional = waiting(session, place.log, State.PROVISIONAL) if place.may(Permission.RATIFY) else []
         context: dict[str, Any] = {
             "todo": tell(session, desk.services, ground, todo[:SHOWN]),
@@ -94,6 +96,8 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
         state=state,
         in_force=state.on(place.log, snapshot.revisions.get(place.log, 0)),
         problems=problems(desk, snapshot, state),
+        late=late,
+        sealed=list_state.sealed_list(desk, ground),
         lists=list_ages(desk, ground) if place.may(Permission.READ_SYSTEM) else (),
         **context,
     )

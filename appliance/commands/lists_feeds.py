@@ -13,6 +13,7 @@ from appliance.commands.words import WrongWords, config_of, data_option
 from appliance.founding import Founded, open_installation
 from appliance.updater import Busy, Updater
 from category_lists import sealed
+from category_lists.catalogue import Feed
 from category_lists.compare import compare
 from change_control import list_service
 from change_control.ledger import LedgerMismatch

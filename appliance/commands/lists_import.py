@@ -62,8 +62,6 @@ def hush() -> None:
 
 def run(words: argparse.Namespace) -> int:
     config = config_of(words)
-    if not words.file.exists():
-        raise ValueError(f"{words.file} is not there")
     with open_installation(config.data, config.desk_database) as founded:
         return _import(founded, words)
 

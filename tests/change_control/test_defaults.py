@@ -34,7 +34,7 @@ def test_new_defaults_wait_and_are_proposed_once(world):
     from change_control.changes import DictionaryWish
 
     with world.store.write() as session:  # the school decides with the older one
-        wish = DictionaryWish(older(world), ())
+        wish = DictionaryWish(older(world), "x", "games", 1)
         row = world.office.request(session, "oakfield", wish, by=world.who(session, "adam"), reason="as it was")
         helen, signer = world.who(session, "helen"), world.signer(session, "helen")
         world.office.approve(session, row, helen, signer, digest(row.diff))
