@@ -27,6 +27,7 @@ from appliance.config import Config
 from appliance.founding import Founded, open_installation
 from category_lists import catalogue, feed_state
 from category_lists.archives import is_archive
+from category_lists.aside import clear
 from category_lists.catalogue import Feed
 from category_lists.feed_state import FeedState, ListState
 from category_lists.fetch import Fetched, Fetcher
@@ -266,9 +267,9 @@ def _parts(feed: Feed, path: Path) -> Iterator[Iterator[tuple[str, str, Iterator
 
 def _clear(data: Path) -> None:
     """Take away what a killed run left half-written."""
-    for folder in (data / "lists", data / "objects", feed_state.folder(data)):
-        for left in folder.glob("*/.*.part") if folder != data / "objects" else folder.glob(".*.part"):
-            left.unlink(missing_ok=True)
+    feeds = feed_state.folder(data)
+    for folder in (data / "objects", data / "policy", feeds, *feeds.glob("*/"), *(data / "lists").glob("*/")):
+        clear(folder)
 
 
 class Shown:

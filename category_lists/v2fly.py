@@ -46,7 +46,7 @@ class Services:
             if not line.startswith("include:"):
                 yield line
                 continue
-            what, *marks = line.removeprefix("include:").split()
+            what, *marks = line.removeprefix("include:").split() or [""]
             what = what.lower()
             if what in under or what == name:
                 continue  # included by what it includes: all its lines come anyway

@@ -4,6 +4,7 @@ A school's policy names the dictionary it decides with by digest, so accepting a
 old digest to the new one.
 """
 
+import os
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -97,7 +98,7 @@ class Dictionaries:
         asked = (tuple(reference(version) for version in versions), texts, sealed)
         if asked in self._made:
             return self._made[asked]
-        aside = self.objects.folder / f".compiling-{secrets.token_hex(8)}.idx"  # the desk and a console may both compile
+        aside = self.objects.folder / f".compiling-{os.getpid()}-{secrets.token_hex(8)}.idx"  # the desk may compile as well
         aside.parent.mkdir(parents=True, exist_ok=True)
         made = index.compile_index([(version, self._path(version)) for version in versions], aside, progress=progress)
         self._test(aside, versions)

@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from appliance.commands.lists_import import hush, say
 from appliance.commands.words import WrongWords, config_of, data_option
 from appliance.founding import Founded, open_installation
 from appliance.updater import Busy, Updater
-from category_lists import sealed
+from category_lists import feed_state, sealed
 from category_lists.catalogue import Feed
 from category_lists.compare import compare
 from change_control import list_service
@@ -136,6 +137,7 @@ def _catalogue(updater: Updater, words: argparse.Namespace) -> int:
                         "categories": sorted(feed.categories),
                         "every_hours": feed.every_hours,
                         "subscribed": subscribed.get(feed.id, []),
+                        "state": asdict(feed_state.load(updater.data, feed.id)),
                     }
                     for feed in updater.feeds.values()
                 ]
