@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from appliance.commands import evaluating
+from appliance.commands import evaluating, scoring
 from appliance.commands.words import Parsers, WrongWords, config_of, data_option
 from appliance.founding import Founded, open_installation
 from category_lists.lists import ListVersion, store
@@ -21,9 +21,9 @@ from policy.rules import Dictionary, read
 
 
 def add(parsers: Parsers) -> None:
-    parser = parsers.add_parser("lists", help="category lists: import, lookup, status, evaluate")
+    parser = parsers.add_parser("lists", help="category lists: import, lookup, status, evaluate, score")
     kinds = parser.add_subparsers(
-        dest="what", required=True, metavar="import|lookup|status|evaluate", parser_class=type(parser)
+        dest="what", required=True, metavar="import|lookup|status|evaluate|score", parser_class=type(parser)
     )
     take = kinds.add_parser("import", help="take a list in, under a standing mandate or as a request to the headteacher")
     take.add_argument("file", type=Path, metavar="FILE", help="the list (for ut1 also a category's folder)")
@@ -44,6 +44,7 @@ def add(parsers: Parsers) -> None:
     data_option(status)
     status.set_defaults(run=run_status)
     evaluating.add(kinds)
+    scoring.add(kinds)
 
 
 def _progress(done: int) -> None:
