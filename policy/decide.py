@@ -7,13 +7,14 @@ Read `PRECEDENCE` first: the order is the policy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from category_lists.index import Match
-from category_lists.names import parents, path_covers
-from category_lists.weigh import weigh
+from category_lists.inner import imitated, inner_site
+from category_lists.names import Site, parents, path_covers
+from category_lists.weigh import curated, weigh
 from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule
 from policy.snapshot import Profile, Snapshot
 from policy.timetable import applies, next_change
@@ -50,6 +51,7 @@ class Question:
     path: str | None = None
     path_follows: bool = True
     person: str | None = None
+    query: str = ""  # what follows the question mark: some sites carry another's address in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Decision:
     rule: str | None = None
     change: int | None = None
     revision: int = 0
+    inner: str | None = None  # the site carried inside the one asked for, when that one decided
 
 
 REFUSED_ON_ERROR = Decision(Action.BLOCK, Handling.INSPECT, Reason.ERROR)
@@ -234,12 +237,55 @@ OPENABLE = frozenset(  # what a school's own path rule may open a part of
 )
 
 
+_NESTED = 4  # sites inside sites that are looked through: an archive of a translation is honest, five layers are not
+
+
 def decide(snapshot: Snapshot, asked: Question) -> Decision:
-    """May this client have this site now, how, until when, and which change says so? KeyError: no such school or group."""
+    """May this client have this site now, how, until when, and which change says so? KeyError: no such school or group.
+
+    A site that carries another inside (a translator, an archive) is judged as both, and the stricter answer holds, so that
+    neither opens what the other is closed for.
+    """
+    decision = _judge(snapshot, asked)
+    layer, name = asked, None
+    for _ in range(_NESTED):
+        if decision.action is Action.BLOCK or decision.reason is Reason.ESSENTIAL:
+            return decision
+        inner = inner_site(Site(layer.host, layer.path, layer.query))
+        if inner is None:
+            return decision
+        name = str(inner)
+        layer = replace(asked, host=inner.host, path=inner.path, query=inner.query)
+        decision = _stricter(decision, replace(_judge(snapshot, layer), inner=name))
+    return replace(REFUSED_ON_ERROR, inner=name, revision=decision.revision)
+
+
+def _stricter(outer: Decision, inner: Decision) -> Decision:
+    """The stricter answer, for no longer than both hold, and looked into if either asks for that."""
+    best = inner if STRICTNESS[inner.action] > STRICTNESS[outer.action] else outer
+    until = min((each.until for each in (outer, inner) if each.until), default=None)
+    handling = Handling.INSPECT if Handling.INSPECT in (outer.handling, inner.handling) else Handling.DIRECT
+    return replace(best, until=until, handling=handling)
+
+
+def _matches(profile: Profile, asked: Question) -> Sequence[Match]:
+    """What counts of all that lists say about what is asked: a feed cannot outvote us, and a disguise is seen through."""
+    dictionary = profile.dictionary
+    matches = weigh(dictionary.index.find(asked.host, asked.path), asked.host)
+    looks_like = imitated(asked.host)
+    if looks_like and IMITATION in dictionary.taxonomy.categories and not any(curated(match.list_id) for match in matches):
+        model = next((match for match in dictionary.index.find(looks_like) if curated(match.list_id)), None)
+        if model:
+            return (*matches, Match(IMITATION, "names", "looks-like", model.host, ""))
+    return matches
+
+
+IMITATION = "malware_phishing"  # what a name is that poses as one of our own lists'
+
+
+def _judge(snapshot: Snapshot, asked: Question) -> Decision:
     profile = snapshot.profile(asked.school, asked.group)
-    matches = weigh(
-        profile.dictionary.index.find(asked.host, asked.path), asked.host
-    )  # a feed does not outvote our own lists
+    matches = _matches(profile, asked)
     categories = profile.dictionary.taxonomy.categories
     case = _Case(profile, asked, matches, any(categories[match.category].never_inspect for match in matches))
     found = next(filter(None, (find(case) for find in PRECEDENCE)), None)

@@ -52,6 +52,8 @@ def why(snapshot: Snapshot, decision: Decision, asked: Question) -> str:
     profile = snapshot.profile(asked.school, asked.group)
     authority = snapshot.authority.name
     text = WHY[decision.reason].format(authority=authority, category=category_name(profile, decision.category))
+    if decision.inner:
+        text = f"It carries {decision.inner[:80]} inside. {text}"
     if decision.change:
         text = f"{text[:-1]} (change {decision.change})."
     if decision.until:

@@ -9,20 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("admin_api", "appliance", "category_lists", "change_control", "dns", "monitoring", "policy", "proxy")
-DNSPYTHON = {
-    "message",
-    "name",
-    "rdata",
-    "resolver",
-    "query",
-    "zone",
-    "exception",
-    "flags",
-    "edns",
-    "rdatatype",
-    "rcode",
-    "version",
-}
+DNSPYTHON = {"message", "name", "rdata", "resolver", "query", "zone", "exception", "flags", "edns", "rdatatype", "rcode", "version"}
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -45,14 +32,7 @@ def test_the_locks_hold_hashes_and_no_address(lock):
 
 
 def test_the_import_contracts_hold():
-    done = subprocess.run(
-        ["lint-imports"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": str(ROOT / ".venv/bin"), "COLUMNS": "200"},
-    )
+    done = subprocess.run(["lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False, env={"PATH": str(ROOT / ".venv/bin"), "COLUMNS": "200"})
     assert done.returncode == 0, done.stdout
 
 

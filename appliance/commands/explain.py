@@ -91,7 +91,7 @@ class Teller:
             return _answer(
                 asked, "block", "inspect", reason="error", sentence=f"This cannot be a site, so it is refused: {error}."
             )
-        question = Question(self.school, self.group, site.host, self.at, site.path)
+        question = Question(self.school, self.group, site.host, self.at, site.path, query=site.query)
         decision = decide(self.snapshot, question)
         return self._told(asked, question, decision)
 
