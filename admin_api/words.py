@@ -28,6 +28,10 @@ SAID = {
     "glass": "Signed. When two people have signed, it is in force for 24 hours.",
     "delegated": "The delegation is signed.",
     "revoked": "It is revoked, and ends now.",
+    "passkey-added": "The passkey is added. From now on you can sign in, and sign changes, with it.",
+    "passkey-gone": "The passkey is taken away. What it signed stays signed.",
+    "session-ended": "That session is over.",
+    "recovered": "Your new phone is set up. Sign in with its code.",
     "released": "That person holds no role here any more.",
     "mandated": "The standing mandate is signed and in force.",
 }
@@ -176,6 +180,8 @@ GLOSSARY = (
     ),
     ("in force", "On every part of the filter now, as in “in force on 4 of 4”."),
     ("change log", "The record of all changes. It can prove that nothing in it was altered, dropped or added."),
+    ("passkey", "A key in your own phone or computer. With it you sign exactly what you see, by fingerprint, face or PIN."),
+    ("delegation", "What the headteacher signed so that a named person approves in her place, from and to a day."),
     (
         "fingerprint",
         "Eight letters and digits that stand for the exact change you see, and for what you sign.",

@@ -79,7 +79,7 @@ def sign_in(page: Page, box, username: str) -> None:
     page.get_by_label("Password").fill(account["password"])
     page.get_by_label("code").fill(box.code(username))
     keep(page, "sign-in")
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
