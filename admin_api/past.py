@@ -149,6 +149,10 @@ class _Only:
         del path
         return (Match(self.category, "", "", host, ""),)
 
+    def kin(self, host: str) -> str:
+        del host
+        return self.category
+
 
 def decide_category(snapshot: Snapshot, school: str, group: str, category: str, at: datetime | None = None) -> Decision:
     """What a group gets of a category: the one `decide`, asked about a site that is in this category and nothing else."""

@@ -176,7 +176,7 @@ GLOSSARY = (
     ("ratify", "The headteacher signs something that a standing mandate already let through."),
     (
         "standing mandate",
-        "What the headteacher signed beforehand: who may take in lists, until when, how soon she ratifies.",
+        "What the headteacher signed beforehand: who may do what at once, until when, and how soon she ratifies it.",
     ),
     ("in force", "On every part of the filter now, as in “in force on 4 of 4”."),
     ("change log", "The record of all changes. It can prove that nothing in it was altered, dropped or added."),

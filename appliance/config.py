@@ -28,6 +28,10 @@ class DnsConfig:
     upstreams: tuple[Address, ...] = ()  # resolvers that are asked; none: those of /etc/resolv.conf
     page_addresses: tuple[str, ...] = ("127.0.0.1",)  # where blocked names lead, if the school chose the block page
     workers: int = 0  # processes; 0: one a core
+    dot_listen: tuple[Address, ...] = ()  # addresses and ports that answer DNS over TLS
+    doh_listen: tuple[Address, ...] = ()  # addresses and ports that answer DNS over HTTPS, at /dns-query
+    proxy_protocol_from: tuple[str, ...] = ()  # balancers, as networks, that say with PROXY v2 whom they pass on
+    client_queries_per_s: int = 0  # UDP queries a second from one address; 0: no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +117,16 @@ _ADAPTER = TypeAdapter(Config)
 ENVIRONMENT = {  # variable: (section, key)
     "SCHOOLGATE_DNS_LISTEN": ("dns", "listen"),
     "SCHOOLGATE_DNS_UPSTREAMS": ("dns", "upstreams"),
+    "SCHOOLGATE_DOT_LISTEN": ("dns", "dot_listen"),
+    "SCHOOLGATE_DOH_LISTEN": ("dns", "doh_listen"),
     "SCHOOLGATE_PROXY_LISTEN": ("proxy", "listen"),
     "SCHOOLGATE_PROXY_UPSTREAM_CA": ("proxy", "upstream_ca"),
     "SCHOOLGATE_ADMIN_LISTEN": ("admin", "listen"),
     "SCHOOLGATE_ADMIN_URL": ("admin", "public_url"),
 }
 SECTIONS: dict[str, type] = {"dns": DnsConfig, "proxy": ProxyConfig, "admin": AdminConfig, "database": StoreConfig}
-DEFAULT_PORTS = {"upstreams": 53}
+ADDRESSES = {"listen", "upstreams", "dot_listen", "doh_listen"}
+DEFAULT_PORTS = {"upstreams": 53, "dot_listen": 853, "doh_listen": 443}
 
 
 def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None = None, *, demo: bool = False) -> Config:
@@ -131,7 +138,7 @@ def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None
     for variable, (section, key) in ENVIRONMENT.items():
         if text := environ.get(variable, "").strip():
             values = _keys(str(given), section, raw.get(section))
-            raw[section] = values | {key: _split(text) if key in {"listen", "upstreams"} else text}
+            raw[section] = values | {key: _split(text) if key in ADDRESSES else text}
     sections = {name: _section(str(given), name, kind, raw.pop(name, {})) for name, kind in SECTIONS.items()}
     if raw:
         raise BadConfiguration(f"{given}: unknown key {_hint(next(iter(raw)), SECTIONS)}")
@@ -158,8 +165,9 @@ def _check_url(url: str) -> None:
 
 def on_loopback_only(config: Config) -> None:
     """The demonstration has known passwords, so it never listens where others can reach it."""
-    for section in ("dns", "proxy", "admin"):
-        for host, _ in getattr(config, section).listen:
+    dns = (*config.dns.listen, *config.dns.dot_listen, *config.dns.doh_listen)
+    for section, addresses in (("dns", dns), ("proxy", config.proxy.listen), ("admin", config.admin.listen)):
+        for host, _ in addresses:
             if not ip_address(host).is_loopback:
                 raise BadConfiguration(
                     f"{section}.listen: {host} can be reached from outside; the demonstration listens on loopback only"
@@ -211,7 +219,7 @@ def _section(file: str, name: str, kind: type, raw: object) -> Any:
 
 def _value(where: str, key: str, value: object) -> object:
     match key:
-        case "listen" | "upstreams":
+        case "listen" | "upstreams" | "dot_listen" | "doh_listen":
             items = [value] if isinstance(value, str) else value
             if not isinstance(items, list) or not items:
                 raise BadConfiguration(f"{where}: a list of host:port is expected")
@@ -221,6 +229,15 @@ def _value(where: str, key: str, value: object) -> object:
             if not isinstance(items, list):
                 raise BadConfiguration(f"{where}: a list of IP addresses is expected")
             return tuple(_ip(where, str(item)) for item in items)
+        case "proxy_protocol_from":
+            items = [value] if isinstance(value, str) else value
+            if not isinstance(items, list):
+                raise BadConfiguration(f"{where}: a list of networks such as 10.0.0.0/30 is expected")
+            return tuple(_network(where, str(item)) for item in items)
+        case "client_queries_per_s":
+            if not isinstance(value, int) or value < 0:
+                raise BadConfiguration(f"{where}: {value!r} is not a number of queries a second; 0 means no limit")
+            return value
         case "workers":
             if type(value) is not int or not 0 <= value <= 64:  # `true` is an int, too
                 raise BadConfiguration(f"{where}: {value!r} is not a number of processes from 0 to 64")
@@ -229,6 +246,13 @@ def _value(where: str, key: str, value: object) -> object:
             if not isinstance(value, str):
                 raise BadConfiguration(f"{where}: {value!r} is not a text")
             return value
+
+
+def _network(where: str, text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise BadConfiguration(f"{where}: {text!r} is not a network such as 10.0.0.0/30") from None
 
 
 def _ip(where: str, text: str) -> str:

@@ -80,6 +80,11 @@ def respond(snapshot: Snapshot, query: Query, client: Client | None, at: datetim
     return Forward(decision)
 
 
+def by_rule_book(name: str) -> bool:
+    """Is what a canonical name gets a matter of `decide` alone, for every type that may be resolved? See `respond`."""
+    return name not in CANARIES and not name.endswith(OUR_NAME)
+
+
 def canonical(name: str) -> bool:
     """Is a name what every other part of the product would call it? One that reads in two ways could be judged as the other.
 

@@ -30,16 +30,37 @@ class Settings:
     ttl_allow_max_s: int = 60
     # Private networks that names may point into, as prefixes; other private addresses in an answer are refused.
     inner_networks: tuple[str, ...] = ()
+    # A UNIX socket where `schoolgate explain --dns` asks; none: nobody can.
+    explain_socket: str = ""
     # Upstream questions under way at once in each worker (each holds a socket); more wait for their turn.
     asking_at_once: int = 400
     # Queries waiting for an upstream at once in each worker; more are answered SERVFAIL.
     waiting_at_most: int = 4_000
-    # TCP connections open at once in each worker; more are closed at the door.
-    tcp_connections: int = 200
+    # Addresses and ports of DNS over TLS (RFC 7858) and over HTTPS (RFC 8484). Both need a certificate.
+    dot_listen: tuple[tuple[str, int], ...] = ()
+    doh_listen: tuple[tuple[str, int], ...] = ()
+    # Files of the certificate (with its chain) and its key, in PEM.
+    certificate: tuple[str, str] | None = None
+    # Balancers, as prefixes, whose every packet and connection begins with a PROXY header that says whom it is from.
+    balancers: tuple[str, ...] = ()
+    # What cookies are made with (RFC 7873): the same in all workers of a box. None: each makes its own.
+    cookie_key: bytes = b""
+    # UDP replies of more than 512 bytes that one address gets a second without a cookie; then it is told to come by TCP.
+    large_replies_s: int = 200
+    # Queries a second that one address may send by UDP; every second one over it is told to come by TCP. 0: no limit.
+    client_queries_s: int = 0
+    # "Refused" that an address of no school is told a second; further queries from it are passed over.
+    refusals_s: int = 20
+    # Connections open at once in each worker; one more, and the one that was silent for longest is closed.
+    tcp_connections: int = 1_000
+    # Connections that one address may have open at once in each worker; more are closed at the door.
+    tcp_per_client: int = 100
     # Queries under way at once on one TCP connection; more are read when one is done.
     tcp_pipelined: int = 64
     # Seconds after which a TCP connection without a query, or that reads no answers, is closed.
     tcp_idle_s: float = 10.0
+    # The same for connections by TLS and HTTPS, which cost more to open.
+    tls_idle_s: float = 30.0
 
     def __post_init__(self) -> None:
         if not self.listen:
@@ -48,7 +69,10 @@ class Settings:
             raise ValueError("DNS has no upstream resolver to ask")
         if not 0 < self.timeout_s * self.tries <= LONGEST_WAIT_S:
             raise ValueError(f"DNS: {self.tries} tries of {self.timeout_s} s must come to at most {LONGEST_WAIT_S} s")
-        for text in (*(host for host, _ in (*self.listen, *self.upstreams)), *self.page_addresses):
+        if (self.dot_listen or self.doh_listen) and not self.certificate:
+            raise ValueError("DNS over TLS and over HTTPS need a certificate")
+        addresses = (*self.listen, *self.upstreams, *self.dot_listen, *self.doh_listen)
+        for text in (*(host for host, _ in addresses), *self.page_addresses):
             ipaddress.ip_address(text)  # ValueError with the text
-        for text in self.inner_networks:
+        for text in (*self.inner_networks, *self.balancers):
             ipaddress.ip_network(text)

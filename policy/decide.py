@@ -6,7 +6,7 @@ and nothing else decides. It is pure: the moment, the policy and the client come
 Read `PRECEDENCE` first: the order is the policy.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -290,6 +290,22 @@ def decide(snapshot: Snapshot, asked: Question) -> Decision:
         change=rule.change if rule else None,
         revision=snapshot.revisions.get(asked.school, 0),
     )
+
+
+def alike(profile: Profile, host: str) -> Hashable | None:
+    """What names have in common that `decide` blocks for the same reason; None when a site rule speaks of this name.
+
+    INVARIANT: of two names with the same answer, asked for without a path by one person of one profile at one moment, both
+    are blocked by equal decisions or neither is. (Allowed ones may still differ: one may be a search engine.) So whoever
+    keeps a reply ready for a blocked name may give it for the others until the decision's `until` or another snapshot. A
+    step of PRECEDENCE that looks at more than the matches and the site rules has to be looked at here too.
+    """
+    name, ruled = host, profile.ruled
+    while ruled and name:
+        if name in ruled:
+            return None
+        name = name.partition(".")[2]  # `parents` inlined: this runs for each blocked query
+    return profile.dictionary.index.kin(host)
 
 
 def _handling(case: _Case, action: Action, reason: Reason, *, seen_in_parts: bool) -> Handling:

@@ -4,7 +4,7 @@ A `Profile` is what holds for one group of one school: its rules sorted by host 
 Profiles are made when first asked for, since a box may serve 500 schools of which few ask at any moment.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,6 +19,8 @@ class Names(Protocol):
     """What a compiled index answers."""
 
     def find(self, host: str, path: str | None = None) -> Sequence[Match]: ...
+
+    def kin(self, host: str) -> Hashable: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Profile:
     never_inspect: frozenset[str]  # hosts, with what is below them
     coursework: frozenset[str]
     suspensions: tuple[Suspension, ...]  # of this group, or of single persons
+    ruled: frozenset[str]  # hosts of which something is said that is not said of their kind
 
     def engine(self, host: str) -> Engine | None:
         return self.dictionary.engines.find(host) if self.safe_search else None
@@ -98,6 +101,11 @@ def build_profile(
     def for_phase(rule: CategoryRule) -> bool:
         return not rule.phases or phase in rule.phases or (phase == "strictest" and rule.action is Action.BLOCK)
 
+    mandatory_sites = _by_host(rule for rule in authority.site_rules if rule.mandatory)
+    sites = _by_host(filter(for_group, school.site_rules if school else ()))
+    default_sites = _by_host(rule for rule in authority.site_rules if not rule.mandatory)
+    never_inspect = frozenset(site.host for site in school.never_inspect) if school else frozenset()
+    coursework = frozenset(site.host for site in school.coursework) if school else frozenset()
     return Profile(
         school=school.log if school else "",
         group=group_id,
@@ -108,17 +116,18 @@ def build_profile(
         blocked_answer=school.blocked_answer if school else "page",
         dictionary=dictionary,
         timetables={table.id: table for table in school.timetables} if school else {},
-        mandatory_sites=_by_host(rule for rule in authority.site_rules if rule.mandatory),
+        mandatory_sites=mandatory_sites,
         mandatory_categories=_by_category(rule for rule in authority.category_rules if rule.mandatory and for_phase(rule)),
-        sites=_by_host(filter(for_group, school.site_rules if school else ())),
+        sites=sites,
         categories=_by_category(filter(for_group, school.category_rules if school else ())),
-        default_sites=_by_host(rule for rule in authority.site_rules if not rule.mandatory),
+        default_sites=default_sites,
         default_categories=_by_category(rule for rule in authority.category_rules if not rule.mandatory and for_phase(rule)),
         phase_defaults=_phase_defaults(dictionary.taxonomy, phase),
         unknown=Action(dictionary.taxonomy.unknown[phase]) if phase != "strictest" else Action.ALLOW,
-        never_inspect=frozenset(site.host for site in school.never_inspect) if school else frozenset(),
-        coursework=frozenset(site.host for site in school.coursework) if school else frozenset(),
+        never_inspect=never_inspect,
+        coursework=coursework,
         suspensions=tuple(one for one in school.suspensions if group_id in one.groups or one.person) if school else (),
+        ruled=frozenset((*mandatory_sites, *sites, *default_sites, *never_inspect, *coursework)),
     )
 
 

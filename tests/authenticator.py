@@ -61,5 +61,9 @@ class Authenticator:
         return hashlib.sha256(rp_id.encode()).digest() + bytes([flags]) + self.counter.to_bytes(4, "big")
 
     def _client(self, usual: str, challenge: bytes, **wrong) -> bytes:
-        said = {"type": wrong.get("kind", usual), "challenge": url64(wrong.get("other", challenge)), "origin": wrong.get("origin", self.origin)}
+        said = {
+            "type": wrong.get("kind", usual),
+            "challenge": url64(wrong.get("other", challenge)),
+            "origin": wrong.get("origin", self.origin),
+        }
         return json.dumps({**said, "crossOrigin": wrong.get("cross", False)}).encode()

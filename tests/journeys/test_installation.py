@@ -132,7 +132,7 @@ def test_from_nothing_to_the_first_signed_rule(installation, tmp_path):
 def test_a_second_init_changes_nothing(installation):
     box, _ = installation
     before = sorted(path.read_bytes() for path in (box.data / "trust").iterdir())
-    done = box.run("init", "--authority", "Other", "--school", "Other")
+    done = box.run("init", "--authority", "Other Council", "--school", "Other")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert sorted(path.read_bytes() for path in (box.data / "trust").iterdir()) == before
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policy.decide import PRECEDENCE, Question, Reason, decide, sealed, unknown_name
+from policy.decide import PRECEDENCE, Question, Reason, alike, decide, sealed, unknown_name
 from policy.rules import STRICTNESS, Action, CategoryRule, Handling, ListedSite, SiteRule, Suspension
 
 from .conftest import LESSON, LUNCH
@@ -198,6 +198,39 @@ def test_taking_an_allowance_away_never_opens_anything(snapshot, sites, host, pa
             without = [each for n, each in enumerate(sites) if n != index]
             before, after = ask(snapshot(sites=sites), host, path=path), ask(snapshot(sites=without), host, path=path)
             assert STRICTNESS[after.action] >= STRICTNESS[before.action]
+
+
+ALIKE = st.sampled_from(
+    ["games.example", "www.games.example", "both.example", "a.both.example", "bets.example", "forum.example", "nobody.example",
+     "illegal.example", "childline.example", "childline-games.example", "www.google.com", "other.example", "x.other.example"]
+)  # fmt: skip
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(ALIKE, min_size=2, max_size=8),
+    st.sampled_from(["ks3", "ks4", "staff"]),
+    st.lists(st.tuples(ALIKE, st.sampled_from([ALLOW, WARN, BLOCK]), st.booleans()), max_size=3),
+    st.lists(st.tuples(st.sampled_from(["games", "gambling", "forums"]), st.sampled_from([ALLOW, WARN, BLOCK])), max_size=2),
+    st.booleans(),
+    st.sampled_from([LESSON, LUNCH]),
+    st.booleans(),
+)
+def test_names_that_are_alike_are_blocked_alike(snapshot, hosts, group, sites, categories, follows, at, stopped):
+    rules = [site(host, action, id=f"s{n}", path="/a" if path else "") for n, (host, action, path) in enumerate(sites)]
+    kinds = [CategoryRule(f"c{n}", kind, action, 2, during="lunch") for n, (kind, action) in enumerate(categories)]
+    made = snapshot(sites=rules, categories=kinds)
+    if stopped:
+        made = suspended(made, groups=(group,))
+    said = {}
+    for host in hosts:
+        kin = alike(made.profile("hillview", group), host)
+        decision = ask(made, host, group, path=None, at=at, path_follows=follows)
+        if kin is not None:
+            said.setdefault(kin, []).append(decision)
+    for decisions in said.values():
+        if any(each.action is BLOCK for each in decisions):
+            assert len(set(decisions)) == 1
 
 
 def suspended(made, **more):
