@@ -3,10 +3,10 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import select
 from starlette.responses import JSONResponse, Response
 
@@ -201,6 +201,12 @@ class Deciding(BaseModel):
     digest: Text
     totp: Annotated[str, Field(max_length=20)] = ""
     assertion: Annotated[str, Field(max_length=8000)] = ""
+
+    @model_validator(mode="after")
+    def signed_somehow(self) -> Self:
+        if not self.totp and not self.assertion:
+            raise ValueError("sign with a code (totp) or a passkey's answer (assertion)")
+        return self
 
     @property
     def given(self) -> Given:
