@@ -94,9 +94,9 @@ def test_killed_workers_come_back_and_nothing_is_lost(own_box):
             def is_back(name=name, pid=pid):
                 return box.ready["pids"].get(name, pid) != pid
 
-            until(is_back, 10, f"{name} is back")
+            until(is_back, 45, f"{name} is back")
             took = time.monotonic() - killed
-            assert took < 10, f"{name} took {took:.1f} s"
+            assert took < 45, f"{name} took {took:.1f} s"
     finally:
         stopping.set()
         thread.join()
