@@ -71,6 +71,7 @@ def test_edits_are_refused_and_named_while_filtering_goes_on(own_box):
     still_filters(box)
 
 
+@pytest.mark.timeout(300)
 def test_killed_workers_come_back_and_nothing_is_lost(own_box):
     box = own_box
     open_site(box)
