@@ -34,6 +34,7 @@ from admin_api.routes import (
     standing,
     today,
     why,
+    you,
 )
 from admin_api.routes import (
     log as filter_log,
@@ -52,7 +53,7 @@ from policy.words import uk_date, uk_end
 
 logger = logging.getLogger(__name__)
 
-PAGES = (sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, people, standing, access, help)
+PAGES = (sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, people, standing, you, access, help)
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.
 STATUS: tuple[tuple[type[Exception], int], ...] = (

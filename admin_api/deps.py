@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from fastapi import Request
 from sqlalchemy import select
@@ -21,6 +22,7 @@ from starlette.templating import Jinja2Templates
 from admin_api.auth import Attempts, Touches, form_token
 from change_control import standing
 from change_control.authority import Permission, may
+from change_control.passkeys import Passkeys, Where
 from change_control.people import Registry
 from change_control.publish import publish
 from change_control.service import Office, Person
@@ -63,6 +65,11 @@ class Services:
     attempts: Attempts = field(default_factory=Attempts)
     touches: Touches = field(default_factory=Touches)
     refreshing: Lock = field(default_factory=Lock)
+
+    @property
+    def passkeys(self) -> Passkeys:
+        parts = urlsplit(self.public_url)
+        return Passkeys(self.registry, Where(f"{parts.scheme}://{parts.netloc}"))
 
     def snapshot(self) -> Snapshot:
         """The policy in force now."""

@@ -21,7 +21,7 @@ from change_control.authority import NotAllowed, Permission, may, require, stack
 from change_control.book import Book, InForce
 from change_control.changes import DefaultsWish, DictionaryWish, Diff, ReverseWish, SiteWish, Wish
 from change_control.dictionaries import Dictionaries, covered_by_mandate
-from change_control.keys import AuthorityKey, Signer
+from change_control.keys import AuthorityKey, Signs
 from change_control.lifecycle import ENTRY_KINDS, Act, State
 from change_control.tables import AccessRow, ChangeRow, DetailRow, LogRow, SignatureRow
 from change_control.wishes import HeadWish, SuspensionWish
@@ -190,7 +190,7 @@ class Office:
 
     # --- deciding -----------------------------------------------------------------------------------------------------
 
-    def approve(self, session: Session, row: ChangeRow, by: Person, signer: Signer, shown: str) -> State:
+    def approve(self, session: Session, row: ChangeRow, by: Person, signer: Signs, shown: str) -> State:
         """The headteacher signs a change into force; her own waits for the second person as well. Returns the new state."""
         book = self.book(session, row.log)
         lifecycle.after(State(row.state), Act.APPROVE)
@@ -264,7 +264,7 @@ class Office:
         self._decided(row, state, by)
         return state
 
-    def reverse(self, session: Session, row: ChangeRow, by: Person, signer: Signer, shown: str) -> State:
+    def reverse(self, session: Session, row: ChangeRow, by: Person, signer: Signs, shown: str) -> State:
         """The headteacher takes back what is in force: what loosened, or what a mandate let through.
 
         Taking back what tightened opens something, so it is asked for like any other change (`request_reversal`).
@@ -425,7 +425,7 @@ class Office:
             reference=f"defaults-{log}-{wanted[:16]}",
         )
 
-    def ratify(self, session: Session, row: ChangeRow, by: Person, signer: Signer, shown: str) -> State:
+    def ratify(self, session: Session, row: ChangeRow, by: Person, signer: Signs, shown: str) -> State:
         """The headteacher signs what a mandate let through."""
         book = self.book(session, row.log)
         state = lifecycle.after(State(row.state), Act.RATIFY)

@@ -6,9 +6,10 @@ authority's key in the C2SP signed-note and tlog-checkpoint form. A published do
 with an inclusion proof each, the entry that brought the document about and the entries it rests on (who was enrolled with
 which key, which mandate was signed). So a worker needs one thing to begin with, the authority's public key, and can tell:
 this document is what that entry says (digest), that entry stands in the log (inclusion), the headteacher signed exactly its
-difference (Ed25519 over the digest of the diff), or signed earlier the mandate or the delegation that it rests on. Whether
-the document is *all* that the log amounts to, and whether a mandate, a delegation or a role had ended by then, no worker can
-see from a few entries: that is what the full replay, `schoolgate changes verify`, tells.
+difference (with the Ed25519 key she enrolled, or with a passkey that this key signed in, over the digest of the diff), or
+signed earlier the mandate or the delegation that it rests on. Whether the document is *all* that the log amounts to, and
+whether a mandate, a delegation, a passkey or a role had ended by then, no worker can see from a few entries: that is what the
+full replay, `schoolgate changes verify`, tells.
 
 Pure: bytes and texts come in, an answer or a `ProofRefused` goes out.
 """
@@ -23,7 +24,9 @@ from datetime import datetime
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 
 TAKEN_IN = frozenset(
     {"dictionary", "subscription", "authority"}
@@ -166,6 +169,49 @@ def parse_entry(leaf: str) -> Entry:
     return entry
 
 
+def challenge(act: str, log: str, over: str) -> bytes:
+    """What a passkey is asked to sign: the SHA-256 of the act's message, and so of exactly what was shown."""
+    return hashlib.sha256(act_message(act, log, over)).digest()
+
+
+PRESENT, VERIFIED = 0x01, 0x04  # authenticator flags: someone was there, and it was she (fingerprint, face, PIN)
+
+
+def assertion_holds(passkey: Mapping[str, Any], signature: Mapping[str, Any], wanted: bytes) -> bool:
+    """Did this passkey, with its user verified, answer this challenge on the desk's own page? (WebAuthn 2, 7.2)"""
+    authenticator, client = _b64(str(signature.get("authenticator"))), _b64(str(signature.get("client")))
+    try:
+        said = json.loads(client)
+    except ValueError:
+        return False
+    if not isinstance(said, dict) or len(authenticator) < 37:
+        return False
+    flags = authenticator[32]
+    return (
+        said.get("type") == "webauthn.get"
+        and said.get("challenge") == base64.urlsafe_b64encode(wanted).decode().rstrip("=")
+        and said.get("origin") == passkey["origin"]
+        and said.get("crossOrigin") in {None, False}
+        and authenticator[:32] == hashlib.sha256(str(passkey["rp_id"]).encode()).digest()
+        and bool(flags & PRESENT)
+        and bool(flags & VERIFIED)
+        and _passkey_verified(passkey, _b64(str(signature.get("signature"))), authenticator + hashlib.sha256(client).digest())
+    )
+
+
+def _passkey_verified(passkey: Mapping[str, Any], signature: bytes, message: bytes) -> bool:
+    public = _b64(str(passkey["key"]))
+    if passkey["alg"] == "EdDSA":
+        return verified(public, signature, message)
+    if passkey["alg"] != "ES256":
+        return False
+    try:
+        EllipticCurvePublicKey.from_encoded_point(SECP256R1(), public).verify(signature, message, ECDSA(SHA256()))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 SIGNED_AS = {  # what a signature in an entry of each kind was given for: one given for another act does not count
     "change.approved": "approve",
     "change.reversed": "reverse",
@@ -175,24 +221,45 @@ SIGNED_AS = {  # what a signature in an entry of each kind was given for: one gi
     "delegation.revoked": "revoke",
     "mandate.revoked": "revoke",
     "person.released": "release",
+    "person.passkey": "passkey",
+    "passkey.revoked": "revoke",
     "mandate.signed": "mandate",
     "person.invited": "invite",
 }
 
 
-def signed_by(entry: Entry, signature: Mapping[str, Any], over: str, enrolled: Entry) -> bool:
-    """Did the person enrolled in `enrolled` sign this very thing for this log?"""
-    return (
+def signed_by(entry: Entry, signature: Mapping[str, Any], over: str, enrolled: Entry, passkey: Entry | None = None) -> bool:
+    """Did the person enrolled in `enrolled` sign this very thing for this log, with her key or with her `passkey`?"""
+    if not (
         enrolled.get("kind") == "person.enrolled"
         and signature.get("act") == SIGNED_AS.get(str(entry.get("kind")))
         and enrolled.get("log") == entry.get("log")
         and enrolled.get("person") == signature.get("person")
         and signature.get("over") == over
-        and verified(
-            _b64(str(enrolled.get("key"))),
-            _b64(str(signature.get("signature"))),
-            act_message(str(signature.get("act")), str(entry.get("log")), over),
+    ):
+        return False
+    act, log = str(signature.get("act")), str(entry.get("log"))
+    if "passkey" in signature:
+        return (
+            passkey is not None
+            and _is_hers(passkey, enrolled)
+            and assertion_holds(passkey["passkey"], signature, challenge(act, log, over))
         )
+    return verified(_b64(str(enrolled.get("key"))), _b64(str(signature.get("signature"))), act_message(act, log, over))
+
+
+def _is_hers(passkey: Entry, enrolled: Entry) -> bool:
+    """A passkey counts because the person's enrolled key signed it in."""
+    terms = passkey.get("passkey")
+    signatures: Sequence[Mapping[str, Any]] = (passkey.get("rests_on") or {}).get("signatures") or []
+    return (
+        passkey.get("kind") == "person.passkey"
+        and passkey.get("person") == enrolled.get("person")
+        and passkey.get("log") == enrolled.get("log")
+        and len(signatures) == 1
+        and signatures[0].get("enrolled") == enrolled.get("n")
+        and "passkey" not in signatures[0]
+        and signed_by(passkey, signatures[0], digest(canonical(terms)), enrolled)
     )
 
 
@@ -237,7 +304,8 @@ def _opens(collection: str, value: Mapping[str, Any]) -> bool:
 def references(entry: Entry) -> set[int]:
     """The numbers of the entries that an entry rests on directly: who was enrolled, which mandate, what it lets lapse."""
     rests = entry.get("rests_on") or {}
-    found = {int(signature["enrolled"]) for signature in rests.get("signatures") or ()}
+    signatures = rests.get("signatures") or ()
+    found = {int(signature[name]) for signature in signatures for name in ("enrolled", "passkey") if name in signature}
     return found | {int(rests[name]) for name in ("mandate", "of", "invited", "delegation") if name in rests}
 
 
@@ -294,7 +362,8 @@ def _signers(
     signers: dict[str, set[str]] = {}
     for signature in signatures:
         enrolled = known.get(int(signature.get("enrolled", -1)))
-        if enrolled is None or not signed_by(entry, signature, over, enrolled):
+        passkey = known.get(int(signature.get("passkey", -1)))
+        if enrolled is None or not signed_by(entry, signature, over, enrolled, passkey):
             raise ProofRefused(f"entry {entry.get('n')} carries a signature that does not hold")
         signers.setdefault(str(signature["person"]), set()).update(enrolled.get("roles") or ())
     return signers

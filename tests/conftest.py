@@ -31,3 +31,11 @@ def shared_data() -> Path | None:
         return Path(named)
     found = (parent / "shared" / "data" for parent in Path(__file__).resolve().parents)
     return next((path for path in found if path.is_dir()), None)
+
+
+@pytest.fixture
+def authenticator():
+    """A passkey in software: `authenticator(origin)`."""
+    from .authenticator import Authenticator
+
+    return Authenticator
