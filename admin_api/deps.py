@@ -146,9 +146,10 @@ class Desk:
         """One transaction for one act; once it is committed, the workers are told."""
         with self.services.store.write() as session:
             yield session
+            touched = {self.place.log, *session.info.get("logs", ())}  # an act at the authority reaches its schools, too
         try:
             with self.services.store.write() as session:
-                found = publish(session, self.office.key, self.services.data, logs=(self.place.log,))
+                found = publish(session, self.office.key, self.services.data, logs=touched)
             for problem in found.problems.values():
                 log.error("not published: %s", problem)
         except OSError as error:

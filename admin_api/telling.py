@@ -192,7 +192,12 @@ def _roles(roles: Iterable[str]) -> str:
     return " and ".join(words.ROLES.get(role, role).lower() if role != "dsl" else "DSL" for role in roles)
 
 
-MANDATED = {"dictionary": "take in lists", "site": "block a site at once", "suspension": "suspend internet access at once"}
+MANDATED = {
+    "dictionary": "take in lists",
+    "authority": "bring in the authority’s rules",
+    "site": "block a site at once",
+    "suspension": "suspend internet access at once",
+}
 
 
 def mandate_sentence(entry: Entry) -> str:

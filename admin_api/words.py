@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from policy.words import uk_date
+from policy.words import TIERS, uk_date
+
+__all__ = ["TIERS"]
 
 ZONE = "Europe/London"
 STATIC = Path(__file__).with_name("static")
@@ -131,6 +133,7 @@ CHANGE_KINDS = {
     "coursework": "the coursework list",
     "suspension": "a suspension",
     "head": "another headteacher",
+    "authority": "the authority’s rules",
     "defaults": "what an upgrade brings",
     "reverse": "taking a change back",
     "founding": "the beginning",

@@ -156,6 +156,7 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
     def tick() -> None:
         with store.write() as session:
             moved = {row.log for row in office.tick(session)}
+            moved |= session.info.get("logs", set()) if moved else set()  # the authority's own changes reach its schools
         if moved:
             with store.write() as session:
                 publish(session, office.key, config.data, moved)

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
 from category_lists.lists import ListVersion
 from category_lists.taxonomy import Taxonomy
-from change_control import access, changes, lifecycle, standing
-from change_control.authority import TAKING_IN, NotAllowed, Permission, may, require
+from change_control import access, changes, lifecycle, standing, tiers
+from change_control.authority import NotAllowed, Permission, may, require, stacks_with
 from change_control.book import Book, InForce
 from change_control.changes import DefaultsWish, DictionaryWish, Diff, ReverseWish, SiteWish, Wish
 from change_control.dictionaries import Dictionaries, covered_by_mandate
@@ -241,15 +241,15 @@ class Office:
             require(by.at(row.log), Permission.REPLACE_HEAD)
         else:
             self._standing_in(session, book, row, by, Permission.REFUSE)
-        return self._note(session, book, row, Act.REFUSE, by, reason)
+        return self.note(session, book, row, Act.REFUSE, by, reason)
 
     def withdraw(self, session: Session, row: ChangeRow, by: Person) -> State:
         """Whoever asked no longer wants it."""
         if row.requested_by != by.id:
             raise NotAllowed("only the person who asked may withdraw a request")
-        return self._note(session, self.book(session, row.log), row, Act.WITHDRAW, by, "")
+        return self.note(session, self.book(session, row.log), row, Act.WITHDRAW, by, "")
 
-    def _note(self, session: Session, book: Book, row: ChangeRow, act: Act, by: Person | None, reason: str) -> State:
+    def note(self, session: Session, book: Book, row: ChangeRow, act: Act, by: Person | None, reason: str) -> State:
         """An act that leaves the policy as it is."""
         state = lifecycle.after(State(row.state), act)
         detail = self._detail(session, row, act.value, {"by": by.name, "reason": reason}) if by else None
@@ -317,7 +317,13 @@ class Office:
         book.keep(n, text)
         row.entry = n
         self._decided(row, state, by)
+        if book.tier == "authority":
+            tiers.offer(self, session_of(row))
         return state
+
+    def diff_of(self, row: ChangeRow) -> Diff:
+        found: Diff = json.loads(row.diff)
+        return found
 
     def _decided(self, row: ChangeRow, state: State, by: Person | None) -> None:
         row.state, row.decided_at, row.decided_by = state, self.now(), by.id if by else CONSOLE
@@ -430,9 +436,9 @@ class Office:
             ChangeRow.log == row.log,
             ChangeRow.state == State.PROVISIONAL,
             ChangeRow.entry < row.entry,
-            ChangeRow.kind.in_(TAKING_IN),
+            ChangeRow.kind.in_(stacks_with(row.kind)),
         )
-        if row.kind in TAKING_IN and (first := session.scalars(earlier.order_by(ChangeRow.entry)).first()):
+        if first := session.scalars(earlier.order_by(ChangeRow.entry)).first():
             raise ValueError(f"change {first.id} came before this one; ratify or reverse that first")
         diff = _shown(row, shown)
         rests_on["signatures"] = [signer.sign("ratify", row.log, diff)]
@@ -456,14 +462,14 @@ class Office:
                 ChangeRow.log == first.log,
                 ChangeRow.state == State.PROVISIONAL,
                 ChangeRow.entry >= first.entry,
-                (ChangeRow.id == first.id) | (ChangeRow.kind.in_(TAKING_IN) & (first.kind in TAKING_IN)),
+                (ChangeRow.id == first.id) | ChangeRow.kind.in_(stacks_with(first.kind)),
             )
             for row in session.scalars(stacked.order_by(ChangeRow.entry.desc())).all():
                 self._lapse(session, row)
                 moved.append(row)
         ended = select(ChangeRow).where(ChangeRow.state == State.IN_FORCE, ChangeRow.until <= now)
         for row in session.scalars(ended).all():
-            self._note(session, self.book(session, row.log), row, Act.EXPIRE, None, "")
+            self.note(session, self.book(session, row.log), row, Act.EXPIRE, None, "")
             moved.append(row)
         return moved
 
@@ -490,6 +496,13 @@ class Office:
     def access(self, session: Session, act: str, outcome: str, **where: str) -> None:
         """One line of the access log."""
         session.add(AccessRow(at=self.now(), act=act, outcome=outcome, **{name: text[:200] for name, text in where.items()}))
+
+
+def session_of(row: ChangeRow) -> Session:
+    session = object_session(row)
+    if session is None:
+        raise RuntimeError("a change is put in force within its transaction")
+    return session
 
 
 def _policy(book: Book) -> InForce:

@@ -25,7 +25,9 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-TAKEN_IN = frozenset({"dictionary", "subscription"})  # what a mandate lets through though it is no rule of a site
+TAKEN_IN = frozenset(
+    {"dictionary", "subscription", "authority"}
+)  # what a mandate lets through though it is no rule of a site
 SECOND_ROLES = frozenset({"deputy", "chair_of_governors", "la_officer"})  # who may agree to the head's own request
 
 

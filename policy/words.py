@@ -28,6 +28,20 @@ WHY = {
     Reason.UNKNOWN_NAME: "It is in no category, and this is what is usual {for_whom} for such sites.",
     Reason.ERROR: "The filter could not decide, so it refused.",
 }
+TIERS = {  # who has the say at each step: locked > the authority > the school > the authority's suggestions > what is usual
+    Reason.SEALED: "locked",
+    Reason.ESSENTIAL: "locked",
+    Reason.SUSPENSION: "school",
+    Reason.AUTHORITY_SITE: "authority",
+    Reason.AUTHORITY_CATEGORY: "authority",
+    Reason.SCHOOL_SITE: "school",
+    Reason.SCHOOL_CATEGORY: "school",
+    Reason.DEFAULT_SITE: "authority's suggestion",
+    Reason.DEFAULT_CATEGORY: "authority's suggestion",
+    Reason.PHASE_DEFAULT: "usual at this age",
+    Reason.UNKNOWN_NAME: "usual at this age",
+    Reason.ERROR: "refused",
+}
 FOR_WHOM = {"staff": "for staff", "guest": "for guests", "strictest": "for devices that belong to no school"}
 
 

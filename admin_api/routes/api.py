@@ -176,13 +176,17 @@ class Asking(BaseModel):
     network: Text = ""
     forced: bool = False
     gone: bool = False
+    mandatory: bool = False  # at the authority: above the schools' own rules
+    phases: Annotated[list[Text], Field(max_length=10)] = []  # at the authority, for categories
     now: bool = False  # block at once, under a standing mandate that names your role
 
     def wish(self) -> Wish:
         texts = {name: (str(value),) for name, value in self if isinstance(value, str)}
-        flags = {"forced": ("yes" if self.forced else "",), "gone": ("yes" if self.gone else "",)}
+        flags = {name: ("yes" if getattr(self, name) else "",) for name in ("forced", "gone", "mandatory")}
         everyone = () if self.kind == "suspension" else (EVERYONE,)
-        return wish(self.kind, Filled({**texts, **flags, "groups": tuple(self.groups) or everyone}))
+        return wish(
+            self.kind, Filled({**texts, **flags, "phases": tuple(self.phases), "groups": tuple(self.groups) or everyone})
+        )
 
 
 class Deciding(BaseModel):

@@ -101,7 +101,7 @@ def _new(desk: Desk, kind: str, typed: Filled, errors: dict[str, str] | None = N
         "request_new.html",
         status,
         kind=KINDS.get(kind),
-        kinds=[KINDS[one] for one in OFFERED],
+        kinds=[KINDS[one] for one in (OFFERED if school else ("site", "category"))],
         typed=typed,
         errors=errors or {},
         groups=school.groups if school else (),
