@@ -251,7 +251,7 @@ def _value(where: str, key: str, value: object) -> object:
                 raise BadConfiguration(f"{where}: a list of networks such as 10.0.0.0/30 is expected")
             return tuple(_network(where, str(item)) for item in items)
         case "client_queries_per_s":
-            if not isinstance(value, int) or value < 0:
+            if type(value) is not int or value < 0:
                 raise BadConfiguration(f"{where}: {value!r} is not a number of queries a second; 0 means no limit")
             return value
         case "workers":

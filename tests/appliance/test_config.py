@@ -66,6 +66,21 @@ def test_a_whole_file(written):
     assert Config.from_json(config.to_json()) == config, "the processes get the same"
 
 
+def test_encrypted_dns_and_balancers(written):
+    dns = written(
+        "dns: {dot_listen: 10.0.0.1, doh_listen: ['10.0.0.1', '[::1]:8443'], proxy_protocol_from: 10.0.0.0/30, client_queries_per_s: 50}"
+    ).dns
+    assert dns.dot_listen == (("10.0.0.1", 853),)
+    assert dns.doh_listen == (("10.0.0.1", 443), ("::1", 8443))
+    assert (dns.proxy_protocol_from, dns.client_queries_per_s) == (("10.0.0.0/30",), 50)
+    assert written(DOT_LISTEN="127.0.0.1:1,127.0.0.2", DOH_LISTEN="127.0.0.1:2").dns.dot_listen == (
+        ("127.0.0.1", 1),
+        ("127.0.0.2", 853),
+    )
+    with pytest.raises(BadConfiguration, match="can be reached from outside"):
+        on_loopback_only(written("dns: {doh_listen: '10.0.0.1:443'}"))
+
+
 def test_the_environment_stands_above_the_file(written):
     config = written(
         WHOLE,
@@ -118,6 +133,11 @@ def test_what_is_commented_out_is_not_there(written, text):
         ("dns: {upstreams: resolver.example}", "dns.upstreams: 'resolver.example': a resolver is named by its address"),
         ("dns: {page_addresses: 7}", "a list of IP addresses"),
         ("dns: {page_addresses: [10.0.0.300]}", "'10.0.0.300' is not an IP address"),
+        ("dns: {proxy_protocol_from: 7}", "a list of networks such as 10.0.0.0/30"),
+        ("dns: {proxy_protocol_from: [balancer]}", "'balancer' is not a network"),
+        ("dns: {client_queries_per_s: -1}", "-1 is not a number of queries a second"),
+        ("dns: {client_queries_per_s: true}", "True is not a number of queries a second"),
+        ("dns: {doh_listen: all}", "dns.doh_listen: 'all' is not an IP address"),
         ("dns: {workers: many}", "'many' is not a number of processes from 0 to 64"),
         ("dns: {workers: -1}", "from 0 to 64"),
         ("dns: {workers: 65}", "from 0 to 64"),

@@ -265,6 +265,8 @@ def start(data: Path, internet: Internet, **environment: str) -> Box:
     env = {  # what is given last wins
         **os.environ,
         "SCHOOLGATE_DNS_LISTEN": "127.0.0.1:0",
+        "SCHOOLGATE_DOT_LISTEN": "127.0.0.1:0",
+        "SCHOOLGATE_DOH_LISTEN": "127.0.0.1:0",
         "SCHOOLGATE_PROXY_LISTEN": "127.0.0.1:0",
         "SCHOOLGATE_ADMIN_LISTEN": "127.0.0.1:0",
         "SCHOOLGATE_DNS_UPSTREAMS": f"127.0.0.1:{internet.dns_port}",
