@@ -12,13 +12,15 @@ from category_lists.names import NameRefused, canonical_host, is_address
 _ADDRESS_SERVICES = """
 nip.io sslip.io xip.io xip.name traefik.me localtest.me lvh.me vcap.me plex.direct backname.io ipq.co local-ip.co local-ip.sh
 local-ip.dev localip.co 1u.ms rbndr.us rebind.it rebind.network myip.pics ip.me.uk xip.lhr.rocks nip.ci
-ip-dns.info getsslip.org
+ip-dns.info getsslip.org ip.addr.tools
 """
 ADDRESS_SERVICES: Final = frozenset(_ADDRESS_SERVICES.split())
-NAME_SERVICES: Final = frozenset({"translate.goog", "cdn.ampproject.org", "ampproject.net"})  # `-` for `.`, `--` for `-`
+# `-` for `.`, `--` for `-`
+NAME_SERVICES: Final = frozenset({"translate.goog", "cdn.ampproject.org", "ampproject.net", "bing-amp.com"})
 
 _DOTTED = re.compile(r"(?<![0-9])(\d{1,3})[.-](\d{1,3})[.-](\d{1,3})[.-](\d{1,3})(?![0-9])")
 _HEX = re.compile(r"(?:^|[.-])([0-9a-f]{8})(?=$|[.-])")
+_NOT_OWN = re.compile(r"^[01]-(?=.*xn--)")  # what Google writes before a name that has hyphens in the third and fourth place
 
 
 _SUFFIXES: Final = tuple("." + each for each in (*ADDRESS_SERVICES, *NAME_SERVICES))
@@ -69,7 +71,7 @@ def _six(label: str) -> str | None:
 
 def name_in(name: str) -> str | None:
     """The site that a service for such names would fetch for this one; None when there is none in it."""
-    inside = service(name, NAME_SERVICES).rpartition(".")[2]
+    inside = _NOT_OWN.sub("", service(name, NAME_SERVICES).rpartition(".")[2])
     if not inside:
         return None
     dotted = "-".join(part.replace("-", ".") for part in inside.split("--"))

@@ -7,15 +7,15 @@ Read `PRECEDENCE` first: the order is the policy.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from category_lists.embedded import hosts_in
 from category_lists.index import Match
-from category_lists.names import parents, path_covers
-from category_lists.taxonomy import Category
-from category_lists.weigh import weigh
+from category_lists.inner import imitated, inner_sites
+from category_lists.names import Site, parents, path_covers
+from category_lists.weigh import curated, weigh
 from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule, Suspension
 from policy.snapshot import Profile, Snapshot
 from policy.timetable import applies, next_change
@@ -54,6 +54,7 @@ class Question:
     path: str | None = None
     path_follows: bool = True
     person: str | None = None
+    query: str = ""  # what follows the question mark: some sites carry another's address in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Decision:
     rule: str | None = None
     change: int | None = None
     revision: int = 0
+    inner: str | None = None  # the site carried inside the one asked for, when that one decided
 
 
 REFUSED_ON_ERROR = Decision(Action.BLOCK, Handling.INSPECT, Reason.ERROR)
@@ -255,21 +257,54 @@ OPENABLE = frozenset(  # what a school's own path rule may open a part of
 )
 
 
-def _opens(category: Category) -> bool:
-    """Categories that make things easier are not passed on to who only carries such a site."""
-    return category.essential or category.never_inspect
+_NESTED = 4  # sites inside sites that are looked through: an archive of a translation is honest, five layers are not
 
 
 def decide(snapshot: Snapshot, asked: Question) -> Decision:
-    """May this client have this site now, how, until when, and which change says so? KeyError: no such school or group."""
+    """May this client have this site now, how, until when, and which change says so? KeyError: no such school or group.
+
+    A site that carries another inside (a translator, an archive) is judged as both, and the stricter answer holds, so that
+    neither opens what the other is closed for.
+    """
+    decision = _judge(snapshot, asked)
+    layers = inner_sites(Site(asked.host, asked.path, asked.query))
+    for _ in range(_NESTED):
+        if not layers or decision.action is Action.BLOCK or decision.reason is Reason.ESSENTIAL:
+            return decision
+        inner = layers[0]
+        layers = (*layers[1:], *inner_sites(inner))
+        layer = replace(asked, host=inner.host, path=inner.path, query=inner.query)
+        decision = _stricter(decision, replace(_judge(snapshot, layer), inner=str(inner)))
+    return replace(REFUSED_ON_ERROR, inner=decision.inner, revision=decision.revision) if layers else decision
+
+
+def _stricter(outer: Decision, inner: Decision) -> Decision:
+    """The stricter answer, for no longer than both hold, and looked into if either asks for that."""
+    best = inner if STRICTNESS[inner.action] > STRICTNESS[outer.action] else outer
+    until = min((each.until for each in (outer, inner) if each.until), default=None)
+    handling = Handling.INSPECT if Handling.INSPECT in (outer.handling, inner.handling) else Handling.DIRECT
+    return replace(best, until=until, handling=handling)
+
+
+def _matches(profile: Profile, asked: Question) -> Sequence[Match]:
+    """What counts of all that lists say about what is asked: a feed cannot outvote us, and a disguise is seen through."""
+    dictionary = profile.dictionary
+    matches = weigh(dictionary.index.find(asked.host, asked.path), asked.host)
+    looks_like = imitated(asked.host)
+    if looks_like and IMITATION in dictionary.taxonomy.categories and not any(curated(match.list_id) for match in matches):
+        model = next((match for match in dictionary.index.find(looks_like) if curated(match.list_id)), None)
+        if model:
+            return (*matches, Match(IMITATION, "names", "looks-like", model.host, ""))
+    return matches
+
+
+IMITATION = "malware_phishing"  # what a name is that poses as one of our own lists'
+
+
+def _judge(snapshot: Snapshot, asked: Question) -> Decision:
     profile = snapshot.profile(asked.school, asked.group)
-    matches = weigh(
-        profile.dictionary.index.find(asked.host, asked.path), asked.host
-    )  # a feed does not outvote our own lists
+    matches = _matches(profile, asked)
     categories = profile.dictionary.taxonomy.categories
-    for host in hosts_in(asked.host):  # 203-0-113-7.nip.io, bet-example.translate.goog: also what the site inside is
-        inside = weigh(profile.dictionary.index.find(host), host)
-        matches = (*matches, *(each for each in inside if not _opens(categories[each.category])))
     private = (bool(matches) and any(categories[match.category].never_inspect for match in matches)) or (
         bool(profile.never_inspect) and any(host in profile.never_inspect for host in parents(asked.host))
     )
@@ -314,7 +349,7 @@ def alike(profile: Profile, host: str) -> Hashable | None:
     keeps a reply ready for a blocked name may give it for the others until the decision's `until` or another snapshot. A
     step of PRECEDENCE that looks at more than the matches and the site rules has to be looked at here too.
     """
-    if hosts_in(host):  # what it carries is its own
+    if hosts_in(host) or imitated(host):  # what it carries, or whose name it borrows, is its own
         return None
     name, ruled = host, profile.ruled
     while ruled and name:

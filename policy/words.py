@@ -80,6 +80,8 @@ def why(snapshot: Snapshot, decision: Decision, asked: Question) -> str:
     """The reason, and until when it holds."""
     profile = snapshot.profile(asked.school, asked.group)
     text = because(snapshot, profile, decision)
+    if decision.inner:
+        text = f"It carries {decision.inner[:80]} inside. {text}"
     return f"{text} This may change on {uk_date(decision.until, profile.zone)}." if decision.until else text
 
 

@@ -226,7 +226,7 @@ class Judge:
             self._record(self._record.refused(client, asker.address, site.host, f"port {request.port}"))
             return self._pages.message(403, "This address is not right", "It is not a web address.", asker)
         snapshot = self._live.snapshot
-        asked = question(client, site.host, site.path, at)
+        asked = question(client, site.host, site.path, at, site.query)
         decision = decide(snapshot, asked)  # 6.
         event = self._page_event(client, flow, asked, decision, query=site.query)
         query, marker = passes.taken_from_query(site.query)

@@ -41,7 +41,7 @@ def answer(snapshot: Snapshot, school: str, group: str, site: str, at_time: date
         named = canonical_site(site)
     except ValueError as error:
         raise Wrong({"site": str(error) if site.strip() else "give a site, such as bbc.co.uk"}) from None
-    asked = Question(school, group, named.host, at_time, path=named.path or "/")
+    asked = Question(school, group, named.host, at_time, path=named.path or "/", query=named.query)
     decision = decide(snapshot, asked)
     said = sentence(snapshot, decision, Question(school, group, named.host, at_time, path=named.path))
     return Answer(asked, decision, said)

@@ -146,7 +146,7 @@ class Teller:
             return _encode(
                 {"asked": asked, **_fields(REFUSED_ON_ERROR), "sentence": f"This cannot be a site, so it is refused. {error}"}
             )
-        question = Question(self.school, self.group, site.host, self.at, site.path)
+        question = Question(self.school, self.group, site.host, self.at, site.path, query=site.query)
         decision = decide(self.snapshot, question)
         if decision not in self._written:
             self._written[decision] = self._around_the_site(decision, question)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from appliance.commands import evaluating
+from appliance.commands import evaluating, scoring
 from appliance.commands.words import WrongWords, config_of, data_option
 from appliance.founding import Founded, open_installation
 from category_lists.lists import ListVersion, store
@@ -23,7 +23,7 @@ from policy.rules import Dictionary, read
 
 def words(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(
-        dest="what", required=True, metavar="import|lookup|status|evaluate", parser_class=type(parser)
+        dest="what", required=True, metavar="import|lookup|status|evaluate|score", parser_class=type(parser)
     )
     take = kinds.add_parser("import", help="take a list in, under a standing mandate or as a request to the headteacher")
     take.add_argument("file", type=Path, metavar="FILE", help="the list (for ut1 also a category's folder)")
@@ -45,6 +45,8 @@ def words(parser: argparse.ArgumentParser) -> None:
     status.set_defaults(run=run_status)
     judged = kinds.add_parser("evaluate", help="judge labelled names: block rate, over-blocking, which list was wrong")
     evaluating.words(judged)
+    scored = kinds.add_parser("score", help="what are these texts about, by the phrase sets? One text a line")
+    scoring.words(scored)
 
 
 def _progress(done: int) -> None:

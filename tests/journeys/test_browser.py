@@ -148,8 +148,6 @@ def test_the_youngest_meet_a_picture_and_few_words(box, browser):
         "/people",
         "/standing",
         "/you",
-        "/standing",
-        "/you",
         "/access",
         "/help",
     ],

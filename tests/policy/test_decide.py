@@ -7,10 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from category_lists.index import Match
+from category_lists.names import canonical_host, parents
 from policy.decide import PRECEDENCE, Question, Reason, alike, decide, sealed, unknown_name
 from policy.rules import STRICTNESS, Action, CategoryRule, Handling, ListedSite, SiteRule, Suspension
 
-from .conftest import LESSON, LUNCH
+from .conftest import LESSON, LUNCH, FakeNames
 
 ALLOW, WARN, BLOCK, RESTRICT = Action.ALLOW, Action.WARN, Action.BLOCK, Action.RESTRICT
 
@@ -286,3 +288,62 @@ def test_a_schools_own_site_that_is_never_looked_into(snapshot):
     made = replace(made, schools={"hillview": school}, _profiles={})
     seen = ask(made, "sub.x.example", path="/chat")
     assert (seen.action, seen.handling) == (ALLOW, Handling.DIRECT)
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "query", "action", "inner"),
+    [
+        ("web.archive.org", "/web/2020/https:/bets.example/x", "", BLOCK, "bets.example/x"),
+        ("web.archive.org", "/web/2020/https:/free.example/x", "", ALLOW, None),
+        ("web.archive.org", "/", "", ALLOW, None),
+        ("bets-example.translate.goog", None, "", BLOCK, "bets.example"),
+        ("translate.google.com", "/website", "u=https://forum.example/", WARN, "forum.example/"),
+        # an archive of a translation of a betting site
+        ("web.archive.org", "/web/2020/https:/translate.google.com/website", "u=bets.example", BLOCK, "bets.example"),
+    ],
+)
+def test_a_site_inside_another_is_judged_too_and_the_stricter_answer_holds(snapshot, host, path, query, action, inner):
+    decision = ask(snapshot(), host, path=path, query=query)
+    assert (decision.action, decision.inner) == (action, inner)
+
+
+def test_who_nests_sites_without_end_is_refused(snapshot):
+    deep = ask(snapshot(), "r.jina.ai", path="/" + "https:/r.jina.ai/" * 9 + "free.example")
+    assert (deep.action, deep.reason) == (BLOCK, Reason.ERROR)
+    twice = ask(snapshot(), "r.jina.ai", path="/https:/r.jina.ai/https:/bets.example")
+    assert (twice.action, twice.category) == (BLOCK, "gambling")
+
+
+def test_the_outer_site_still_counts_and_an_essential_one_is_not_looked_through(snapshot):
+    closed = snapshot(sites=(site("web.archive.org", BLOCK),))
+    assert ask(closed, "web.archive.org", path="/web/2020/https:/free.example").reason is Reason.SCHOOL_SITE
+    opened = snapshot(sites=(site("web.archive.org", ALLOW),))
+    assert ask(opened, "web.archive.org", path="/web/2020/https:/bets.example").action is BLOCK
+
+
+class Ours(FakeNames):
+    """Our own list knows a bank and a site for adults."""
+
+    def find(self, host, path=None):
+        known = {"mybank.example": "finance_business", "adults.example": "pornography", "g00dbank.example": "education"}
+        return tuple(
+            Match(category, f"starter-{category}", "1", name, "") for name in parents(host) if (category := known.get(name))
+        )
+
+
+@pytest.mark.parametrize(
+    ("host", "reason", "entry"),
+    [
+        ("mybаnk.example", Reason.PHASE_DEFAULT, "names"),  # a Cyrillic a
+        ("www.аdults.example", Reason.PHASE_DEFAULT, "names"),
+        ("mybank.example", Reason.PHASE_DEFAULT, "starter-finance_business"),
+        ("g00dbank.example", Reason.PHASE_DEFAULT, "starter-education"),  # known itself
+        ("g00dfriend.example", Reason.UNKNOWN_NAME, None),
+    ],
+)
+def test_a_name_that_poses_as_one_of_our_lists(snapshot, dictionary, host, reason, entry):
+    made = snapshot()
+    posed = replace(made, dictionaries={dictionary.digest: replace(dictionary, index=Ours())}, _profiles={})
+    decision = ask(posed, canonical_host(host))
+    assert (decision.reason, decision.list) == (reason, entry)
+    assert (decision.action is BLOCK) == (entry == "names")
