@@ -126,7 +126,13 @@ def names(session: Session, ids: Iterable[str]) -> dict[str, str]:
     """The names that go with pseudonyms; those of nobody say what they are."""
     wanted = {each for each in ids if each}
     known = {row.id: row.name for row in session.scalars(select(PersonRow).where(PersonRow.id.in_(wanted)))}
-    return {each: known.get(each) or BY_NATURE.get(each, "someone who is no longer here") for each in wanted}
+    return {each: known.get(each) or _by_nature(each) for each in wanted}
+
+
+def _by_nature(each: str) -> str:
+    if each.startswith("feed:"):
+        return f"the feed {each.removeprefix('feed:')}"
+    return BY_NATURE.get(each, "someone who is no longer here")
 
 
 @dataclass(frozen=True, slots=True)

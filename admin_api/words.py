@@ -110,6 +110,7 @@ ENTRIES = {
     "change.lapsed": "Lapsed: nobody ratified it in time",
     "change.reversed": "Taken back",
     "change.expired": "Ended by its date",
+    "change.renewed": "Brought up to date: the lists had changed since it was asked for",
 }
 
 FACTORS = {
@@ -132,7 +133,7 @@ CHANGE_KINDS = {
     "site": "a site",
     "category": "a category",
     "network": "a network",
-    "dictionary": "a list",
+    "dictionary": "lists",
     "timetable": "hours",
     "group": "a group",
     "safety": "safe search",
@@ -142,12 +143,16 @@ CHANGE_KINDS = {
     "head": "another headteacher",
     "authority": "the authority’s rules",
     "defaults": "what an upgrade brings",
+    "subscription": "a subscription",
+    "recategorise": "what a site is",
+    "sealed": "the sealed list",
     "reverse": "taking a change back",
     "founding": "the beginning",
 }
 
 REASONS = {
     "sealed": "Illegal content, which nobody can open",
+    "blocked": "Blocked",
     "essential": "An essential site that always stays open",
     "suspension": "Internet access is suspended; only coursework sites can be used",
     "authority_site": "The authority’s rule about this site",
@@ -165,6 +170,11 @@ GLOSSARY = (
     ("site", "A domain, or part of one, that people visit: bbc.co.uk, or bbc.co.uk/bitesize."),
     ("category", "A kind of site, such as Gambling. Lists say which sites are in which category."),
     ("list", "A collection of sites of one category. A list decides only once it has been accepted like any other change."),
+    (
+        "feed",
+        "A list that others keep up to date. A subscription that the headteacher approved lets its updates take effect.",
+    ),
+    ("sealed list", "The licensed list of illegal content. Nobody can open or read what is in it."),
     ("group", "Who a rule is for, such as Years 3–6 or Staff."),
     ("rule", "One line of what is open or blocked for a group."),
     ("suspension", "No internet for a group or a person until a date, but for the coursework list. It ends by itself."),

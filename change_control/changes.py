@@ -4,14 +4,14 @@ Here are the everyday ones; hours, groups, settings and suspensions stand in `wi
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, Protocol
 
 from category_lists.names import canonical_site
 from category_lists.taxonomy import Taxonomy
-from change_control import tiers, wishes
+from change_control import list_words, tiers, wishes
 from change_control.diffs import (
     Diff,
     DoesNotFit,
@@ -152,20 +152,39 @@ class NetworkGone:
 
 
 @dataclass(frozen=True, slots=True)
-class DictionaryWish:
-    """Accept a list: from now on decide with another dictionary."""
+class ListChange:
+    """What becomes of one list: its new version, and how that differs from the one it replaces (before 0: it is new)."""
+
+    id: str
+    category: str
+    version: str
+    digest: str
+    entries: int
+    before: int = 0
+    added: int = 0
+    removed: int = 0
+    exceptions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListsWish:
+    """Accept lists, with what each changes: from now on decide with another dictionary."""
 
     dictionary: str
-    list_id: str
-    category: str
-    entries: int
+    lists: tuple[ListChange, ...]
+    feed: str = ""  # the subscription that brought them
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del taxonomy
-        if document.dictionary == self.dictionary:
-            raise InForceAlready("this list is in force already, in this very version")
-        made = make("dictionary", change, values={"dictionary": (document.dictionary, self.dictionary)})
-        return {**made, "list": {"id": self.list_id, "category": self.category, "entries": self.entries}}
+        made = dictionary_diff("dictionary", change, document, self.dictionary)
+        return {**made, "lists": [asdict(one) for one in self.lists]} | ({"feed": self.feed} if self.feed else {})
+
+
+def dictionary_diff(kind: str, change: int, document: Document, wanted: str) -> Diff:
+    """The diff from a policy's dictionary to another one."""
+    if document.dictionary == wanted:
+        raise InForceAlready("this list is in force already, in this very version")
+    return make(kind, change, values={"dictionary": (document.dictionary, wanted)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,17 +211,10 @@ class ReverseWish:
         return undone(self.diff_in_force)
 
 
-type Wish = (
-    SiteWish
-    | CategoryWish
-    | NetworkWish
-    | NetworkGone
-    | DictionaryWish
-    | DefaultsWish
-    | ReverseWish
-    | tiers.AcceptWish
-    | wishes.Wish
-)
+class Wish(Protocol):
+    """What someone asks for: it knows the diff it comes to. More: wishes.py, list_wishes.py, tiers.py."""
+
+    def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff: ...
 
 
 DOES = {Action.ALLOW: "may use", Action.WARN: "will see a warning before", Action.BLOCK: "may no longer use"}
@@ -281,15 +293,6 @@ def _tell_network(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     return " ".join(said)
 
 
-def _tell_dictionary(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
-    listed = diff.get("list", {})
-    known = taxonomy.categories.get(str(listed.get("category")))
-    name = known.name if known else listed.get("category")
-    return (
-        f"{document.name} filters with the list {listed.get('id')}: {listed.get('entries'):,} sites in the category {name}."
-    )
-
-
 def _tell_defaults(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     del taxonomy
     return (
@@ -311,7 +314,10 @@ TELLERS: dict[str, Callable[[Diff, Document, Taxonomy], str]] = {
     "site": _tell_site,
     "category": _tell_category,
     "network": _tell_network,
-    "dictionary": _tell_dictionary,
+    "dictionary": list_words.tell_dictionary,
+    "subscription": list_words.tell_subscription,
+    "recategorise": list_words.tell_recategorise,
+    "sealed": list_words.tell_sealed,
     "defaults": _tell_defaults,
     "authority": _tell_authority,
     "reverse": _tell_reverse,

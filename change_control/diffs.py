@@ -122,6 +122,8 @@ def make(
 
 def until(diff: Diff) -> datetime | None:
     """When everything that a diff adds has come to its end; None when something stays."""
+    if diff.get("kind") == "subscription":
+        return datetime.fromisoformat(diff["terms"]["until"])
     ends = [value.get("until") for values in diff.get("add", {}).values() for value in values]
     if not ends or any(end is None for end in ends):
         return None

@@ -70,6 +70,11 @@ def _people(session: Session, book: Book) -> tuple[list[Entry], set[int]]:
     return seen, ended
 
 
+def ended(session: Session, book: Book) -> set[int]:
+    """The enrolments that have ended."""
+    return _people(session, book)[1]
+
+
 def holding(session: Session, book: Book) -> dict[str, set[str]]:
     """Who holds which roles now, by the log itself."""
     seen, ended = _people(session, book)

@@ -113,6 +113,7 @@ def replay(export: LogExport, trust: Trust) -> Replayed:
             people.check(entry, known)
             if entry["kind"] in POLICY_KINDS:
                 check_authority(entry, known)
+                _check_subscription(entry, known, states)
                 document = changes.apply(document, entry["diff"])
                 last = n
                 if digest(write(document)) != entry["policy"]["digest"]:
@@ -216,6 +217,14 @@ class _Standing:
             self.revoked.add(number)
         before = [one for n, one in known.items() if n < int(entry["n"])] if entry["kind"] in standing.PEOPLE else []
         self.ended |= standing.ended_by(entry, before)
+
+
+def _check_subscription(entry: Entry, known: Mapping[int, Entry], states: Mapping[int, State]) -> None:
+    """A feed's update rests on a subscription that nobody had taken back by then."""
+    rests = entry.get("rests_on") or {}
+    mandate = known.get(int(rests["mandate"])) if "mandate" in rests and "of" not in rests else None
+    if mandate and mandate["kind"] == "change.approved" and states.get(mandate["change"]) != State.IN_FORCE:
+        raise ProofRefused("the subscription that it rests on had been taken back")
 
 
 def _check_change(entry: Entry, known: Mapping[int, Entry], states: dict[int, State]) -> None:

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     PHASE_DEFAULT = "phase_default"
     UNKNOWN_NAME = "unknown_name"
     SAFE_SEARCH = "safe_search"  # safe search is wanted, and where DNS alone filters it cannot be forced here
+    BLOCKED = "blocked"  # said instead of SEALED to whoever asks about a site (see `Decision.told`)
     ERROR = "error"  # the filter could not decide, and refused
 
 
@@ -72,6 +73,14 @@ class Decision:
     change: int | None = None
     revision: int = 0
     inner: str | None = None  # the site carried inside the one asked for, when that one decided
+
+    def told(self) -> "Decision":
+        """What whoever asks about a site is told. Of the sealed list no more than "blocked", so that nobody can read it
+        by asking; what was really refused stands in the filter log, which is not for everyone.
+        """
+        if self.reason is not Reason.SEALED:
+            return self
+        return Decision(Action.BLOCK, Handling.INSPECT, Reason.BLOCKED, revision=self.revision)
 
 
 REFUSED_ON_ERROR = Decision(Action.BLOCK, Handling.INSPECT, Reason.ERROR)
@@ -112,6 +121,9 @@ type _Found = tuple[SiteRule | CategoryRule | Suspension | None, Action, Match |
 
 
 def sealed(case: _Case) -> _Found | None:
+    closed = case.profile.dictionary.sealed
+    if closed and closed.covers(case.asked.host, case.asked.path):
+        return None, Action.BLOCK, None, Reason.SEALED
     categories = case.profile.dictionary.taxonomy.categories
     for match in case.matches:
         if categories[match.category].locked:
@@ -351,6 +363,8 @@ def alike(profile: Profile, host: str) -> Hashable | None:
     """
     if hosts_in(host) or imitated(host):  # what it carries, or whose name it borrows, is its own
         return None
+    if (closed := profile.dictionary.sealed) and (closed.covers(host) or closed.watches(host)):
+        return None
     name, ruled = host, profile.ruled
     while ruled and name:
         if name in ruled:
@@ -360,7 +374,8 @@ def alike(profile: Profile, host: str) -> Hashable | None:
 
 
 def _handling(case: _Case, action: Action, reason: Reason, *, seen_in_parts: bool) -> Handling:
-    if action is not Action.ALLOW or seen_in_parts:
+    closed = case.profile.dictionary.sealed
+    if action is not Action.ALLOW or seen_in_parts or (closed and closed.watches(case.asked.host)):
         return Handling.INSPECT
     if case.never_inspect or reason is Reason.ESSENTIAL:
         return Handling.DIRECT

@@ -28,9 +28,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, Ellip
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-TAKEN_IN = frozenset(
-    {"dictionary", "subscription", "authority"}
-)  # what a mandate lets through though it is no rule of a site
+from policy.bounds import outside
+
+TAKEN_IN = frozenset({"dictionary", "authority"})  # what a mandate lets through though it is no rule of a site
+TWO_PERSON_KINDS = frozenset({"sealed"})  # whoever asks, the head and a second person sign
 SECOND_ROLES = frozenset({"deputy", "chair_of_governors", "la_officer"})  # who may agree to the head's own request
 
 
@@ -282,7 +283,7 @@ def tightens(diff: Mapping[str, Any]) -> bool:
     it is without one. Nothing else is taken as proven: networks, groups, timetables, never-inspect entries and settings
     move questions between rules, so they wait.
     """
-    if diff["kind"] == "founding" or diff["set"]:
+    if diff["kind"] in {"founding", "subscription"} or diff["set"]:
         return False
     return all(_stops(name, value) for name, values in diff["add"].items() for value in values) and all(
         _opens(name, value) for name, values in diff["remove"].items() for value in values
@@ -346,13 +347,15 @@ def check_signatures(
     signers = _signers(entry, signatures, over, known)
     asker = entry.get("requested_by")
     heads = {person for person, roles in signers.items() if head_role(entry) in roles}
-    if not heads and kind and "delegation" in (entry.get("rests_on") or {}):
+    if not heads and kind and kind not in TWO_PERSON_KINDS and "delegation" in (entry.get("rests_on") or {}):
         _check_delegation(entry, signers, known, kind)
         return
     if not heads:
         raise ProofRefused(f"entry {entry.get('n')} is not signed by the {head_role(entry).replace('_', ' ')}")
-    if asker in heads and not any(roles & SECOND_ROLES for person, roles in signers.items() if person != asker):
-        raise ProofRefused(f"entry {entry.get('n')} was asked for and approved by the same person alone")
+    two = (entry.get("diff") or {}).get("kind") in TWO_PERSON_KINDS
+    for head in heads & {asker} or (heads if two else ()):
+        if not any(roles & SECOND_ROLES for person, roles in signers.items() if person != head):
+            raise ProofRefused(f"entry {entry.get('n')} was signed by the same person alone")
 
 
 def _signers(
@@ -405,10 +408,11 @@ def _check_replacement(entry: Entry, rests: Mapping[str, Any], known: Mapping[in
 def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, Entry]) -> None:
     number = entry.get("n")
     mandate = known.get(int(rests["mandate"]))
-    if mandate is None or mandate.get("kind") != "mandate.signed" or int(mandate["n"]) >= int(entry["n"]):
+    terms = terms_of(mandate) if mandate else None
+    if mandate is None or terms is None or int(mandate["n"]) >= int(entry["n"]):
         raise ProofRefused(f"entry {number} names a mandate that is not there")
-    terms = mandate["mandate"]
-    check_signatures(mandate, mandate["rests_on"]["signatures"], digest(canonical(terms)), known)
+    signed = terms if mandate["kind"] == "mandate.signed" else mandate["diff"]
+    check_signatures(mandate, mandate["rests_on"]["signatures"], digest(canonical(signed)), known)
     if "of" in rests:  # what the mandate let through goes back to the last state that the head signed
         let_through = known.get(int(rests["of"]))
         if let_through is None or (let_through.get("rests_on") or {}).get("mandate") != rests["mandate"]:
@@ -423,6 +427,8 @@ def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, E
         raise ProofRefused(f"entry {number}: the mandate does not cover who acted")
     if not _within(entry, terms):
         raise ProofRefused(f"entry {number}: the mandate was not in force then")
+    if "bounds" in terms and (why := outside(diff.get("lists") or (), terms["bounds"])):
+        raise ProofRefused(f"entry {number} goes beyond the mandate: {why[0]}")
     if diff["kind"] in TAKEN_IN and not terms.get("break_glass"):
         return  # what a list does to whom was judged by the desk, when it was taken in
     signers = _signers(entry, rests.get("signatures") or (), digest(canonical(diff)), known)
@@ -434,6 +440,17 @@ def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, E
         raise ProofRefused(f"entry {number}: nobody whom the mandate names signed it")
     elif not tightens(diff):
         raise ProofRefused(f"entry {number}: the mandate lets through only what is proven to tighten")
+
+
+def terms_of(entry: Entry) -> Mapping[str, Any] | None:
+    """The terms of a standing mandate: signed by itself, or as the approved request for a subscription to a feed."""
+    if entry.get("kind") == "mandate.signed":
+        terms: Mapping[str, Any] = entry["mandate"]
+        return terms
+    diff = entry.get("diff") or {}
+    if entry.get("kind") == "change.approved" and diff.get("kind") == "subscription":
+        return dict(diff["terms"])
+    return None
 
 
 @dataclass(frozen=True, slots=True)

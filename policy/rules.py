@@ -272,6 +272,8 @@ class Dictionary:
     taxonomy: str
     engines: str
     lists: tuple[ListRef, ...] = field(default=())
+    # The sealed list of illegal content, left out of the text while there is none, so that older dictionaries stay valid.
+    sealed: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}

@@ -23,6 +23,14 @@ class Names(Protocol):
     def kin(self, host: str) -> Hashable: ...
 
 
+class Closed(Protocol):
+    """The one question that a sealed list answers, and whether only a path could tell."""
+
+    def covers(self, host: str, path: str | None = None) -> bool: ...
+
+    def watches(self, host: str) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedDictionary:
     """Everything that says what a name is, opened."""
@@ -31,6 +39,7 @@ class LoadedDictionary:
     index: Names
     taxonomy: Taxonomy
     engines: Engines
+    sealed: Closed | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ VERB = {
     Action.BLOCK: "may not open",
 }
 WHY = {
-    Reason.SEALED: "It is on the list of illegal content, which nobody can open.",
+    Reason.SEALED: "It is blocked.",
+    Reason.BLOCKED: "It is blocked.",
     Reason.ESSENTIAL: "It is one of the essential sites that always stay open.",
     Reason.SUSPENSION: "Internet access is suspended; only the coursework sites can be used.",
     Reason.AUTHORITY_SITE: "{authority} has a rule about this site for every school.",

@@ -13,7 +13,7 @@ from typing import Any
 from appliance.commands.words import WrongWords, data_option
 from category_lists.names import NameRefused, canonical_site
 from policy import words as plain
-from policy.decide import REFUSED_ON_ERROR, Decision, Question, decide
+from policy.decide import REFUSED_ON_ERROR, Decision, Question, Reason, decide
 from policy.live import Live
 from policy.rules import instant
 from policy.snapshot import Snapshot
@@ -121,6 +121,19 @@ def _stripped(lines: Iterable[str]) -> Iterator[str]:
 _encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make this encoder anew for every line
 
 
+@dataclass(slots=True)
+class Patience:
+    """How often one run may hear of names that are simply blocked: the sealed list is not to be tried out in bulk."""
+
+    left: int = 20
+
+    def counted(self, decision: Decision) -> Decision:
+        self.left -= decision.reason is Reason.BLOCKED
+        if self.left < 0:
+            raise ValueError("too many questions of one kind; ask again about fewer sites")
+        return decision
+
+
 @dataclass(frozen=True, slots=True)
 class Teller:
     """Answers for one group at one moment. What equal decisions say alike is written once: a batch has a million lines."""
@@ -130,6 +143,7 @@ class Teller:
     group: str
     at: datetime
     _written: dict[Decision, tuple[str, str]] = field(default_factory=dict)
+    _patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
         if self.school not in self.snapshot.schools:
@@ -147,7 +161,7 @@ class Teller:
                 {"asked": asked, **_fields(REFUSED_ON_ERROR), "sentence": f"This cannot be a site, so it is refused. {error}"}
             )
         question = Question(self.school, self.group, site.host, self.at, site.path, query=site.query)
-        decision = decide(self.snapshot, question)
+        decision = self._patience.counted(decide(self.snapshot, question).told())
         if decision not in self._written:
             self._written[decision] = self._around_the_site(decision, question)
         before, after = self._written[decision]
