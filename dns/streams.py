@@ -33,10 +33,10 @@ PAUSE_S: Final = 0.1  # when the process has no descriptor left
 class Guest:
     """One connection that is in."""
 
-    def __init__(self, address: str, sock: socket.socket) -> None:
+    def __init__(self, address: str, close: Callable[[], object]) -> None:
         self.address = address
         self.busy = 0  # queries under way
-        self.close: Callable[[], None] = sock.close
+        self.close = close
 
 
 class Door:
@@ -47,12 +47,12 @@ class Door:
         self._guests: dict[Guest, None] = {}
         self._clients: dict[str, int] = {}
 
-    def enter(self, address: str, sock: socket.socket) -> Guest | None:
-        """A place, if there is one for this client."""
+    def enter(self, address: str, close: Callable[[], object]) -> Guest | None:
+        """A place, if there is one for this client; `close` ends the connection when another needs its place."""
         if self._clients.get(address, 0) >= self._per_client or (len(self._guests) >= self._most and not self._make_room()):
             self._dropped("connection")
             return None
-        guest = Guest(address, sock)
+        guest = Guest(address, close)
         self._guests[guest] = None
         self._clients[address] = self._clients.get(address, 0) + 1
         return guest
@@ -129,13 +129,16 @@ class Listener:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if address in self._balancers:
                 address = await _announced(sock) or address
-            guest = self._door.enter(address, sock)
+            guest = self._door.enter(address, _current().cancel)  # a socket that a transport has is not closed under it
             if guest is None:
                 sock.close()
             elif self._kind == "doh":
                 await self._browse(guest, sock)
             else:
                 await self._stream(guest, sock)
+        except asyncio.CancelledError:
+            sock.close()
+            raise
         except (OSError, TimeoutError, proxied.NotProxied):
             sock.close()  # it went away, does not read, or is not who it should be
         except Exception:  # as for a packet: one connection's trouble is nobody else's
@@ -223,6 +226,13 @@ class Listener:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._sock.close()
+
+
+def _current() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a connection is the matter of a task")
+    return task
 
 
 async def _announced(sock: socket.socket) -> str | None:

@@ -206,10 +206,19 @@ class Running:
 
     address: tuple[str, int]
     names: list[str]
-    events: list[Event]
+    recorded: list[Event]
+    loop: asyncio.AbstractEventLoop
     live: FakeLive
     counted: list[dict] = field(default_factory=list)
     more: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def events(self) -> list[Event]:
+        """The events so far. A reply leaves before its event is recorded, so what the loop has begun is awaited."""
+        done = threading.Event()
+        self.loop.call_soon_threadsafe(done.set)
+        assert done.wait(10)
+        return self.recorded
 
     def told(self) -> dict:
         """The counters as they are now: what is told after this moment."""
@@ -278,7 +287,7 @@ def running() -> Iterator[Callable[..., object]]:
             raise failed[0]
         host, _, port = names[0].rpartition(":")
         try:
-            yield Running((host, int(port)), names, events, live, counted, more)
+            yield Running((host, int(port)), names, events, loops[0][0], live, counted, more)
         finally:
             loop, stop = loops[0]
             loop.call_soon_threadsafe(stop.set)

@@ -45,23 +45,23 @@ def test_the_longest_silent_goes_and_the_busy_stay():
     dropped = []
     door = Door(3, 2, dropped.append)
     socks = [FakeSocket() for _ in range(4)]
-    guests = [door.enter(f"10.0.0.{n}", sock) for n, sock in enumerate(socks[:3])]
+    guests = [door.enter(f"10.0.0.{n}", sock.close) for n, sock in enumerate(socks[:3])]
     guests[0].busy = 1
     door.heard(guests[1])
-    assert door.enter("10.0.0.9", socks[3])
+    assert door.enter("10.0.0.9", socks[3].close)
     assert [sock.closed for sock in socks] == [False, False, True, False]
     assert len(door) == 3
     assert dropped == ["silent connection"]
     guests[1].busy = 1
     door.leave(guests[2])  # twice is once
-    assert [bool(door.enter("10.0.0.8", FakeSocket())) for _ in range(2)] == [True, True]  # the silent ones take turns
+    assert [bool(door.enter("10.0.0.8", FakeSocket().close)) for _ in range(2)] == [True, True]  # the silent ones take turns
 
 
 def test_nobody_has_more_than_a_share():
     dropped = []
     door = Door(9, 2, dropped.append)
-    assert [bool(door.enter("10.0.0.8", FakeSocket())) for _ in range(3)] == [True, True, False]
-    assert door.enter("10.0.0.9", FakeSocket())
+    assert [bool(door.enter("10.0.0.8", FakeSocket().close)) for _ in range(3)] == [True, True, False]
+    assert door.enter("10.0.0.9", FakeSocket().close)
     assert dropped == ["connection"]
 
 
