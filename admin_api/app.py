@@ -25,6 +25,7 @@ from admin_api.routes import (
     changes,
     enrol,
     help,  # noqa: A004 - a page is one name in four places
+    list_name,
     lists,
     machine,
     people,
@@ -34,6 +35,7 @@ from admin_api.routes import (
     standing,
     today,
     why,
+    you,
 )
 from admin_api.routes import (
     log as filter_log,
@@ -52,7 +54,9 @@ from policy.words import uk_date, uk_end
 
 logger = logging.getLogger(__name__)
 
-PAGES = (sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, people, standing, access, help)
+PAGES = (
+    sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, list_name, people, standing, you, access, help,
+)  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.
 STATUS: tuple[tuple[type[Exception], int], ...] = (

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from fastapi import Request
 from sqlalchemy import select
@@ -21,6 +22,7 @@ from starlette.templating import Jinja2Templates
 from admin_api.auth import Attempts, Touches, form_token
 from change_control import standing
 from change_control.authority import Permission, may
+from change_control.passkeys import Passkeys, Where
 from change_control.people import Registry
 from change_control.publish import publish
 from change_control.service import Office, Person
@@ -63,6 +65,11 @@ class Services:
     attempts: Attempts = field(default_factory=Attempts)
     touches: Touches = field(default_factory=Touches)
     refreshing: Lock = field(default_factory=Lock)
+
+    @property
+    def passkeys(self) -> Passkeys:
+        parts = urlsplit(self.public_url)
+        return Passkeys(self.registry, Where(f"{parts.scheme}://{parts.netloc}"))
 
     def snapshot(self) -> Snapshot:
         """The policy in force now."""
@@ -146,9 +153,10 @@ class Desk:
         """One transaction for one act; once it is committed, the workers are told."""
         with self.services.store.write() as session:
             yield session
+            touched = {self.place.log, *session.info.get("logs", ())}  # an act at the authority reaches its schools, too
         try:
             with self.services.store.write() as session:
-                found = publish(session, self.office.key, self.services.data, logs=(self.place.log,))
+                found = publish(session, self.office.key, self.services.data, logs=touched)
             for problem in found.problems.values():
                 log.error("not published: %s", problem)
         except OSError as error:

@@ -5,7 +5,7 @@ The pages and the JSON API read with the same functions, so that a script is tol
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from admin_api import words
@@ -38,15 +38,17 @@ class Kind:
 
 
 def _site(form: Filled) -> Wish:
-    return site_wish(
+    made = site_wish(
         form.text("site"), form.text("action"), form.many("groups"), form.text("until"), words.ZONE, form.text("during")
     )
+    return replace(made, mandatory=form.text("mandatory") == "yes")
 
 
 def _category(form: Filled) -> Wish:
-    return category_wish(
+    made = category_wish(
         form.text("category"), form.text("action"), form.many("groups"), form.text("until"), words.ZONE, form.text("during")
     )
+    return replace(made, mandatory=form.text("mandatory") == "yes", phases=form.many("phases"))
 
 
 def _network(form: Filled) -> Wish:
@@ -86,8 +88,10 @@ def _safety(form: Filled) -> Wish:
         wrong.fields["group"] = "choose a group"
     if form.text("safe_search") not in {"on", "off"}:
         wrong.fields["safe_search"] = "choose whether safe search is forced"
+    if form.text("video") not in {"", "strict", "moderate", "off"}:
+        wrong.fields["video"] = "choose how video sites are held"
     wrong.done()
-    return SafetyWish(form.text("group"), form.text("safe_search") == "on")
+    return SafetyWish(form.text("group"), form.text("safe_search") == "on", form.text("video"))
 
 
 def _listed(collection: ShortList) -> Callable[[Filled], Wish]:

@@ -18,7 +18,7 @@ from monitoring.log import Log
 from policy.decide import Decision, Question, decide
 from policy.event import Kind
 from policy.live import Objects
-from policy.rules import Action
+from policy.rules import Action, AuthorityPolicy, read
 from policy.snapshot import LoadedDictionary, Snapshot
 
 DAYS = 7
@@ -107,6 +107,10 @@ def preview(snapshot: Snapshot, objects: Objects, log: Log | None, school: str, 
 
 def _after(snapshot: Snapshot, objects: Objects, school: str, diff: Diff) -> Snapshot:
     then = impact.after(snapshot, school, diff)
+    accepted = then.schools[school].authority
+    if accepted not in then.authorities:
+        named = read(AuthorityPolicy, objects.text(accepted))
+        then = replace(then, authorities={**then.authorities, accepted: named}, _profiles={})
     wanted = then.schools[school].dictionary
     if wanted in then.dictionaries:
         return then
@@ -116,7 +120,8 @@ def _after(snapshot: Snapshot, objects: Objects, school: str, diff: Diff) -> Sna
 
 def _effects(before: Snapshot, then: Snapshot, school: str, diff: Diff, now: datetime) -> tuple[Effect, ...]:
     """For a change about one site or one category: what each group gets of it now, and would get."""
-    sides = (diff["add"], diff["remove"])
+    rules = diff.get("rules") or {"add": {}, "remove": {}}  # the authority's, when a school accepts them
+    sides = (diff["add"], diff["remove"], rules["add"], rules["remove"])
     rule = next((rule for side in sides for name in ("site_rules", "category_rules") for rule in side.get(name, ())), None)
     if rule is None:
         return ()
@@ -143,6 +148,10 @@ class _Only:
     def find(self, host: str, path: str | None = None) -> tuple[Match, ...]:
         del path
         return (Match(self.category, "", "", host, ""),)
+
+    def kin(self, host: str) -> str:
+        del host
+        return self.category
 
 
 def decide_category(snapshot: Snapshot, school: str, group: str, category: str, at: datetime | None = None) -> Decision:

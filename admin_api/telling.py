@@ -126,7 +126,13 @@ def names(session: Session, ids: Iterable[str]) -> dict[str, str]:
     """The names that go with pseudonyms; those of nobody say what they are."""
     wanted = {each for each in ids if each}
     known = {row.id: row.name for row in session.scalars(select(PersonRow).where(PersonRow.id.in_(wanted)))}
-    return {each: known.get(each) or BY_NATURE.get(each, "someone who is no longer here") for each in wanted}
+    return {each: known.get(each) or _by_nature(each) for each in wanted}
+
+
+def _by_nature(each: str) -> str:
+    if each.startswith("feed:"):
+        return f"the feed {each.removeprefix('feed:')}"
+    return BY_NATURE.get(each, "someone who is no longer here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +198,12 @@ def _roles(roles: Iterable[str]) -> str:
     return " and ".join(words.ROLES.get(role, role).lower() if role != "dsl" else "DSL" for role in roles)
 
 
-MANDATED = {"dictionary": "take in lists", "site": "block a site at once", "suspension": "suspend internet access at once"}
+MANDATED = {
+    "dictionary": "take in lists",
+    "authority": "bring in the authority’s rules",
+    "site": "block a site at once",
+    "suspension": "suspend internet access at once",
+}
 
 
 def mandate_sentence(entry: Entry) -> str:

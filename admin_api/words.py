@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from policy.words import uk_date
+from policy.words import TIERS, uk_date
+
+__all__ = ["TIERS"]
 
 ZONE = "Europe/London"
 STATIC = Path(__file__).with_name("static")
@@ -26,6 +28,10 @@ SAID = {
     "glass": "Signed. When two people have signed, it is in force for 24 hours.",
     "delegated": "The delegation is signed.",
     "revoked": "It is revoked, and ends now.",
+    "passkey-added": "The passkey is added. From now on you can sign in, and sign changes, with it.",
+    "passkey-gone": "The passkey is taken away. What it signed stays signed.",
+    "session-ended": "That session is over.",
+    "recovered": "Your new phone is set up. Sign in with its code.",
     "released": "That person holds no role here any more.",
     "mandated": "The standing mandate is signed and in force.",
 }
@@ -87,6 +93,9 @@ ENTRIES = {
     "log.founded": "The change log began",
     "person.invited": "A person was invited",
     "person.enrolled": "A person enrolled",
+    "person.passkey": "A passkey was added",
+    "passkey.revoked": "A passkey was revoked",
+    "person.recovered": "A person set up a new phone with a recovery code",
     "person.released": "A person’s roles ended",
     "mandate.signed": "A standing mandate was signed",
     "mandate.revoked": "A standing mandate was revoked",
@@ -101,6 +110,7 @@ ENTRIES = {
     "change.lapsed": "Lapsed: nobody ratified it in time",
     "change.reversed": "Taken back",
     "change.expired": "Ended by its date",
+    "change.renewed": "Brought up to date: the lists had changed since it was asked for",
 }
 
 FACTORS = {
@@ -123,7 +133,7 @@ CHANGE_KINDS = {
     "site": "a site",
     "category": "a category",
     "network": "a network",
-    "dictionary": "a list",
+    "dictionary": "lists",
     "timetable": "hours",
     "group": "a group",
     "safety": "safe search",
@@ -131,13 +141,18 @@ CHANGE_KINDS = {
     "coursework": "the coursework list",
     "suspension": "a suspension",
     "head": "another headteacher",
+    "authority": "the authority’s rules",
     "defaults": "what an upgrade brings",
+    "subscription": "a subscription",
+    "recategorise": "what a site is",
+    "sealed": "the sealed list",
     "reverse": "taking a change back",
     "founding": "the beginning",
 }
 
 REASONS = {
     "sealed": "Illegal content, which nobody can open",
+    "blocked": "Blocked",
     "essential": "An essential site that always stays open",
     "suspension": "Internet access is suspended; only coursework sites can be used",
     "authority_site": "The authority’s rule about this site",
@@ -155,6 +170,11 @@ GLOSSARY = (
     ("site", "A domain, or part of one, that people visit: bbc.co.uk, or bbc.co.uk/bitesize."),
     ("category", "A kind of site, such as Gambling. Lists say which sites are in which category."),
     ("list", "A collection of sites of one category. A list decides only once it has been accepted like any other change."),
+    (
+        "feed",
+        "A list that others keep up to date. A subscription that the headteacher approved lets its updates take effect.",
+    ),
+    ("sealed list", "The licensed list of illegal content. Nobody can open or read what is in it."),
     ("group", "Who a rule is for, such as Years 3–6 or Staff."),
     ("rule", "One line of what is open or blocked for a group."),
     ("suspension", "No internet for a group or a person until a date, but for the coursework list. It ends by itself."),
@@ -166,10 +186,12 @@ GLOSSARY = (
     ("ratify", "The headteacher signs something that a standing mandate already let through."),
     (
         "standing mandate",
-        "What the headteacher signed beforehand: who may take in lists, until when, how soon she ratifies.",
+        "What the headteacher signed beforehand: who may do what at once, until when, and how soon she ratifies it.",
     ),
     ("in force", "On every part of the filter now, as in “in force on 4 of 4”."),
     ("change log", "The record of all changes. It can prove that nothing in it was altered, dropped or added."),
+    ("passkey", "A key in your own phone or computer. With it you sign exactly what you see, by fingerprint, face or PIN."),
+    ("delegation", "What the headteacher signed so that a named person approves in her place, from and to a day."),
     (
         "fingerprint",
         "Eight letters and digits that stand for the exact change you see, and for what you sign.",

@@ -1,5 +1,6 @@
-"""The desk's certificate, signed by the box's own authority, which people's devices trust already for the block page."""
+"""The certificates of the desk and of encrypted DNS, signed by the box's own authority, which devices trust already."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,30 +22,60 @@ RENEW = timedelta(days=30)
 
 def desk_certificate(config: Config) -> tuple[Path, Path]:
     """Certificate (with its chain) and key of the desk, renewed when it is about to end or its name has changed."""
-    host = urlsplit(config.desk_url).hostname or "localhost"
+    return _certificate(config, "desk", [_desk_host(config)])
+
+
+def dns_certificate(config: Config, labels: Iterable[str] = ()) -> tuple[Path, Path]:
+    """The same for DNS over TLS and HTTPS: for the desk's name, one label below it (whose device asks), and addresses."""
+    host = _desk_host(config)
+    names = [host]
+    if not _is_address(host):
+        names.append(f"*.{host}")
+        names += [f"{label}.{host}" for label in labels]  # by name too: below `localhost` clients take no wildcard
+    names += [each for each, _ in (*config.dns.dot_listen, *config.dns.doh_listen)]
+    return _certificate(config, "dns", list(dict.fromkeys(names)))
+
+
+def _desk_host(config: Config) -> str:
+    return urlsplit(config.desk_url).hostname or "localhost"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _certificate(config: Config, file: str, names: Sequence[str]) -> tuple[Path, Path]:
     folder = config.data / "ca"
-    certificate, key = folder / "desk.pem", folder / "desk-key.pem"
+    certificate, key = folder / f"{file}.pem", folder / f"{file}-key.pem"
     authority = ensure_ca(folder, "Schoolgate filter")
-    if not _good(certificate, host, authority):
-        _issue(folder, host, certificate, key)
+    if not _good(certificate, names, authority):
+        _issue(folder, names, certificate, key)
     return certificate, key
 
 
-def _good(path: Path, host: str, authority: Path) -> bool:
+def _good(path: Path, names: Sequence[str], authority: Path) -> bool:
     try:
         chain = x509.load_pem_x509_certificates(path.read_bytes())
         issuer = x509.load_pem_x509_certificate(authority.read_bytes())
-        names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        found = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, x509.ExtensionNotFound):
         return False
     return (
         chain[0].not_valid_after_utc - datetime.now(UTC) > RENEW
-        and host in {str(name.value) for name in names}
+        and {str(name.value) for name in found} >= set(names)
         and chain[-1] == issuer
     )
 
 
-def _issue(folder: Path, host: str, certificate: Path, key: Path) -> None:
+def _name(host: str) -> x509.GeneralName:
+    return x509.IPAddress(ip_address(host)) if _is_address(host) else x509.DNSName(host)
+
+
+def _issue(folder: Path, names: Sequence[str], certificate: Path, key: Path) -> None:
     pem = (folder / "mitmproxy-ca.pem").read_bytes()
     signing = load_pem_private_key(pem, None)
     issuer = x509.load_pem_x509_certificate(pem)
@@ -52,19 +83,15 @@ def _issue(folder: Path, host: str, certificate: Path, key: Path) -> None:
         raise TypeError("the authority's key is not an elliptic-curve key")
     private = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
-    try:
-        name: x509.GeneralName = x509.IPAddress(ip_address(host))
-    except ValueError:
-        name = x509.DNSName(host)
     made = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])]))
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])]))
         .issuer_name(issuer.subject)
         .public_key(private.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=DAYS))
-        .add_extension(x509.SubjectAlternativeName([name]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(list(map(_name, names))), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False)

@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import TypeAdapter
 
+from category_lists.names import NameRefused, canonical_host
+from dns.servers import server
+
 type Address = tuple[str, int]
 
 
@@ -25,9 +28,18 @@ class BadConfiguration(ValueError):
 @dataclass(frozen=True, slots=True)
 class DnsConfig:
     listen: tuple[Address, ...] = (("127.0.0.1", 5300),)  # addresses and ports that answer DNS, UDP and TCP
-    upstreams: tuple[Address, ...] = ()  # resolvers that are asked; none: those of /etc/resolv.conf
+    upstreams: tuple[str, ...] = ()  # resolvers that are asked, also tls:// and https://; none: those of /etc/resolv.conf
+    forward: tuple[tuple[str, tuple[str, ...]], ...] = ()  # zones of the school's own, and the resolvers that know them
+    hosts: tuple[tuple[str, tuple[str, ...]], ...] = ()  # names of the school's own network, and their addresses
+    tunnels: str = "tell"  # names that look like smuggled data: "tell" of them in the filter log, or also "block" them
+    rpz_listen: tuple[Address, ...] = ()  # addresses and ports that serve policies as response policy zones; none: nowhere
+    rpz_keys: str = ""  # the file of the keys that may fetch those; none: secrets/rpz-keys.yaml in the data folder
     page_addresses: tuple[str, ...] = ("127.0.0.1",)  # where blocked names lead, if the school chose the block page
     workers: int = 0  # processes; 0: one a core
+    dot_listen: tuple[Address, ...] = ()  # addresses and ports that answer DNS over TLS
+    doh_listen: tuple[Address, ...] = ()  # addresses and ports that answer DNS over HTTPS, at /dns-query
+    proxy_protocol_from: tuple[str, ...] = ()  # balancers, as networks, that say with PROXY v2 whom they pass on
+    client_queries_per_s: int = 0  # UDP queries a second from one address; 0: no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +107,7 @@ class Config:
     def log_database(self) -> str:
         return self.database.log or f"sqlite:///{self.data / 'log.sqlite3'}"
 
-    def upstreams(self, resolv_conf: Path = Path("/etc/resolv.conf")) -> tuple[Address, ...]:
+    def upstreams(self, resolv_conf: Path = Path("/etc/resolv.conf")) -> tuple[str, ...]:
         """The resolvers to ask: the configured ones, else this machine's own. BadConfiguration when there are none."""
         if self.dns.upstreams:
             return self.dns.upstreams
@@ -106,20 +118,24 @@ class Config:
         found = [line.split()[1] for line in lines if line.startswith("nameserver") and len(line.split()) > 1]
         if not found and not self.demo:
             raise BadConfiguration(f"dns.upstreams is not set, and {resolv_conf} names no resolver to ask")
-        return tuple((address.partition("%")[0], 53) for address in found) or (("127.0.0.1", 53),)
+        return tuple(address.partition("%")[0] for address in found) or ("127.0.0.1",)
 
 
 _ADAPTER = TypeAdapter(Config)
 ENVIRONMENT = {  # variable: (section, key)
     "SCHOOLGATE_DNS_LISTEN": ("dns", "listen"),
     "SCHOOLGATE_DNS_UPSTREAMS": ("dns", "upstreams"),
+    "SCHOOLGATE_DNS_RPZ_LISTEN": ("dns", "rpz_listen"),
+    "SCHOOLGATE_DOT_LISTEN": ("dns", "dot_listen"),
+    "SCHOOLGATE_DOH_LISTEN": ("dns", "doh_listen"),
     "SCHOOLGATE_PROXY_LISTEN": ("proxy", "listen"),
     "SCHOOLGATE_PROXY_UPSTREAM_CA": ("proxy", "upstream_ca"),
     "SCHOOLGATE_ADMIN_LISTEN": ("admin", "listen"),
     "SCHOOLGATE_ADMIN_URL": ("admin", "public_url"),
 }
 SECTIONS: dict[str, type] = {"dns": DnsConfig, "proxy": ProxyConfig, "admin": AdminConfig, "database": StoreConfig}
-DEFAULT_PORTS = {"upstreams": 53}
+ADDRESSES = {"listen", "upstreams", "rpz_listen", "dot_listen", "doh_listen"}
+DEFAULT_PORTS = {"rpz_listen": 53, "dot_listen": 853, "doh_listen": 443}
 
 
 def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None = None, *, demo: bool = False) -> Config:
@@ -131,7 +147,7 @@ def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None
     for variable, (section, key) in ENVIRONMENT.items():
         if text := environ.get(variable, "").strip():
             values = _keys(str(given), section, raw.get(section))
-            raw[section] = values | {key: _split(text) if key in {"listen", "upstreams"} else text}
+            raw[section] = values | {key: _split(text) if key in ADDRESSES else text}
     sections = {name: _section(str(given), name, kind, raw.pop(name, {})) for name, kind in SECTIONS.items()}
     if raw:
         raise BadConfiguration(f"{given}: unknown key {_hint(next(iter(raw)), SECTIONS)}")
@@ -158,8 +174,9 @@ def _check_url(url: str) -> None:
 
 def on_loopback_only(config: Config) -> None:
     """The demonstration has known passwords, so it never listens where others can reach it."""
-    for section in ("dns", "proxy", "admin"):
-        for host, _ in getattr(config, section).listen:
+    dns = (*config.dns.listen, *config.dns.dot_listen, *config.dns.doh_listen, *config.dns.rpz_listen)
+    for section, addresses in (("dns", dns), ("proxy", config.proxy.listen), ("admin", config.admin.listen)):
+        for host, _ in addresses:
             if not ip_address(host).is_loopback:
                 raise BadConfiguration(
                     f"{section}.listen: {host} can be reached from outside; the demonstration listens on loopback only"
@@ -211,16 +228,32 @@ def _section(file: str, name: str, kind: type, raw: object) -> Any:
 
 def _value(where: str, key: str, value: object) -> object:
     match key:
-        case "listen" | "upstreams":
+        case "upstreams":
+            return _servers(where, value)
+        case "forward":
+            return tuple((_zone(where, name), _servers(where, given)) for name, given in _mapping(where, value))
+        case "hosts":
+            return tuple((_zone(where, name), _addresses(where, given)) for name, given in _mapping(where, value))
+        case "tunnels":
+            if value not in ("tell", "block"):
+                raise BadConfiguration(f"{where}: {value!r} is neither tell nor block")
+            return value
+        case "listen" | "rpz_listen" | "dot_listen" | "doh_listen":
             items = [value] if isinstance(value, str) else value
             if not isinstance(items, list) or not items:
                 raise BadConfiguration(f"{where}: a list of host:port is expected")
             return tuple(address(where, str(item), DEFAULT_PORTS.get(key)) for item in items)
         case "page_addresses":
+            return _addresses(where, value)
+        case "proxy_protocol_from":
             items = [value] if isinstance(value, str) else value
             if not isinstance(items, list):
-                raise BadConfiguration(f"{where}: a list of IP addresses is expected")
-            return tuple(_ip(where, str(item)) for item in items)
+                raise BadConfiguration(f"{where}: a list of networks such as 10.0.0.0/30 is expected")
+            return tuple(_network(where, str(item)) for item in items)
+        case "client_queries_per_s":
+            if type(value) is not int or value < 0:
+                raise BadConfiguration(f"{where}: {value!r} is not a number of queries a second; 0 means no limit")
+            return value
         case "workers":
             if type(value) is not int or not 0 <= value <= 64:  # `true` is an int, too
                 raise BadConfiguration(f"{where}: {value!r} is not a number of processes from 0 to 64")
@@ -229,6 +262,43 @@ def _value(where: str, key: str, value: object) -> object:
             if not isinstance(value, str):
                 raise BadConfiguration(f"{where}: {value!r} is not a text")
             return value
+
+
+def _addresses(where: str, value: object) -> tuple[str, ...]:
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list):
+        raise BadConfiguration(f"{where}: a list of IP addresses is expected")
+    return tuple(_ip(where, str(item)) for item in items)
+
+
+def _servers(where: str, value: object) -> tuple[str, ...]:
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not items:
+        raise BadConfiguration(f"{where}: a list of resolvers is expected")
+    try:
+        return tuple(server(str(item)).words for item in items)
+    except ValueError as error:
+        raise BadConfiguration(f"{where}: {error}") from None
+
+
+def _mapping(where: str, value: object) -> list[tuple[str, object]]:
+    if not isinstance(value, dict):
+        raise BadConfiguration(f"{where}: names with a list each are expected")
+    return [(str(name), given) for name, given in value.items()]
+
+
+def _zone(where: str, name: str) -> str:
+    try:
+        return canonical_host(name)
+    except NameRefused as error:
+        raise BadConfiguration(f"{where}: {error}") from None
+
+
+def _network(where: str, text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise BadConfiguration(f"{where}: {text!r} is not a network such as 10.0.0.0/30") from None
 
 
 def _ip(where: str, text: str) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from appliance.config import Config, on_loopback_only
 from appliance.founding import Founded, begun, create_installation, found_authority, found_school, open_installation
+from appliance.supervisor import is_free
 from change_control.changes import CategoryWish, SiteWish
 from change_control.service import Person
 from policy.live import write_aside
@@ -60,6 +61,7 @@ PEOPLE: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 OFFICER = ("birchwood-officer", "Laura Finch")
 FIRST_GROUP_PORT = 8081
+FIXED_DNS_PORT, DOT_PORT, DOH_PORT = 5300, 8530, 8531
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,15 @@ def group_listeners(config: Config) -> Config:
     groups = [f"{school}/{group}" for school, (_, networks) in SCHOOLS.items() for group in networks]
     listeners = tuple((name, host, FIRST_GROUP_PORT + n if fixed else 0) for n, name in enumerate(groups))
     return replace(config, group_listeners=listeners)
+
+
+def encrypted_dns(config: Config) -> Config:
+    """DNS over TLS and HTTPS beside the fixed ports, where these are free and nothing else was configured."""
+    host, port = config.dns.listen[0]
+    fixed = port == FIXED_DNS_PORT and not config.dns.dot_listen and not config.dns.doh_listen
+    if not fixed or not is_free(host, DOT_PORT) or not is_free(host, DOH_PORT):
+        return config
+    return replace(config, dns=replace(config.dns, dot_listen=((host, DOT_PORT),), doh_listen=((host, DOH_PORT),)))
 
 
 def accounts_file(data: Path) -> Path:
@@ -155,6 +166,8 @@ def _school(
         networks=[
             *(Network(f"n-{group}", group, prefix) for group, prefix in networks.items()),
             *(Network(f"p-{group}", group, "127.0.0.0/8", f"{school}/{group}") for group in networks),
+            *(Network(f"h-{group}", group, "127.0.0.0/8", f"doh:{school}/{group}") for group in networks),
+            *(Network(f"t-{group}", group, "127.0.0.0/8", f"dot:{school}-{group}") for group in networks),
         ],
     )
 
@@ -233,6 +246,7 @@ Try this in another terminal:
 
 In a browser: set the proxy of a group, trust the certificate, open any page.
 {groups}
+  {encrypted}
   certificate to trust: {ca}
 
 The desk: {admin} (under the same certificate)

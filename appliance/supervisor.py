@@ -71,11 +71,26 @@ def settle(config: Config) -> Config:
         _check_free("proxy", host, port, stream)
     return replace(
         config,
-        dns=replace(config.dns, listen=real("dns", config.dns.listen, both)),
+        dns=replace(
+            config.dns,
+            listen=real("dns", config.dns.listen, both),
+            rpz_listen=real("dns", config.dns.rpz_listen, both),
+            dot_listen=real("dot", config.dns.dot_listen, stream),
+            doh_listen=real("doh", config.dns.doh_listen, stream),
+        ),
         proxy=replace(config.proxy, listen=real("proxy", config.proxy.listen, stream)),
         admin=replace(config.admin, listen=real("admin", config.admin.listen, stream)),
         group_listeners=groups,
     )
+
+
+def is_free(host: str, port: int) -> bool:
+    """Is a TCP port free at this moment?"""
+    try:
+        _bound(host, port, socket.SOCK_STREAM).close()
+    except OSError:
+        return False
+    return True
 
 
 def _check_free(section: str, host: str, port: int, kinds: tuple[socket.SocketKind, ...]) -> None:
@@ -84,8 +99,9 @@ def _check_free(section: str, host: str, port: int, kinds: tuple[socket.SocketKi
             _bound(host, port, kind).close()
         except OSError as error:
             variable = f"SCHOOLGATE_{section.upper()}_LISTEN"
+            key = f"dns.{section}_listen" if section in ("dot", "doh") else f"{section}.listen"
             raise PortTaken(
-                f"cannot listen on {host}:{port} ({error.strerror}); stop what uses it, or set {section}.listen or {variable}"
+                f"cannot listen on {host}:{port} ({error.strerror}); stop what uses it, or set {key} or {variable}"
             ) from None
 
 
@@ -110,6 +126,7 @@ class Supervisor:
             Child("desk", "desk"),
             Child("recorder", "recorder"),
             *(Child(kind, name) for kind, name in config.filter_processes),
+            *([Child("rpz", "rpz")] if config.dns.rpz_listen else []),
         ]
         self._stop = asyncio.Event()
         self._failed: str | None = None
@@ -147,8 +164,9 @@ class Supervisor:
 
     def _clear(self) -> None:
         """What an earlier run left: files that say what was in force in processes that are no more."""
-        for path in (self._config.data / "run" / "workers").glob("*.json"):
-            path.unlink(missing_ok=True)
+        for folder in ("workers", "counters"):
+            for path in (self._config.data / "run" / folder).glob("*.json"):
+                path.unlink(missing_ok=True)
         self._ready_file.unlink(missing_ok=True)
 
     async def _all_ready(self) -> None:
@@ -158,10 +176,13 @@ class Supervisor:
         config = self._config
         return {
             "dns": [_text(address) for address in config.dns.listen],
+            "rpz": [_text(address) for address in config.dns.rpz_listen],
             "proxy": [_text(address) for address in config.proxy.listen],
             "proxy_groups": {name: _text((host, port)) for name, host, port in config.group_listeners},
             "admin": config.desk_url,
             "ca_certificate": str(config.data / "ca" / "schoolgate-ca.pem"),
+            **({"dot": [_text(address) for address in config.dns.dot_listen]} if config.dns.dot_listen else {}),
+            **({"doh": [_text(address) for address in config.dns.doh_listen]} if config.dns.doh_listen else {}),
             "pids": {child.name: child.process.pid for child in self.children if child.process},
         }
 

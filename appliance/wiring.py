@@ -1,20 +1,25 @@
 """Where the parts meet: each process of the box, put together from its parts and run until it is told to stop.
 
-No part below imports another part beside it; what it needs from there is handed in here as a plain callable.
+No part below imports another part beside it; what it needs from there is handed in here as a plain callable. Each process
+imports its own parts when it runs: a resolver carries no database, and is back the sooner when it is started again.
 """
 
 import asyncio
 import contextlib
+import gc
+import json
 import logging
+import os
 import ssl
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from appliance.config import Config
 from change_control.keys import secret_of
-from change_control.service import Office
 from monitoring.spool import Writer
 from policy.event import Event, Kind
 from policy.live import Live
@@ -57,10 +62,45 @@ async def run_dns(config: Config, name: str, ready: Ready, stop: asyncio.Event) 
         upstreams=config.upstreams(),
         page_addresses=config.dns.page_addresses,
         inner_networks=config.inner_networks,
+        forward=config.dns.forward,
+        hosts=config.dns.hosts,
+        block_tunnels=config.dns.tunnels == "block",
+        dot_listen=config.dns.dot_listen,
+        doh_listen=config.dns.doh_listen,
+        certificate=(str(config.data / "ca" / "dns.pem"), str(config.data / "ca" / "dns-key.pem")),
+        balancers=config.dns.proxy_protocol_from,
+        explain_socket=str(config.data / "run" / "explain" / f"{name}.sock"),
+        client_queries_s=config.dns.client_queries_per_s,
+        cookie_key=secret_of(config.data / "secrets" / "dns-cookie.key"),
     )
     live = in_force(config, name, record)
+
+    def told(counters: Mapping[str, object]) -> None:
+        said = {"worker": name, "pid": os.getpid(), "at": time.time(), "lost": writer.lost, **counters}
+        write_quickly(config.data / "run" / "counters" / f"{name}.json", json.dumps(said).encode())
+
+    gc.freeze()  # what is loaded now stays: no collection looks through it again
+    gc.set_threshold(10_000, 20, 100)  # replies kept ready are no garbage; a full look through 100,000 of them takes 50 ms
+    sys.setswitchinterval(0.001)  # a policy is loaded in a thread, and must not hold up answers for 5 ms at a time
     with contextlib.closing(writer):
-        await serve(settings, live, record, ready=lambda where: ready({"dns": where}), stop=stop, worker=name)
+        await serve(
+            settings,
+            live,
+            record,
+            ready=lambda where: ready({"dns": where}),
+            stop=stop,
+            worker=name,
+            write=writer.write_all,
+            told=told,
+        )
+
+
+def write_quickly(path: Path, data: bytes) -> None:
+    """Renamed into place, but not forced to the disk: the next one comes in a second."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".new")
+    aside.write_bytes(data)
+    aside.replace(path)
 
 
 async def run_proxy(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
@@ -92,19 +132,38 @@ async def run_proxy(config: Config, name: str, ready: Ready, stop: asyncio.Event
         )
 
 
+async def run_rpz(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
+    """Policies for other resolvers, in a process of its own: a zone of a million names takes memory and minutes."""
+    from appliance.response_zones import Keeper, keys_file, load_keys
+    from dns.transfer import serve
+
+    keeper = Keeper(config.data, Live(config.data, name), load_keys(keys_file(config)))
+    keeping = asyncio.create_task(keeper.keep(stop))
+    await serve(config.dns.rpz_listen, keeper.transfers, ready=lambda where: ready({"rpz": where}), stop=stop)
+    await keeping
+
+
 def resolver(config: Config) -> Callable[[str], Awaitable[Sequence[str]]]:
     """Names resolved where our own resolver asks, so that DNS and proxy never disagree on where a name leads."""
     from dns.lookup import Lookup
     from dns.settings import Settings
 
-    settings = Settings(listen=config.dns.listen, upstreams=config.upstreams(), inner_networks=config.inner_networks)
+    settings = Settings(
+        listen=config.dns.listen,
+        upstreams=config.upstreams(),
+        inner_networks=config.inner_networks,
+        forward=config.dns.forward,
+        hosts=config.dns.hosts,
+    )
     return Lookup(settings).addresses
 
 
 async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
     """Spools into the filter log; requests from the block page into change control; and what time alone does."""
     from appliance.requests import take_request
+    from appliance.updater import keep_updated
     from change_control.publish import publish
+    from change_control.service import Office
     from change_control.store import Store
     from monitoring.log import Log
     from monitoring.recorder import Recorder
@@ -119,6 +178,7 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
     def tick() -> None:
         with store.write() as session:
             moved = {row.log for row in office.tick(session)}
+            moved |= session.info.get("logs", set()) if moved else set()  # the authority's own changes reach its schools
         if moved:
             with store.write() as session:
                 publish(session, office.key, config.data, moved)
@@ -142,7 +202,7 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
 
     recorder = Recorder(Reader(config.data / "spool"), Log(config.log_database), on_request=on_request)
     ready({"recorder": True})
-    await asyncio.gather(recorder.run(stop), ticking())
+    await asyncio.gather(recorder.run(stop), ticking(), keep_updated(config, stop))
     store.close()
 
 
@@ -154,6 +214,7 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
     from admin_api.deps import Services
     from appliance.certificates import desk_certificate
     from change_control.people import Registry
+    from change_control.service import Office
     from change_control.store import Store
     from monitoring.log import Log
 
@@ -212,4 +273,10 @@ def _listening(host: str, port: int) -> Any:
     return found
 
 
-PROCESSES: dict[str, Run] = {"dns": run_dns, "proxy": run_proxy, "recorder": run_recorder, "desk": run_desk}
+PROCESSES: dict[str, Run] = {
+    "dns": run_dns,
+    "proxy": run_proxy,
+    "recorder": run_recorder,
+    "desk": run_desk,
+    "rpz": run_rpz,
+}

@@ -1,4 +1,4 @@
-"""The category index against a Python dict and sqlite3 as Pi-hole lays it out (gravity), in one run.
+"""The category index against a Python dict, LMDB, and sqlite3 as Pi-hole lays it out (gravity), in one run.
 
 Run by hand: .venv/bin/python benchmarks/index.py --names 1000000
 Half of the look-ups hit. Every store walks the same parent names (from the name itself to two labels); only ours may
@@ -9,9 +9,13 @@ is its own, and the timed rounds of all stores are interleaved. The machine's sp
 import argparse
 import gc
 import hashlib
+import importlib.util
 import multiprocessing
 import random
+import resource
+import shutil
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -137,7 +141,42 @@ def build_sqlite(folder: Path, lists: list[tuple[ListVersion, Path]]) -> Path:
     return folder / "gravity.db"
 
 
+def build_lmdb(folder: Path, lists: list[tuple[ListVersion, Path]]) -> Path:
+    import lmdb
+
+    base = lmdb.open(str(folder / "lmdb"), map_size=4 << 30, subdir=False, sync=False)
+    table: dict[bytes, bytes] = {}
+    for number, (_, path) in enumerate(lists):
+        mark = bytes([number])
+        for name in path.read_bytes().split():
+            table[name] = table.get(name, b"") + mark
+    with base.begin(write=True) as transaction, transaction.cursor() as cursor:
+        cursor.putmulti(sorted(table.items()), append=True)
+    base.close()
+    return folder / "lmdb"
+
+
+def open_lmdb(folder: Path, _: list[tuple[ListVersion, Path]]) -> Look:
+    import lmdb
+
+    base = lmdb.open(str(folder / "lmdb"), readonly=True, subdir=False, lock=False)
+    get = base.begin(buffers=False).get
+
+    def look(host: str) -> bytes:
+        found = b""
+        name = host.encode()
+        while b"." in name:
+            if more := get(name):
+                found += more
+            name = name.partition(b".")[2]
+        return found
+
+    return look
+
+
 STORES = {"ours": (build_ours, open_ours), "dict": (None, open_dict), "sqlite3": (build_sqlite, open_sqlite)}
+if importlib.util.find_spec("lmdb"):  # a peer, not a part: install it to compare
+    STORES["lmdb"] = (build_lmdb, open_lmdb)
 
 
 def memory(kind: str) -> float:
@@ -211,8 +250,116 @@ def run(count: int) -> None:
         )
 
 
+def raw_lists(count: int) -> None:
+    """From raw lists, as their makers publish them, to an index that answers: reading, keeping, compiling, on one core."""
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        names = made_up(count)
+        for number in range(4):
+            mine = names[number * count // 4 : (number + 1) * count // 4]
+            (folder / f"raw{number}").write_text(
+                "".join((f"0.0.0.0 {name}\n" if number % 2 else f"{name}\n") for name in mine)
+            )
+        del names, mine
+        here, there = spawn.Pipe()
+        worker = spawn.Process(target=_raw, args=(folder, there))
+        worker.start()
+        reading, compiling, peak = here.recv()
+        worker.join()
+        print(
+            f"\n{count:,} names from raw lists: read and kept {reading:.1f} s, compiled {compiling:.1f} s of processor",
+            end="",
+        )
+        print(f" time, together {reading + compiling:.1f} s; peak {peak:.0f} MiB")
+        if dnsmasq := shutil.which("dnsmasq"):
+            _dnsmasq(dnsmasq, folder)
+
+
+def _raw(folder: Path, pipe: Connection) -> None:
+    from datetime import UTC, datetime
+
+    from category_lists.essentials import protected
+    from category_lists.lists import store
+    from category_lists.taxonomy import load
+
+    begun, lists, guard = time.process_time(), [], protected(load().categories["games"])
+    for number in range(4):
+        version, _ = store(
+            folder / "kept",
+            folder / f"raw{number}",
+            list_id=f"l{number}",
+            category="games",
+            format="hosts" if number % 2 else "domains",
+            at=datetime.now(UTC),
+            protected=guard,
+        )
+        lists.append((version, folder / "kept" / version.id / f"{version.digest}.txt"))
+    read = time.process_time()
+    compile_index(lists, folder / "index")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    pipe.send((read - begun, time.process_time() - read, peak))
+
+
+def _dnsmasq(program: str, folder: Path) -> None:
+    """What a hosts file costs dnsmasq: the time until it has read it, and its memory. It answers exact names only."""
+    hosts = folder / "hosts"
+    with hosts.open("w") as file:
+        for number in range(4):
+            for line in (folder / f"raw{number}").open():
+                file.write(f"0.0.0.0 {line.split()[-1]}\n")
+    begun = time.perf_counter()
+    command = [
+        program,
+        "--keep-in-foreground",
+        "--no-resolv",
+        "--no-hosts",
+        "--port=0",
+        f"--addn-hosts={hosts}",
+        "--log-facility=-",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if "read" in line:
+                break
+        took = time.perf_counter() - begun
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        process.terminate()
+    memory_kb = int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon")))
+    print(
+        f"dnsmasq with a hosts file of the same: read in {took:.1f} s, private {memory_kb / 1024:.0f} MiB, exact names only"
+    )
+
+
+def adversarial(count: int) -> None:
+    """A list of nothing but trouble: what a million hostile lines cost, and that nothing of them is taken for a site."""
+    from category_lists.parsers import FORMATS, Report
+    from category_lists.rows import read_rows
+
+    dice = random.Random(3)
+    kinds = [
+        b"\xff\xfe\x00", b"x" * 9000, b"a." * 200 + b"com", b"-" * 300, b"||" + b"*." * 50 + b"^", b"0.0.0.0 " + b"a" * 500,
+        b"(" * 4000, b'"' * 2000, b"xn--" + b"z" * 60 + b".com", b"\x00" * 100, "\u202e\u0430.com".encode() * 9,
+        b"1.2.3.4.5.6", b"http://[::1]:99999/%%%%", b"include:a include:a", b"co.uk", b",,,,,,", b"\t\r \x0b",
+        b"@@||" + b"^" * 900,
+    ]  # fmt: skip
+    lines = [dice.choice(kinds) + b"%d" % (number % 97) for number in range(count)]
+    for format_ in FORMATS:
+        report, begun = Report(), time.process_time()
+        rows = read_rows(format_, (lines[at : at + 10_000] for at in range(0, count, 10_000)), report)
+        took = time.process_time() - begun
+        print(f"{format_:8} {count:,} hostile lines in {took:5.1f} s: {report.refused:,} refused, {len(rows):,} taken")
+
+
 if __name__ == "__main__":
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--names", type=int, nargs="+", default=[100_000])
-    for wanted in words.parse_args().names:
+    words.add_argument("--raw", type=int, nargs="*", default=[], help="from raw lists to an index, so many names")
+    words.add_argument("--hostile", type=int, default=0, help="lines of a hostile list")
+    chosen = words.parse_args()
+    for wanted in chosen.names:
         run(wanted)
+    for wanted in chosen.raw:
+        raw_lists(wanted)
+    if chosen.hostile:
+        adversarial(chosen.hostile)

@@ -145,7 +145,8 @@ def evaluate(cases: Iterable[Case], judge: Judge) -> Report:
     report = Report()
     for case in cases:
         try:
-            name = str(canonical_site(case.asked))
+            site = canonical_site(case.asked)
+            name = f"{site}?{site.query}" if site.query else str(site)
         except NameRefused:
             report.unreadable.append(shown(case.asked))
             continue

@@ -7,7 +7,7 @@ import hashlib
 import json
 import mmap
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -123,6 +123,14 @@ class Index:
                 self._answers.clear()
             self._answers[key] = answer
         return answer
+
+    def kin(self, host: str) -> Hashable:
+        """What lists say of a name, as a value to compare: names of equal value match alike but for the entry's own host.
+
+        A quarter of the cost of `find`, for callers who know already what follows from the same matches.
+        """
+        found = self._walk(host, None, None)
+        return () if not found else found[0] if len(found) == 1 else tuple(found)
 
     def find(self, host: str, path: str | None = None) -> tuple[Match, ...]:
         """Give everything that lists say about a name or page, most specific entry first."""

@@ -6,29 +6,26 @@ never changes once it is there.
 """
 
 import hashlib
-import io
 import json
-import lzma
-import os
 import re
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from gzip import GzipFile
 from itertools import batched
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from category_lists.aside import Aside
+from category_lists.essentials import Protected
 from category_lists.names import shown
-from category_lists.parsers import LONGEST_LINE, Entry, Report, collect, parse
+from category_lists.parsers import Report
+from category_lists.rows import NOTHING_PROTECTED, read_rows, row
+from category_lists.sources import read_batches, read_source
 
-LARGEST_SOURCE: Final = 1 << 30  # bytes once unpacked; the largest list in use is a tenth of it
-_RATIO, _RATIO_FROM = 100, 16 << 20  # lists pack 3 to 15 times; beyond 100 times (and 16 MiB) it is a bomb
-_XZ_MEMORY = 128 << 20  # bytes; `xz -9` needs 65 MiB
-_PROGRESS_EVERY = 50_000  # lines
+__all__ = ["ListVersion", "Progress", "find", "read_source", "row", "starter", "store", "store_lines"]
+
+_PROGRESS_EVERY: Final = 50_000  # lines
+_EXACT: Final = ord("=")
 _STARTER_DATE = "2026-11-21"  # when the starter set was last gone through
 
 type Progress = Callable[[int], None]
@@ -60,101 +57,7 @@ class ListVersion:
 _FIELDS = {name: int if name == "entries" else str for name in ListVersion.__slots__}
 
 
-# --- reading a source -------------------------------------------------------------------------------------------------
-
-
-def read_source(path: Path, format: str) -> Iterator[bytes]:  # noqa: A002 - the word that users know
-    """Give the lines of a list: a plain, gzip or xz file, or for `ut1` a category's folder (`domains`, `urls`).
-
-    An over-long line arrives cut off just beyond `parsers.LONGEST_LINE`. Raises ValueError with a plain sentence for
-    what cannot be read, is packed in another way, is damaged, or unpacks to too much.
-    """
-    try:
-        if not path.is_dir():
-            yield from _lines(path)
-            return
-        if format != "ut1":
-            raise ValueError(f"{shown(path.name)} is a folder; only the format ut1 reads folders.")
-        parts = [part for part in (path / "domains", path / "urls") if part.is_file()]
-        if not parts:
-            raise ValueError(f"The folder {shown(path.name)} holds neither 'domains' nor 'urls'.")
-        for part in parts:
-            yield from _lines(part)
-    except OSError as error:
-        raise ValueError(f"The list {shown(path.name)} cannot be read: {error.strerror or error}.") from error
-    except (EOFError, zlib.error, lzma.LZMAError) as error:
-        raise ValueError(f"The list {shown(path.name)} is damaged and cannot be unpacked.") from error
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    total, limit = 0, LARGEST_SOURCE
-    with ExitStack() as stack:
-        source: BinaryIO = stack.enter_context(path.open("rb"))
-        if packed := _unpacked(source, path):
-            limit = min(limit, max(_RATIO_FROM, _RATIO * os.fstat(source.fileno()).st_size))
-            source = stack.enter_context(packed)
-        whole = True  # whether the last piece ended its line
-        while piece := source.readline(LONGEST_LINE + 1):
-            total += len(piece)
-            if total > limit:
-                raise ValueError(f"The list {shown(path.name)} unpacks to far too much; this is no honest list.")
-            if whole:
-                yield piece
-            whole = len(piece) <= LONGEST_LINE or piece.endswith(b"\n")
-
-
-_UNKNOWN_PACKING = {b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"BZh": "bzip2"}
-
-
-def _unpacked(source: BinaryIO, path: Path) -> BinaryIO | None:
-    """Tell the packing by its first bytes: a feed's file name is not to be relied on."""
-    start = source.read(6)
-    source.seek(0)
-    for magic, packing in _UNKNOWN_PACKING.items():
-        if start.startswith(magic):
-            raise ValueError(f"The list {shown(path.name)} is packed with {packing}; gzip and xz can be read.")
-    if start.startswith(b"\x1f\x8b"):
-        return io.BufferedReader(GzipFile(fileobj=source))
-    if start == b"\xfd7zXZ\x00":
-        return io.BufferedReader(_Unxz(source))
-    return None
-
-
-class _Unxz(io.RawIOBase):
-    """An xz stream with a bound on memory, which `lzma.LZMAFile` has not: a header may ask for 4 GiB."""
-
-    def __init__(self, source: BinaryIO) -> None:
-        self._source = source
-        self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed asks for any writable buffer
-        while True:
-            if self._stream.eof:
-                rest = self._stream.unused_data or self._source.read(1 << 16)
-                if not rest.strip(b"\0"):  # padding between or after streams
-                    return 0
-                self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
-                data = self._stream.decompress(rest.lstrip(b"\0"), len(buffer))
-            else:
-                packed = self._source.read(1 << 16) if self._stream.needs_input else b""
-                if self._stream.needs_input and not packed:
-                    raise EOFError
-                data = self._stream.decompress(packed, len(buffer))
-            if data:
-                buffer[: len(data)] = data
-                return len(data)
-
-
 # --- keeping a list ---------------------------------------------------------------------------------------------------
-
-
-def row(entry: Entry) -> str:
-    """Write an entry as a row of a kept list."""
-    flags = ("@" if entry.exception else "") + ("=" if entry.exact else "")
-    return f"{entry.host}{entry.path} {flags}" if flags else entry.host + entry.path
 
 
 def store(
@@ -165,6 +68,8 @@ def store(
     category: str,
     format: str,  # noqa: A002 - the word that users know
     at: datetime,
+    allow_wide: Collection[str] = (),
+    protected: Protected = NOTHING_PROTECTED,
     progress: Progress | None = None,
 ) -> tuple[ListVersion, Report]:
     """Read a list and keep it as `folder/<list_id>/<digest>.txt` with its description beside it.
@@ -173,22 +78,51 @@ def store(
     Raises ValueError for a source that cannot be read or has no entry that can be taken, OSError when the disk refuses;
     either way nothing half-written is left.
     """
+    return store_lines(
+        folder,
+        read_batches(path, format),
+        source=path.name,
+        list_id=list_id,
+        category=category,
+        format=format,
+        at=at,
+        allow_wide=allow_wide,
+        protected=protected,
+        progress=progress,
+    )
+
+
+def store_lines(
+    folder: Path,
+    batches: Iterable[Sequence[bytes]],
+    *,
+    source: str,
+    list_id: str,
+    category: str,
+    format: str,  # noqa: A002
+    at: datetime,
+    allow_wide: Collection[str] = (),
+    protected: Protected = NOTHING_PROTECTED,
+    progress: Progress | None = None,
+) -> tuple[ListVersion, Report]:
+    """The same for batches of lines from anywhere; `source` names where for people."""
     _checked_id(list_id)
     report = Report()
-    lines = _counted(read_source(path, format), progress)
-    rows = sorted([row(entry) for entry in collect(parse(format, lines), report)])
+    rows = read_rows(format, _counted(batches, progress), report, allow_wide, protected)
     if not rows:
-        why = f", for instance line {report.examples[0].line}: {report.examples[0].why}" if report.examples else ""
-        raise ValueError(f"The list {shown(path.name)} has no entry that could be taken as {format}{why}.")
+        examples = report.examples or report.aside_examples
+        why = f", for instance line {examples[0].line}: {examples[0].why}" if examples else ""
+        raise ValueError(f"The list {shown(source)} has no entry that could be taken as {format}{why}.")
+    rows.sort()
     home = folder / list_id
     home.mkdir(parents=True, exist_ok=True)
     with Aside(home) as text:
         entries = 0
         for some in batched(_once(rows), 10_000):  # a line at a time would cost more than reading the list
-            text.write(("\n".join(some) + "\n").encode())
+            text.write(b"\n".join(some) + b"\n")
             entries += len(some)
         digest = text.digest()
-        version = ListVersion(list_id, category, f"{at.date().isoformat()}-{digest[:8]}", digest, entries, path.name, format)
+        version = ListVersion(list_id, category, f"{at.date().isoformat()}-{digest[:8]}", digest, entries, source, format)
         text.keep(home / f"{digest}.txt")
     described = home / f"{digest}.json"
     if described.is_file():
@@ -227,22 +161,22 @@ def _checked_id(list_id: str) -> None:
         raise ValueError(f"A list's name is lower-case letters, digits, dots and hyphens, and {shown(list_id)} is not.")
 
 
-def _counted(lines: Iterable[bytes], progress: Progress | None) -> Iterator[bytes]:
-    count = 0
-    for count, line in enumerate(lines, start=1):
-        if progress and count % _PROGRESS_EVERY == 0:
-            progress(count)
-        yield line
+def _counted(batches: Iterable[Sequence[bytes]], progress: Progress | None) -> Iterator[Sequence[bytes]]:
+    count = told = 0
+    for batch in batches:
+        yield batch
+        count += len(batch)
+        if progress and count - told >= _PROGRESS_EVERY:
+            progress(told := count)
     if progress:
         progress(count)
 
 
-def _once(rows: Iterable[str]) -> Iterator[str]:
+def _once(rows: Iterable[bytes]) -> Iterator[bytes]:
     """Leave out sorted rows that say nothing new: repeats, and `name =` beside `name` (RPZ writes both)."""
-    last = ""
+    last = b""
     for line in rows:
-        wide = line[:-1].rstrip() if line.endswith("=") and " " in line else line
-        if last not in (line, wide):
+        if line != last and (line[-1] != _EXACT or line[:-1].rstrip() != last or b" " not in line):
             yield line
             last = line
 

@@ -6,15 +6,17 @@ patterns that we do not have is refused rather than widened. Headers, comments a
 are no entries and no refusals. Pure: takes lines of bytes, opens nothing.
 """
 
+import csv
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from category_lists.names import NameRefused, canonical_host, canonical_site, is_address, shown, too_wide
+from category_lists.names import NameRefused, canonical_host, canonical_site, is_address, shown
+from category_lists.suffixes import too_wide
 
-FORMATS: Final[tuple[str, ...]] = ("domains", "hosts", "adblock", "rpz", "dnsmasq", "ut1", "urls")
+FORMATS: Final[tuple[str, ...]] = ("domains", "hosts", "adblock", "rpz", "dnsmasq", "ut1", "urls", "csv", "v2fly")
 LONGEST_LINE: Final = 8192  # bytes; no honest entry comes near it
 _SHOWN = 100  # characters of a refused line; its quotes and ellipsis stay below 120
 
@@ -49,7 +51,19 @@ class Report:
     accepted: int = 0
     refused: int = 0
     exceptions: int = 0
+    set_aside: int = 0  # entries that would have taken away what must stay open
     examples: list[Refused] = field(default_factory=list)
+    aside_examples: list[Refused] = field(default_factory=list)
+
+    def refuse(self, refused: Refused) -> None:
+        self.refused += 1
+        if len(self.examples) < KEPT_EXAMPLES:
+            self.examples.append(refused)
+
+    def put_aside(self, refused: Refused) -> None:
+        self.set_aside += 1
+        if len(self.aside_examples) < KEPT_EXAMPLES:
+            self.aside_examples.append(refused)
 
 
 KEPT_EXAMPLES: Final = 20
@@ -63,24 +77,39 @@ def collect(parsed: Iterable[Entry | Refused], report: Report) -> Iterator[Entry
             report.exceptions += item.exception
             yield item
         else:
-            report.refused += 1
-            if len(report.examples) < KEPT_EXAMPLES:
-                report.examples.append(item)
+            report.refuse(item)
 
 
-def parse(format: str, lines: Iterable[bytes]) -> Iterator[Entry | Refused]:  # noqa: A002 - the word that users know
-    """Read lines of a list in one of FORMATS. Raises ValueError for another format, and never for what a line holds."""
+def check_format(format: str) -> None:  # noqa: A002
+    """ValueError for a format that is not one of FORMATS."""
     if format not in _READERS:
         raise ValueError(f"There is no list format {shown(format)}; the formats are {', '.join(FORMATS)}.")
-    return _parse(_READERS[format], lines)
+
+
+def parse(
+    format: str,  # noqa: A002 - the word that users know
+    lines: Iterable[bytes],
+    allow_wide: Collection[str] = (),
+    *,
+    first: int = 1,
+) -> Iterator[Entry | Refused]:
+    """Read lines of a list in one of FORMATS. Raises ValueError for another format, and never for what a line holds.
+
+    Entries for whole public suffixes are refused, but for those that a person named in `allow_wide`. `first` is the
+    number of the first line.
+    """
+    check_format(format)
+    return _parse(_READERS[format], lines, allow_wide, first)
 
 
 # A reader gives, for one line without its end, entries and reasons for refusal; nothing at all for a comment.
 type _Reading = Iterable["Entry | str"]
 
 
-def _parse(reader: Callable[[str], _Reading], lines: Iterable[bytes]) -> Iterator[Entry | Refused]:
-    for number, raw in enumerate(lines, start=1):
+def _parse(
+    reader: Callable[[str], _Reading], lines: Iterable[bytes], allow_wide: Collection[str], first: int
+) -> Iterator[Entry | Refused]:
+    for number, raw in enumerate(lines, start=first):
         if len(raw) > LONGEST_LINE:
             yield Refused(number, shown(raw[:200].decode("latin-1"), _SHOWN), f"it is longer than {LONGEST_LINE} bytes")
             continue
@@ -93,7 +122,8 @@ def _parse(reader: Callable[[str], _Reading], lines: Iterable[bytes]) -> Iterato
         if not text:
             continue
         for found in reader(text):
-            yield found if isinstance(found, Entry) else Refused(number, shown(text, _SHOWN), found)
+            why = found if isinstance(found, str) else _too_wide(found, allow_wide) or found
+            yield Refused(number, shown(text, _SHOWN), why) if isinstance(why, str) else why
 
 
 # --- what all formats share ---------------------------------------------------------------------------------------
@@ -107,14 +137,17 @@ def _site(name: str, path: str = "", *, exact: bool = False, exception: bool = F
         host = canonical_host(name)
     except NameRefused:
         return "it holds no name or address"
-    if why := too_wide(host):
-        return why
     if is_address(host):
         if host != name.strip("[]").lower():
             return "an address in a list must be written in its usual form"  # `12345` is a slip, not 0.0.48.57
         if not ipaddress.ip_address(host).is_global:
             return "it is an address of no site on the internet"
     return Entry(host, path, exact, exception)
+
+
+def _too_wide(entry: Entry, allowed: Collection[str]) -> str | None:
+    """Why an entry covers too much. A page of a shared name is that page alone, and an exact entry covers no one else."""
+    return None if (entry.path or entry.exact) and "." in entry.host else too_wide(entry.host, allowed)
 
 
 def _url(text: str, *, exception: bool = False) -> Entry | str:
@@ -265,6 +298,53 @@ def _dnsmasq(text: str) -> _Reading:
         yield _site(name, exception=exception)
 
 
+_CSV_HEADS = frozenset(("name", "domain", "host", "hostname", "url", "site", "fqdn", "domain_name"))
+
+
+def _csv(text: str) -> _Reading:
+    """`name,category,...`: the first cell is a name or a web address. The category column chooses lists before this."""
+    if text[0] in "#;":
+        return ()
+    name = csv_cells(text)[0]
+    if not name or name.lower() in _CSV_HEADS:
+        return ()
+    return (_url(name),) if "/" in name else (_site(name.removeprefix(".")),)
+
+
+def csv_cells(text: str) -> list[str]:
+    """The cells of one line. Semicolons and tabs separate as well, where there is no comma."""
+    mark = next((mark for mark in ",;\t" if mark in text), ",")
+    if '"' not in text:
+        return [cell.strip() for cell in text.split(mark)]
+    try:
+        return [cell.strip() for cell in next(csv.reader([text], delimiter=mark))]
+    except (csv.Error, StopIteration):
+        return [""]
+
+
+_V2FLY_KINDS = {
+    "keyword": "it matches part of a name, and would cover names of others",
+    "regexp": "it is a pattern, and would cover names that nobody can list",
+    "include": "the list that it includes is not here",
+}
+
+
+def _v2fly(text: str) -> _Reading:
+    """`domain:x` or `x` (with what is below), `full:x` (that name alone); `@attribute` and `&list` are notes."""
+    text = _without_comment(text)
+    if not text:
+        return ()
+    rule, *notes = text.split()
+    if any(note[0] not in "@&" for note in notes):
+        return ("it holds more than one word",)
+    kind, colon, name = rule.partition(":")
+    if not colon:
+        kind, name = "domain", rule
+    if kind not in ("domain", "full"):
+        return (_V2FLY_KINDS.get(kind, "it is of a kind that is not known"),)
+    return (_site(name, exact=kind == "full"),)
+
+
 _READERS: Final[dict[str, Callable[[str], _Reading]]] = {
     "domains": _domains,
     "hosts": _hosts,
@@ -273,4 +353,6 @@ _READERS: Final[dict[str, Callable[[str], _Reading]]] = {
     "dnsmasq": _dnsmasq,
     "ut1": _ut1,
     "urls": _urls,
+    "csv": _csv,
+    "v2fly": _v2fly,
 }

@@ -73,7 +73,7 @@ MAY: dict[Permission, frozenset[str]] = {
 
 
 # What a mandate or a delegation may be about. Their kinds are those whose undoing always fits, whatever is signed later.
-TAKING_IN = frozenset({"dictionary"})
+TAKING_IN = frozenset({"dictionary", "authority"})
 TIGHTENING = frozenset({"site", "suspension"})
 GLASS = frozenset({"site"})
 GLASS_HOURS = 24
@@ -92,6 +92,11 @@ DELEGABLE = frozenset(
         "reverse",
     }
 )  # and so never: who is headteacher, the authority's rules, mandates, delegations, people
+
+
+def stacks_with(kind: str) -> frozenset[str]:
+    """The kinds whose changes stand on one another: they set the same thing, so the newest goes back first."""
+    return frozenset({kind}) if kind in TAKING_IN else frozenset()
 
 
 class Waiting(StrEnum):

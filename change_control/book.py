@@ -116,6 +116,7 @@ class Book:
         self.row.size = n + 1
         self.checkpoint = Checkpoint(self.checkpoint.origin, n + 1, root(self._nodes, n + 1))
         self.row.checkpoint = self._key.sign(self.checkpoint)
+        self._session.info.setdefault("logs", set()).add(self.log)  # what this transaction has to publish
         self._session.flush()
         return n
 

@@ -4,20 +4,21 @@ Here are the everyday ones; hours, groups, settings and suspensions stand in `wi
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, Protocol
 
 from category_lists.names import canonical_site
 from category_lists.taxonomy import Taxonomy
-from change_control import wishes
+from change_control import list_words, tiers, wishes
 from change_control.diffs import (
     Diff,
     DoesNotFit,
     InForceAlready,
     apply,
     check_groups,
+    check_mandatory,
     check_timetable,
     founding,
     make,
@@ -28,7 +29,7 @@ from change_control.diffs import (
     who,
 )
 from policy.proof import undone
-from policy.rules import Action, CategoryRule, Document, Network, SiteRule
+from policy.rules import Action, AuthorityPolicy, CategoryRule, Document, Network, SiteRule
 from policy.words import uk_end
 
 __all__ = ["Diff", "DoesNotFit", "InForceAlready", "apply", "founding", "plain", "sentence", "tightens", "until"]
@@ -43,12 +44,14 @@ class SiteWish:
     groups: tuple[str, ...] = ()
     until: datetime | None = None
     during: str | None = None  # a timetable
+    mandatory: bool = False  # the authority's rules only
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del taxonomy
         site = canonical_site(self.site)
         check_groups(document, self.groups)
         check_timetable(document, self.during)
+        check_mandatory(document, mandatory=self.mandatory)
         path = (site.path or "").rstrip("/")
         if site.query:
             raise ValueError(
@@ -63,6 +66,7 @@ class SiteWish:
             tuple(sorted(self.groups)),
             until=self.until,
             during=self.during,
+            mandatory=self.mandatory,
         )
         return make("site", change, add={"site_rules": [rule]})
 
@@ -76,6 +80,8 @@ class CategoryWish:
     groups: tuple[str, ...] = ()
     until: datetime | None = None
     during: str | None = None
+    mandatory: bool = False  # the authority's rules only, as are phases
+    phases: tuple[str, ...] = ()
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         known = taxonomy.categories.get(self.category)
@@ -87,14 +93,24 @@ class CategoryWish:
             raise ValueError(f"{known.name} always stay open")
         check_groups(document, self.groups)
         check_timetable(document, self.during)
+        check_mandatory(document, mandatory=self.mandatory, phases=self.phases)
         groups = tuple(sorted(self.groups))
         rule = CategoryRule(
-            f"k{change}", self.category, Action(self.action), change, groups, until=self.until, during=self.during
+            f"k{change}",
+            self.category,
+            Action(self.action),
+            change,
+            groups,
+            phases=tuple(sorted(self.phases)),  # type: ignore[arg-type]  # looked up above
+            until=self.until,
+            during=self.during,
+            mandatory=self.mandatory,
         )
         replaced = [
             old
             for old in document.category_rules
-            if (old.category, old.groups, old.during) == (rule.category, groups, rule.during)
+            if (old.category, old.groups, old.during, old.phases, old.mandatory)
+            == (rule.category, groups, rule.during, rule.phases, rule.mandatory)
         ]
         return make("category", change, add={"category_rules": [rule]}, remove={"category_rules": replaced})
 
@@ -136,20 +152,39 @@ class NetworkGone:
 
 
 @dataclass(frozen=True, slots=True)
-class DictionaryWish:
-    """Accept a list: from now on decide with another dictionary."""
+class ListChange:
+    """What becomes of one list: its new version, and how that differs from the one it replaces (before 0: it is new)."""
+
+    id: str
+    category: str
+    version: str
+    digest: str
+    entries: int
+    before: int = 0
+    added: int = 0
+    removed: int = 0
+    exceptions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListsWish:
+    """Accept lists, with what each changes: from now on decide with another dictionary."""
 
     dictionary: str
-    list_id: str
-    category: str
-    entries: int
+    lists: tuple[ListChange, ...]
+    feed: str = ""  # the subscription that brought them
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del taxonomy
-        if document.dictionary == self.dictionary:
-            raise InForceAlready("this list is in force already, in this very version")
-        made = make("dictionary", change, values={"dictionary": (document.dictionary, self.dictionary)})
-        return {**made, "list": {"id": self.list_id, "category": self.category, "entries": self.entries}}
+        made = dictionary_diff("dictionary", change, document, self.dictionary)
+        return {**made, "lists": [asdict(one) for one in self.lists]} | ({"feed": self.feed} if self.feed else {})
+
+
+def dictionary_diff(kind: str, change: int, document: Document, wanted: str) -> Diff:
+    """The diff from a policy's dictionary to another one."""
+    if document.dictionary == wanted:
+        raise InForceAlready("this list is in force already, in this very version")
+    return make(kind, change, values={"dictionary": (document.dictionary, wanted)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +211,10 @@ class ReverseWish:
         return undone(self.diff_in_force)
 
 
-type Wish = SiteWish | CategoryWish | NetworkWish | NetworkGone | DictionaryWish | DefaultsWish | ReverseWish | wishes.Wish
+class Wish(Protocol):
+    """What someone asks for: it knows the diff it comes to. More: wishes.py, list_wishes.py, tiers.py."""
+
+    def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff: ...
 
 
 DOES = {Action.ALLOW: "may use", Action.WARN: "will see a warning before", Action.BLOCK: "may no longer use"}
@@ -198,24 +236,45 @@ def _ending(value: Mapping[str, Any], document: Document) -> str:
 
 def _tell_site(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     del taxonomy
-    parts = []
-    for rule in diff["add"].get("site_rules", ()):
-        site = rule["host"] + rule["path"]
-        text = f"{who(document, rule['groups'])} {DOES[Action(rule['action'])]} {site}{_ending(rule, document)}."
-        if rule["path"] and rule["action"] != Action.BLOCK:
-            text += f" Nothing else of {rule['host']} opens."
-        parts.append(text)
-    return " ".join(parts)
+    return " ".join(_site_sentence(rule, _whom(rule, document), document) for rule in diff["add"].get("site_rules", ()))
+
+
+def _site_sentence(rule: Mapping[str, Any], whom: str, document: Document) -> str:
+    site = rule["host"] + rule["path"]
+    text = f"{whom} {DOES[Action(rule['action'])]} {site}{_ending(rule, document)}."
+    if rule["path"] and rule["action"] != Action.BLOCK:
+        text += f" Nothing else of {rule['host']} opens."
+    return f"{text} {tiers.standing_of(rule)}." if isinstance(document, AuthorityPolicy) else text
+
+
+def _whom(rule: Mapping[str, Any], document: Document) -> str:
+    return tiers.whom(rule, document.name) if isinstance(document, AuthorityPolicy) else who(document, rule["groups"])
 
 
 def _tell_category(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
-    parts = []
-    for rule in diff["add"].get("category_rules", ()):
-        known = taxonomy.categories.get(rule["category"])
-        name = known.name if known else rule["category"]
-        whom, does = who(document, rule["groups"]), DOES[Action(rule["action"])]
-        parts.append(f"{whom} {does} sites in the category {name}{_ending(rule, document)}.")
-    return " ".join(parts)
+    rules = diff["add"].get("category_rules", ())
+    return " ".join(_category_sentence(rule, _whom(rule, document), document, taxonomy) for rule in rules)
+
+
+def _category_sentence(rule: Mapping[str, Any], whom: str, document: Document, taxonomy: Taxonomy) -> str:
+    known = taxonomy.categories.get(rule["category"])
+    name = known.name if known else rule["category"]
+    text = f"{whom} {DOES[Action(rule['action'])]} sites in the category {name}{_ending(rule, document)}."
+    return f"{text} {tiers.standing_of(rule)}." if isinstance(document, AuthorityPolicy) else text
+
+
+def _tell_authority(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
+    """What the authority's rules become for a school that accepts them."""
+    rules = diff.get("rules") or {"add": {}, "remove": {}}
+    said = [f"{document.name} accepts its authority’s rules as they stand now."]
+    for side, begins in (("add", "New: "), ("remove", "Gone: ")):
+        for rule in rules[side].get("site_rules", ()):
+            text = _site_sentence(rule, "everyone", document)
+            said.append(f"{begins}{text} {tiers.standing_of(rule)}.")
+        for rule in rules[side].get("category_rules", ()):
+            text = _category_sentence(rule, " and ".join(rule["phases"]) or "everyone", document, taxonomy)
+            said.append(f"{begins}{text} {tiers.standing_of(rule)}.")
+    return " ".join(said)
 
 
 def _tell_network(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
@@ -232,15 +291,6 @@ def _tell_network(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
             for network in diff["remove"].get("networks", ())
         ]
     return " ".join(said)
-
-
-def _tell_dictionary(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
-    listed = diff.get("list", {})
-    known = taxonomy.categories.get(str(listed.get("category")))
-    name = known.name if known else listed.get("category")
-    return (
-        f"{document.name} filters with the list {listed.get('id')}: {listed.get('entries'):,} sites in the category {name}."
-    )
 
 
 def _tell_defaults(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
@@ -264,8 +314,12 @@ TELLERS: dict[str, Callable[[Diff, Document, Taxonomy], str]] = {
     "site": _tell_site,
     "category": _tell_category,
     "network": _tell_network,
-    "dictionary": _tell_dictionary,
+    "dictionary": list_words.tell_dictionary,
+    "subscription": list_words.tell_subscription,
+    "recategorise": list_words.tell_recategorise,
+    "sealed": list_words.tell_sealed,
     "defaults": _tell_defaults,
+    "authority": _tell_authority,
     "reverse": _tell_reverse,
     "founding": _tell_founding,
     **wishes.TELLERS,

@@ -4,12 +4,16 @@ A school's policy names the dictionary it decides with by digest, so accepting a
 old digest to the new one.
 """
 
+import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from category_lists import index, taxonomy
+from category_lists import essentials, index, taxonomy
 from category_lists.lists import ListVersion, starter
+from category_lists.names import parents
+from category_lists.taxonomy import Category
 from policy import search_engines
 from policy.live import Objects
 from policy.rules import Dictionary, ListRef, read, write
@@ -37,11 +41,28 @@ class Dictionaries:
         texts = (self.objects.put(taxonomy.load().to_json()), self.objects.put(search_engines.load().to_json()))
         return self._compile([version for version, _ in shipped], progress, texts)
 
+    def with_lists(
+        self, dictionary: str, versions: Sequence[ListVersion], progress: Callable[[int], None] | None = None
+    ) -> str:
+        """The dictionary that a dictionary becomes with lists added, or put in the place of their older versions."""
+        named, fresh = self.named(dictionary), {version.id for version in versions}
+        kept = [self._version(ref) for ref in named.lists if ref.id not in fresh]
+        return self._compile([*kept, *versions], progress, (named.taxonomy, named.engines), named.sealed)
+
     def with_list(self, dictionary: str, version: ListVersion, progress: Callable[[int], None] | None = None) -> str:
-        """The dictionary that a dictionary becomes with a list added, or put in the place of its older version."""
+        """The same for one list."""
+        return self.with_lists(dictionary, [version], progress)
+
+    def without_lists(self, dictionary: str, ids: Collection[str], versions: Sequence[ListVersion]) -> str:
+        """The dictionary with some lists taken out and others put in."""
         named = self.named(dictionary)
-        versions = [self._version(ref) for ref in named.lists if ref.id != version.id]
-        return self._compile([*versions, version], progress, (named.taxonomy, named.engines))
+        gone = {*ids, *(version.id for version in versions)}
+        kept = [self._version(ref) for ref in named.lists if ref.id not in gone]
+        return self._compile([*kept, *versions], None, (named.taxonomy, named.engines), named.sealed)
+
+    def with_sealed(self, dictionary: str, digest: str) -> str:
+        """The dictionary with a sealed list, or a newer one. There is no way to one without."""
+        return self.objects.put(write(replace(self.named(dictionary), sealed=digest)))
 
     def with_defaults(self, dictionary: str, progress: Callable[[int], None] | None = None) -> str:
         """The dictionary that a dictionary becomes with what this version ships: starter lists, taxonomy, search engines.
@@ -57,7 +78,7 @@ class Dictionaries:
         for version, path in shipped:
             self._adopt(version, path)
         texts = (self.objects.put(new_taxonomy.to_json()), self.objects.put(new_engines.to_json()))
-        return self._compile([self._version(ref) for ref in fresh | kept], progress, texts)
+        return self._compile([self._version(ref) for ref in fresh | kept], progress, texts, named.sealed)
 
     def named(self, digest: str) -> Dictionary:
         return read(Dictionary, self.objects.text(digest))
@@ -65,15 +86,22 @@ class Dictionaries:
     def taxonomy(self, digest: str) -> taxonomy.Taxonomy:
         return taxonomy.Taxonomy.from_json(self.objects.text(self.named(digest).taxonomy))
 
-    def _compile(self, versions: list[ListVersion], progress: Callable[[int], None] | None, texts: tuple[str, str]) -> str:
-        """Compile the index and name everything; `texts` are the digests of the taxonomy and of the search engines."""
+    def _compile(
+        self,
+        versions: list[ListVersion],
+        progress: Callable[[int], None] | None,
+        texts: tuple[str, str],
+        sealed: str = "",
+    ) -> str:
+        """Compile the index, test it, and name everything; `texts` are the digests of taxonomy and search engines."""
         versions = sorted(versions, key=lambda version: version.id)
-        asked = (tuple(reference(version) for version in versions), texts)
+        asked = (tuple(reference(version) for version in versions), texts, sealed)
         if asked in self._made:
             return self._made[asked]
-        aside = self.objects.folder / f".compiling-{secrets.token_hex(8)}.idx"  # the desk and a console may both compile
+        aside = self.objects.folder / f".compiling-{os.getpid()}-{secrets.token_hex(8)}.idx"  # the desk may compile as well
         aside.parent.mkdir(parents=True, exist_ok=True)
         made = index.compile_index([(version, self._path(version)) for version in versions], aside, progress=progress)
+        self._test(aside, versions)
         aside.replace(self.objects.path(made, "idx"))
         digest = self._made[asked] = self.objects.put(
             write(
@@ -82,10 +110,45 @@ class Dictionaries:
                     taxonomy=texts[0],
                     engines=texts[1],
                     lists=asked[0],
+                    sealed=sealed,
                 )
             )
         )
         return digest
+
+    def _test(self, path: Path, versions: Sequence[ListVersion]) -> None:
+        """What must stay reachable is known as such in the new index, or the index is not used at all."""
+        opened = index.Index.open(path)
+        try:
+            for row in self.essential_rows(versions):
+                host, slash, rest = row.partition("/")
+                if essentials.ESSENTIAL not in opened.categories(host, slash + rest if slash else None):
+                    raise ValueError(f"the index was not taken: the essential site {row} would not be known as one")
+        finally:
+            opened.close()
+
+    def essential_rows(self, versions: Sequence[ListVersion]) -> list[str]:
+        """Everything that the essential lists among these say."""
+        return [
+            row
+            for version in versions
+            if version.category == essentials.ESSENTIAL
+            for row in essentials.rows_of(self._path(version))
+        ]
+
+    def essential_rows_of(self, named: Dictionary) -> list[str]:
+        """Everything that the essential lists of a dictionary say."""
+        return self.essential_rows([self._version(ref) for ref in named.lists])
+
+    def protected_name(self, dictionary: str, host: str) -> bool:
+        """Is this an essential site of the dictionary?"""
+        sites = {row.partition("/")[0] for row in self.essential_rows_of(self.named(dictionary))}
+        return any(name in sites for name in parents(host))
+
+    def protected(self, dictionary: str, category: Category) -> essentials.Protected:
+        """What a list of a category may not take away from schools that decide with this dictionary."""
+        rows = self.essential_rows_of(self.named(dictionary))
+        return essentials.protected(category, [*essentials.essential_rows(), *rows])
 
     def _path(self, version: ListVersion) -> Path:
         return self.lists / version.id / f"{version.digest}.txt"

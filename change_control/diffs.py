@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from policy.proof import canonical, tightens
 from policy.rules import (
@@ -20,6 +20,7 @@ from policy.rules import (
     Group,
     ListedSite,
     Network,
+    Phase,
     SchoolPolicy,
     SiteRule,
     Suspension,
@@ -121,6 +122,8 @@ def make(
 
 def until(diff: Diff) -> datetime | None:
     """When everything that a diff adds has come to its end; None when something stays."""
+    if diff.get("kind") == "subscription":
+        return datetime.fromisoformat(diff["terms"]["until"])
     ends = [value.get("until") for values in diff.get("add", {}).values() for value in values]
     if not ends or any(end is None for end in ends):
         return None
@@ -145,6 +148,17 @@ def check_timetable(document: Document, timetable: str | None) -> None:
     known = {table.id for table in document.timetables} if isinstance(document, SchoolPolicy) else set()
     if timetable and timetable not in known:
         raise ValueError(f"there is no timetable {timetable[:60]!r} here; add it first")
+
+
+def check_mandatory(document: Document, *, mandatory: bool, phases: Sequence[str] = ()) -> None:
+    """Only the authority's rules stand above its schools', and only they speak of phases: groups are the schools' own."""
+    if isinstance(document, SchoolPolicy):
+        if mandatory or phases:
+            raise ValueError("only the authority's own rules are mandatory, or for phases")
+        return
+    known = get_args(Phase)
+    if unknown := set(phases) - set(known):
+        raise ValueError(f"there is no phase {', '.join(sorted(unknown))[:60]!r}; there are: {', '.join(known)}")
 
 
 def who(document: Document, groups: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -88,6 +89,15 @@ def unwrap(wrapped: str, secret: bytes, purpose: bytes = b"session") -> bytes:
         return AESGCM(_derived(secret, purpose)).decrypt(blob[:12], blob[12:], purpose)
     except InvalidTag:
         raise Locked("this key is not open in this session; sign in again") from None
+
+
+class Signs(Protocol):
+    """Someone about to sign, with whichever key."""
+
+    @property
+    def person(self) -> str: ...
+
+    def sign(self, act: str, log: str, over: object) -> dict[str, object]: ...
 
 
 @dataclass(frozen=True, slots=True)

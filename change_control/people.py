@@ -210,13 +210,19 @@ class Registry:
             raise WrongCredentials("the user name, password or code is wrong")
         if code is not None:
             self._check_code_at_door(session, row.id, code, address)
+        return self.open_session(session, row.id, keys.unseal(row.sealed, password), address=address, agent=agent)
+
+    def open_session(
+        self, session: Session, person: str, private: bytes | None, *, address: str = "", agent: str = ""
+    ) -> str:
+        """The cookie of a new session; `private` is the opened key, None when no password opened it."""
         cookie = secrets.token_urlsafe(32)
         now = self.office.now()
         session.add(
             SessionRow(
                 id=_hash(cookie),
-                person=row.id,
-                wrapped=keys.wrap(keys.unseal(row.sealed, password), cookie.encode()),
+                person=person,
+                wrapped=keys.wrap(private, cookie.encode()) if private else "",
                 created=now,
                 seen=now,
                 address=address[:200],
@@ -224,6 +230,33 @@ class Registry:
             )
         )
         return cookie
+
+    def known(self, session: Session, username: str, password: str) -> PersonRow | None:
+        """The account that a name and password open; takes as long when there is none."""
+        row = session.scalar(select(PersonRow).where(PersonRow.username == username.strip().lower()))
+        holds = keys.password_holds(row.password if row else _nobody(), password)
+        return row if holds else None
+
+    def once(self, session: Session, person: str, purpose: str) -> None:
+        """What may happen once."""
+        step = int(self.office.now().timestamp()) // 30
+        if session.scalar(select(UsedCodeRow.step).where(UsedCodeRow.person == person, UsedCodeRow.purpose == purpose)):
+            raise WrongCredentials("this has been used already; open the page again")
+        session.add(UsedCodeRow(person=person, step=step, purpose=purpose))
+
+    def sessions(self, session: Session, person: str) -> list[SessionRow]:
+        """A person's open sessions, the latest first."""
+        now = self.office.now()
+        rows = session.scalars(select(SessionRow).where(SessionRow.person == person).order_by(SessionRow.seen.desc()))
+        return [row for row in rows if now - row.seen <= SESSION_IDLE and now - row.created <= SESSION_LONGEST]
+
+    def end_sessions(self, session: Session, person: str, *, only: str = "", keep: str = "") -> None:
+        """End a person's sessions: one (`only` its id), or all but that of a cookie (`keep`)."""
+        gone = delete(SessionRow).where(SessionRow.person == person)
+        session.execute(gone.where(SessionRow.id == only) if only else gone.where(SessionRow.id != _hash(keep)))
+
+    def is_mine(self, row: SessionRow, cookie: str) -> bool:
+        return row.id == _hash(cookie)
 
     def check_code(self, session: Session, person_id: str, code: str, purpose: str) -> None:
         """The second factor for one purpose. A code holds for a minute around its time, and once for each purpose."""
@@ -300,6 +333,8 @@ class Registry:
             raise NotAllowed("you have no role at this school")
         book = self.office.book(session, log)
         best = max(heads, key=lambda n: (_head(book) in book.entry(n)["roles"], n))
+        if not row.wrapped:
+            raise keys.Locked("you signed in with a passkey; to sign with a code, sign in with your password")
         return Signer(row.person, best, keys.unwrap(row.wrapped, cookie.encode()))
 
     def purge_sessions(self, session: Session) -> None:

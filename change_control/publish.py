@@ -7,18 +7,25 @@ import fcntl
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from change_control.book import Book, InForce
+from change_control.dictionaries import Dictionaries
 from change_control.keys import AuthorityKey
 from change_control.ledger import LedgerMismatch
 from change_control.tables import LogRow
+from policy.decide import Question, decide
+from policy.identity import UNASSIGNED, Clients
 from policy.live import Objects, write_aside
 from policy.proof import ProofRefused, check_part, digest
-from policy.rules import AuthorityPolicy
+from policy.rules import Action, AuthorityPolicy, Document, SchoolPolicy, read, write
+from policy.snapshot import Snapshot
+
+ANY_TIME = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ def publish(session: Session, key: AuthorityKey, data: Path, logs: Collection[st
         chosen = sorted(logs) if parts else ()
         for log in chosen or session.scalars(select(LogRow.id).order_by(LogRow.id)):
             try:
-                if written := _write(session, key, data, log):
+                if written := _write(session, key, data, log, before.parts.get(log, "")):
                     parts[log], fresh = written
                     put_right |= fresh
             except (LedgerMismatch, ProofRefused, ValueError) as error:
@@ -60,7 +67,7 @@ def publish(session: Session, key: AuthorityKey, data: Path, logs: Collection[st
     return Published(generation, parts, problems)
 
 
-def _write(session: Session, key: AuthorityKey, data: Path, log: str) -> tuple[str, bool] | None:
+def _write(session: Session, key: AuthorityKey, data: Path, log: str, last: str) -> tuple[str, bool] | None:
     """The file of a log's part, and whether it had to be written. None: the log has no policy yet."""
     book = Book(session, key, log)
     force = book.in_force()
@@ -70,10 +77,36 @@ def _write(session: Session, key: AuthorityKey, data: Path, log: str) -> tuple[s
     path = data / "policy" / file
     if isinstance(force.document, AuthorityPolicy):
         Objects(data).put(force.text)  # schools name the authority's document that they accepted by its digest
+    if path.name != last:
+        _check_essentials(data, force.document)
     if _holds(path, key, log, force):
         return file, False
     write_aside(path, json.dumps(book.part()).encode())  # a file that someone edited is put right, too
     return file, True
+
+
+def _check_essentials(data: Path, document: Document) -> None:
+    """Every group still reaches every essential site under this policy, or it is not published: ValueError names the site.
+
+    Asked of `decide` itself, at any hour: no rule stands above the essentials, so no time can either.
+    """
+    dictionaries = Dictionaries(data)
+    objects = dictionaries.objects
+    named = dictionaries.named(document.dictionary)
+    loaded = objects.dictionary(document.dictionary)
+    schools = {document.log: document} if isinstance(document, SchoolPolicy) else {}
+    authority = document if isinstance(document, AuthorityPolicy) else read(AuthorityPolicy, objects.text(document.authority))
+    own = {digest(write(authority)): authority}
+    clients = Clients(schools.values())
+    snapshot = Snapshot(0, authority, schools, own, {loaded.digest: loaded}, {}, clients)
+    who = [(document.log, group.id) for group in document.groups] if isinstance(document, SchoolPolicy) else []
+    rows = dictionaries.essential_rows_of(named)
+    for school, group in who or [(UNASSIGNED.school, UNASSIGNED.group)]:
+        for row in rows:
+            host, slash, rest = row.partition("/")
+            asked = Question(school, group, host, ANY_TIME, slash + rest if slash else None)
+            if decide(snapshot, asked).action is not Action.ALLOW:
+                raise ValueError(f"the essential site {row} would be refused to {group or 'devices of no school'}")
 
 
 def _holds(path: Path, key: AuthorityKey, log: str, force: InForce) -> bool:

@@ -5,27 +5,27 @@ Read with `lifecycle.py` (which acts are possible when) and `authority.py` (who 
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
 from category_lists.lists import ListVersion
 from category_lists.taxonomy import Taxonomy
-from change_control import access, changes, lifecycle, standing
-from change_control.authority import TAKING_IN, NotAllowed, Permission, may, require
+from change_control import access, changes, lifecycle, list_service, standing, tiers
+from change_control.authority import NotAllowed, Permission, may, require, stacks_with
 from change_control.book import Book, InForce
-from change_control.changes import DefaultsWish, DictionaryWish, Diff, ReverseWish, SiteWish, Wish
-from change_control.dictionaries import Dictionaries, covered_by_mandate
-from change_control.keys import AuthorityKey, Signer
+from change_control.changes import DefaultsWish, Diff, ReverseWish, SiteWish, Wish
+from change_control.dictionaries import Dictionaries
+from change_control.keys import AuthorityKey, Signs
 from change_control.lifecycle import ENTRY_KINDS, Act, State
 from change_control.tables import AccessRow, ChangeRow, DetailRow, LogRow, SignatureRow
 from change_control.wishes import HeadWish, SuspensionWish
-from policy.proof import SECOND_ROLES, Entry, canonical, digest, undone
+from policy.proof import SECOND_ROLES, TWO_PERSON_KINDS, Entry, canonical, digest, undone
 from policy.rules import Action, AuthorityPolicy, SchoolPolicy, instant, write
 
 LONGEST = timedelta(days=366)  # no exception without an end, and none that outlives a school year
@@ -135,7 +135,7 @@ class Office:
         if len(reason) < 3:
             raise ValueError("say why, in a sentence: the headteacher decides on it")
         wish = _bounded(wish, self.now())
-        force = _policy(book)
+        force = policy_of(book)
         row = ChangeRow(
             log=log,
             kind="",
@@ -190,23 +190,25 @@ class Office:
 
     # --- deciding -----------------------------------------------------------------------------------------------------
 
-    def approve(self, session: Session, row: ChangeRow, by: Person, signer: Signer, shown: str) -> State:
+    def approve(self, session: Session, row: ChangeRow, by: Person, signer: Signs, shown: str) -> State:
         """The headteacher signs a change into force; her own waits for the second person as well. Returns the new state."""
         book = self.book(session, row.log)
         lifecycle.after(State(row.state), Act.APPROVE)
         roles = by.at(row.log)
         own_head = _asked_by_head(session, book, row)
+        two = own_head or row.kind in TWO_PERSON_KINDS
         rests_on: dict[str, Any] = {}
         if row.kind == HEAD:
             require(roles, Permission.REPLACE_HEAD)
-        elif own_head:
+        elif two:
             if not (may(roles, Permission.APPROVE, tier=book.tier) or may(roles, Permission.SECOND)):
                 require(roles, Permission.APPROVE, tier=book.tier)
         else:
             rests_on = self._standing_in(session, book, row, by, Permission.APPROVE)
-            if row.requested_by == by.id:
-                raise NotAllowed("nobody approves what they asked for themselves")
+        if row.kind != HEAD and not own_head and row.requested_by == by.id:
+            raise NotAllowed("nobody approves what they asked for themselves")
         diff = _shown(row, shown)
+        self._ratified_before(session, row, diff["set"])
         self._no_other_school(session, row.log, diff)  # another school may have taken the addresses since it was asked
         if any(one["person"] == by.id for one in standing.signatures_of(session, row, "approve")):
             raise NotAllowed("you have signed this already; it waits for the second person")
@@ -217,11 +219,20 @@ class Office:
         signatures = standing.signatures_of(session, row, "approve")
         if row.kind == HEAD and not _officer_and_second(session, book, signatures):
             return State(row.state)
-        if row.kind != HEAD and own_head and not _both(session, book, row, signatures=signatures):
+        if row.kind != HEAD and two and not _both(session, book, row, signatures=signatures):
             return State(row.state)
         state = self.put_in_force(book, row, diff, Act.APPROVE, by, {**rests_on, "signatures": signatures})
         self._follow_reversal(session, row)
         return state
+
+    def _ratified_before(self, session: Session, row: ChangeRow, sets: Collection[str]) -> None:
+        """What a mandate let through lies below this change: if it lapsed later, this one would hang in the air."""
+        below = select(ChangeRow).where(ChangeRow.log == row.log, ChangeRow.state == State.PROVISIONAL)
+        for first in session.scalars(below.order_by(ChangeRow.entry)):
+            if not set(sets).isdisjoint(json.loads(first.diff)["set"]):
+                raise ValueError(
+                    f"change {first.id} took effect under a mandate and is not ratified; ratify it or take it back first"
+                )
 
     def _standing_in(
         self, session: Session, book: Book, row: ChangeRow, by: Person, permission: Permission
@@ -241,15 +252,15 @@ class Office:
             require(by.at(row.log), Permission.REPLACE_HEAD)
         else:
             self._standing_in(session, book, row, by, Permission.REFUSE)
-        return self._note(session, book, row, Act.REFUSE, by, reason)
+        return self.note(session, book, row, Act.REFUSE, by, reason)
 
     def withdraw(self, session: Session, row: ChangeRow, by: Person) -> State:
         """Whoever asked no longer wants it."""
         if row.requested_by != by.id:
             raise NotAllowed("only the person who asked may withdraw a request")
-        return self._note(session, self.book(session, row.log), row, Act.WITHDRAW, by, "")
+        return self.note(session, self.book(session, row.log), row, Act.WITHDRAW, by, "")
 
-    def _note(self, session: Session, book: Book, row: ChangeRow, act: Act, by: Person | None, reason: str) -> State:
+    def note(self, session: Session, book: Book, row: ChangeRow, act: Act, by: Person | None, reason: str) -> State:
         """An act that leaves the policy as it is."""
         state = lifecycle.after(State(row.state), act)
         detail = self._detail(session, row, act.value, {"by": by.name, "reason": reason}) if by else None
@@ -264,13 +275,14 @@ class Office:
         self._decided(row, state, by)
         return state
 
-    def reverse(self, session: Session, row: ChangeRow, by: Person, signer: Signer, shown: str) -> State:
+    def reverse(self, session: Session, row: ChangeRow, by: Person, signer: Signs, shown: str) -> State:
         """The headteacher takes back what is in force: what loosened, or what a mandate let through.
 
         Taking back what tightened opens something, so it is asked for like any other change (`request_reversal`).
         """
         book = self.book(session, row.log)
         lifecycle.after(State(row.state), Act.REVERSE)
+        _not_sealed(row)
         require(by.at(row.log), Permission.REVERSE, tier=book.tier)
         diff = undone(_shown(row, shown))
         if row.state == State.IN_FORCE and not changes.tightens(diff):
@@ -282,6 +294,7 @@ class Office:
     def request_reversal(self, session: Session, row: ChangeRow, by: Person, reason: str) -> ChangeRow:
         """Ask that a change in force be taken back."""
         lifecycle.after(State(row.state), Act.REVERSE)
+        _not_sealed(row)
         return self.request(session, row.log, ReverseWish(json.loads(row.diff)), by=by, reason=reason, reverses=row.id)
 
     def _follow_reversal(self, session: Session, row: ChangeRow) -> None:
@@ -301,7 +314,7 @@ class Office:
     ) -> State:
         """Entry and new policy in one transaction; the state that the change is now in."""
         state = lifecycle.after(State(row.state), act)
-        document = changes.apply(_policy(book).document, diff)
+        document = changes.apply(policy_of(book).document, diff)
         text = write(document)
         n = book.append(
             ENTRY_KINDS[act],
@@ -309,7 +322,7 @@ class Office:
             change=row.id,
             diff=diff,
             requested_by=row.requested_by if act is not Act.REVERSE else None,
-            by=by.id if by else CONSOLE,
+            by=by.id if by else row.requested_by if act is Act.MANDATE else CONSOLE,
             by_roles=sorted(by.at(row.log)) if by else list(roles),
             rests_on=dict(rests_on),
             policy={"digest": digest(text)},
@@ -317,7 +330,13 @@ class Office:
         book.keep(n, text)
         row.entry = n
         self._decided(row, state, by)
+        if book.tier == "authority":
+            tiers.offer(self, session_of(row))
         return state
+
+    def diff_of(self, row: ChangeRow) -> Diff:
+        found: Diff = json.loads(row.diff)
+        return found
 
     def _decided(self, row: ChangeRow, state: State, by: Person | None) -> None:
         row.state, row.decided_at, row.decided_by = state, self.now(), by.id if by else CONSOLE
@@ -376,35 +395,14 @@ class Office:
 
         `by` None is the machine's console, which acts with the `roles` given (the technician's).
         """
-        book = self.book(session, log)
-        force = _policy(book)
-        wanted = self.dictionaries.with_list(force.document.dictionary, version)
-        wish = DictionaryWish(wanted, version.id, version.category, version.entries)
-        row = self.request(
-            session,
-            log,
-            wish,
-            by=by,
-            reason=f"list {version.id}, version {version.version}",
-            source=CONSOLE if by is None else "desk",
-            asker="the console",
-        )
-        held = frozenset(roles) if by is None else by.at(log)
-        taxonomy = self.taxonomy(force)
-        why_not = covered_by_mandate(taxonomy.categories[version.category], taxonomy.unknown, exceptions)
-        mandate = standing.mandate_for(self, session, log, held, "dictionary", glass=False)
-        if why_not or mandate is None:
-            return Asked(row, in_force=False, waits_because=why_not or "no standing mandate covers it")
-        self.put_in_force(book, row, json.loads(row.diff), Act.MANDATE, by, {"mandate": mandate["n"]}, roles=sorted(held))
-        row.ratify_by = self.now() + timedelta(days=int(mandate["mandate"]["ratify_days"]))
-        return Asked(row, in_force=True)
+        return list_service.accept(self, session, log, [list_service.Taken(version, exceptions)], by=by, roles=roles)
 
     def propose_defaults(self, session: Session, log: str, version: str) -> ChangeRow | None:
         """An upgrade brings new starter lists or categories: they are proposed, never just there. None: nothing is new.
 
         Proposed once: what the headteacher refused stays refused until the product brings something else.
         """
-        now = _policy(self.book(session, log)).document.dictionary
+        now = policy_of(self.book(session, log)).document.dictionary
         wanted = self.dictionaries.with_defaults(now)
         if wanted == now:
             return None
@@ -419,7 +417,7 @@ class Office:
             reference=f"defaults-{log}-{wanted[:16]}",
         )
 
-    def ratify(self, session: Session, row: ChangeRow, by: Person, signer: Signer, shown: str) -> State:
+    def ratify(self, session: Session, row: ChangeRow, by: Person, signer: Signs, shown: str) -> State:
         """The headteacher signs what a mandate let through."""
         book = self.book(session, row.log)
         state = lifecycle.after(State(row.state), Act.RATIFY)
@@ -430,9 +428,9 @@ class Office:
             ChangeRow.log == row.log,
             ChangeRow.state == State.PROVISIONAL,
             ChangeRow.entry < row.entry,
-            ChangeRow.kind.in_(TAKING_IN),
+            ChangeRow.kind.in_(stacks_with(row.kind)),
         )
-        if row.kind in TAKING_IN and (first := session.scalars(earlier.order_by(ChangeRow.entry)).first()):
+        if first := session.scalars(earlier.order_by(ChangeRow.entry)).first():
             raise ValueError(f"change {first.id} came before this one; ratify or reverse that first")
         diff = _shown(row, shown)
         rests_on["signatures"] = [signer.sign("ratify", row.log, diff)]
@@ -456,14 +454,14 @@ class Office:
                 ChangeRow.log == first.log,
                 ChangeRow.state == State.PROVISIONAL,
                 ChangeRow.entry >= first.entry,
-                (ChangeRow.id == first.id) | (ChangeRow.kind.in_(TAKING_IN) & (first.kind in TAKING_IN)),
+                (ChangeRow.id == first.id) | ChangeRow.kind.in_(stacks_with(first.kind)),
             )
             for row in session.scalars(stacked.order_by(ChangeRow.entry.desc())).all():
                 self._lapse(session, row)
                 moved.append(row)
         ended = select(ChangeRow).where(ChangeRow.state == State.IN_FORCE, ChangeRow.until <= now)
         for row in session.scalars(ended).all():
-            self._note(session, self.book(session, row.log), row, Act.EXPIRE, None, "")
+            self.note(session, self.book(session, row.log), row, Act.EXPIRE, None, "")
             moved.append(row)
         return moved
 
@@ -492,7 +490,19 @@ class Office:
         session.add(AccessRow(at=self.now(), act=act, outcome=outcome, **{name: text[:200] for name, text in where.items()}))
 
 
-def _policy(book: Book) -> InForce:
+def session_of(row: ChangeRow) -> Session:
+    session = object_session(row)
+    if session is None:
+        raise RuntimeError("a change is put in force within its transaction")
+    return session
+
+
+def _not_sealed(row: ChangeRow) -> None:
+    if row.kind == "sealed":
+        raise NotAllowed("the sealed list of illegal content is replaced by a newer one, and never taken out")
+
+
+def policy_of(book: Book) -> InForce:
     force = book.in_force()
     if force is None:
         raise LookupError(f"{book.log} has no policy yet")
@@ -511,8 +521,10 @@ def _asked_by_head(session: Session, book: Book, row: ChangeRow) -> bool:
 
 def _both(session: Session, book: Book, row: ChangeRow, *, signatures: Sequence[Mapping[str, Any]]) -> bool:
     signed = {str(signature["person"]) for signature in signatures}
-    seconds = {person for role in SECOND_ROLES for person in enrolled(session, book, role)} - {row.requested_by}
-    return row.requested_by in signed and bool(signed & seconds)
+    heads = enrolled(session, book, "la_officer" if book.tier == "authority" else "headteacher") & signed
+    seconds = {person for role in SECOND_ROLES for person in enrolled(session, book, role)} & signed
+    first = heads & {row.requested_by} or (heads if row.kind in TWO_PERSON_KINDS else set())
+    return any(seconds - {head} for head in first)
 
 
 def _officer_and_second(session: Session, book: Book, signatures: Sequence[Mapping[str, Any]]) -> bool:

@@ -24,7 +24,7 @@ from change_control.authority import (
     require,
 )
 from change_control.book import Book
-from change_control.keys import Signer
+from change_control.keys import Signs
 from change_control.lifecycle import Act, State
 from change_control.tables import ChangeRow, EntryRow, RoleRow, SignatureRow
 from policy.proof import Entry, canonical, tightens
@@ -68,6 +68,11 @@ def _people(session: Session, book: Book) -> tuple[list[Entry], set[int]]:
         ended |= ended_by(entry, seen)
         seen.append(entry)
     return seen, ended
+
+
+def ended(session: Session, book: Book) -> set[int]:
+    """The enrolments that have ended."""
+    return _people(session, book)[1]
 
 
 def holding(session: Session, book: Book) -> dict[str, set[str]]:
@@ -213,7 +218,7 @@ def mandate_for(
     return None
 
 
-def tighten(office: "Office", session: Session, row: ChangeRow, by: "Person", signer: Signer) -> State:
+def tighten(office: "Office", session: Session, row: ChangeRow, by: "Person", signer: Signs) -> State:
     """What is proven to tighten takes effect at once under a mandate that names the role; unratified, it lapses."""
     book = office.book(session, row.log)
     require(by.at(row.log), Permission.TIGHTEN, tier=book.tier)
@@ -230,7 +235,7 @@ def tighten(office: "Office", session: Session, row: ChangeRow, by: "Person", si
     return state
 
 
-def break_glass(office: "Office", session: Session, row: ChangeRow, by: "Person", signer: Signer) -> State:
+def break_glass(office: "Office", session: Session, row: ChangeRow, by: "Person", signer: Signs) -> State:
     """In an emergency two people whom a mandate names put a change in force together; after 24 hours it reverts."""
     book = office.book(session, row.log)
     require(by.at(row.log), Permission.BREAK_GLASS, tier=book.tier)

@@ -179,6 +179,28 @@ class SessionRow(Base):
     agent: Mapped[str]
 
 
+class PasskeyRow(Base):
+    """A passkey of a person; the log of each school where she signs with it says so too, and that is what counts."""
+
+    __tablename__ = "passkeys"
+    id: Mapped[str] = mapped_column(String(1400), primary_key=True)  # the credential's id, base64url
+    person: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
+    label: Mapped[str]
+    terms: Mapped[str] = mapped_column(Text)  # canonical JSON: id, alg, key, rp_id, origin
+    counter: Mapped[int] = mapped_column(default=0)
+    created: Mapped[datetime]
+    used: Mapped[datetime | None]
+
+
+class RecoveryRow(Base):
+    """A recovery code: in the place of the second factor, once."""
+
+    __tablename__ = "recovery_codes"
+    person: Mapped[str] = mapped_column(ForeignKey("people.id"), primary_key=True)
+    code: Mapped[str] = mapped_column(primary_key=True)  # hex SHA-256 of the code
+    used: Mapped[datetime | None]
+
+
 class UsedCodeRow(Base):
     """A second-factor code that was accepted, so that the same code does not count twice for the same thing."""
 

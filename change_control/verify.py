@@ -35,10 +35,17 @@ from policy.proof import (
     origin,
     parse_entry,
     read_checkpoint,
+    signed_by,
     undone,
 )
 from policy.rules import Document, instant, write
 
+REVOKES = {
+    "mandate.revoked": "mandate.signed",
+    "delegation.revoked": "delegation.signed",
+    "passkey.revoked": "person.passkey",
+}
+OWN_TERMS = {"person.passkey": "passkey", "passkey.revoked": "revoked"}  # what a person signs about herself
 SIGNED_TERMS = {  # what the head's signature in such an entry is over
     "mandate.signed": "mandate",
     "mandate.revoked": "revoked",
@@ -106,6 +113,7 @@ def replay(export: LogExport, trust: Trust) -> Replayed:
             people.check(entry, known)
             if entry["kind"] in POLICY_KINDS:
                 check_authority(entry, known)
+                _check_subscription(entry, known, states)
                 document = changes.apply(document, entry["diff"])
                 last = n
                 if digest(write(document)) != entry["policy"]["digest"]:
@@ -153,6 +161,14 @@ def _check_people(entry: Entry, known: Mapping[int, Entry], *, head_enrolled: bo
         check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(entry["invite"])), known)
     if kind in SIGNED_TERMS:
         check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(entry[SIGNED_TERMS[kind]])), known)
+    if kind in OWN_TERMS:
+        (signature,) = entry["rests_on"]["signatures"]
+        enrolled = known[int(signature["enrolled"])]
+        over = digest(canonical(entry[OWN_TERMS[kind]]))
+        if entry["person"] != signature["person"] or not signed_by(entry, signature, over, enrolled):
+            raise ProofRefused("the person did not sign this herself")
+        if kind == "passkey.revoked" and known[int(entry["revoked"]["of"])]["person"] != entry["person"]:
+            raise ProofRefused("it revokes another person's passkey")
     if kind != "person.enrolled":
         return head_enrolled
     rests = entry["rests_on"]
@@ -192,13 +208,23 @@ class _Standing:
             for number in (int(rests[name]) for name in ("mandate", "delegation") if name in rests):
                 if number in self.revoked or standing.signed_under(known.get(number, {})) & self.ended:
                     raise ProofRefused("it rests on what had been revoked")
-        if entry["kind"] in {"mandate.revoked", "delegation.revoked"}:
+        if any(int(one.get("passkey", -1)) in self.revoked for one in rests.get("signatures") or ()):
+            raise ProofRefused("it is signed with a passkey that had been revoked")
+        if entry["kind"] in REVOKES:
             number = int(entry["revoked"]["of"])
-            if known.get(number, {}).get("kind") != str(entry["kind"]).replace(".revoked", ".signed"):
+            if known.get(number, {}).get("kind") != REVOKES[entry["kind"]]:
                 raise ProofRefused("it revokes what is not there")
             self.revoked.add(number)
         before = [one for n, one in known.items() if n < int(entry["n"])] if entry["kind"] in standing.PEOPLE else []
         self.ended |= standing.ended_by(entry, before)
+
+
+def _check_subscription(entry: Entry, known: Mapping[int, Entry], states: Mapping[int, State]) -> None:
+    """A feed's update rests on a subscription that nobody had taken back by then."""
+    rests = entry.get("rests_on") or {}
+    mandate = known.get(int(rests["mandate"])) if "mandate" in rests and "of" not in rests else None
+    if mandate and mandate["kind"] == "change.approved" and states.get(mandate["change"]) != State.IN_FORCE:
+        raise ProofRefused("the subscription that it rests on had been taken back")
 
 
 def _check_change(entry: Entry, known: Mapping[int, Entry], states: dict[int, State]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from category_lists.names import canonical_site
 from category_lists.taxonomy import Taxonomy
 from change_control.diffs import Diff, check_groups, make, school_of, who
-from policy.rules import Document, Group, ListedSite, Phase, SchoolPolicy, Suspension, Timetable, Window
+from policy.rules import Document, Group, ListedSite, Phase, SchoolPolicy, Suspension, Timetable, Video, Window
 from policy.words import uk_date, uk_end
 
 type Teller = Callable[[Diff, Document, Taxonomy], str]
@@ -149,15 +149,19 @@ class GroupWish:
 
 @dataclass(frozen=True, slots=True)
 class SafetyWish:
-    """Force safe search on for a group, or not; how video sites are restricted goes with it."""
+    """Force safe search on for a group, or not; and how video sites are restricted, which else goes with it."""
 
     group: str
     safe_search: bool
+    video: str = ""
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del taxonomy
         old = _group(school_of(document, "groups"), self.group)
-        new = replace(old, safe_search=self.safe_search)
+        if self.video not in VIDEO_WORDS:
+            raise ValueError(f"video sites are held strict, moderate or off, not {self.video[:20]!r}")
+        video: Video = self.video  # type: ignore[assignment]  # looked up above
+        new = replace(old, safe_search=self.safe_search, video=video)
         if new == old:
             raise ValueError("this is how it is set already")
         return make("safety", change, add={"groups": [new]}, remove={"groups": [old]})
@@ -199,12 +203,20 @@ def _tell_group(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     return " ".join(said)
 
 
+VIDEO_WORDS = {
+    "": "",
+    "strict": "; video sites show only what suits all pupils",
+    "moderate": "; video sites leave out what is for adults",
+    "off": "; video sites show everything",
+}
+
+
 def _tell_safety(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     del document, taxonomy
     said = []
     for group in diff["add"].get("groups", ()):
         how = "has safe search and restricted video forced on" if group["safe_search"] else "may search without safe search"
-        said.append(f"The group {group['name']} {how}.")
+        said.append(f"The group {group['name']} {how}{VIDEO_WORDS[group.get('video', '')]}.")
     return " ".join(said)
 
 

@@ -1,33 +1,38 @@
 """A packet's way from bytes to bytes: who asks, the reply kept ready, the decision, the cache, an upstream, the screen.
 
-The theory of the fast path. Most queries are repeats: the same question by clients of the same profile, with the same flags
-and the same plain EDNS. Their reply differs in two places only, the id and the asker's own spelling of the name (0x20). So
-a finished reply is kept under everything of the packet but these two, behind the profile's number, and a repeat costs one
-look into a dict and one join: no parsing, no decision, no copy of the question.
+The fast path's theory stands in ready.py.
 
-INVARIANT: a reply kept ready never outlives the snapshot that it was decided with, the decision's `until`, or its TTLs.
 INVARIANT: what cannot be decided is refused. Nothing here raises to the sockets.
 """
 
 import logging
+import secrets
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
+from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Final, Protocol
 
-from dns import codec
-from dns.cache import Cache, Generations, Stored
-from dns.codec import Ede, Malformed, Query
-from dns.respond import Forward, Reply, Ways, could_not_decide, remaining, respond
+from dns import bypass, codec
+from dns.bypass import Scores
+from dns.cache import Stored
+from dns.codec import Ede, Edns, Malformed, Query
+from dns.cookies import cookie, valid
+from dns.counters import Counters
+from dns.explain import Parts
+from dns.fetching import Fetching
+from dns.limits import Rate
+from dns.local import Local
+from dns.ready import Ready, ReadyReplies, Seat
+from dns.respond import Forward, Reply, Ways, could_not_decide, question, remaining, respond, tunnelled
 from dns.screen import screened
 from dns.settings import Settings
-from dns.upstream import DEFINITE, NoAnswer, Upstream
-from policy.decide import Decision, Reason
-from policy.event import Event
-from policy.identity import Client
+from dns.tunnel import Tunnels
+from policy.decide import Decision, Reason, decide
+from policy.event import Event, decode, ending, opening, stamp
 from policy.rules import Action
 from policy.snapshot import Snapshot
 
@@ -35,7 +40,9 @@ log = logging.getLogger(__name__)
 
 FOREVER: Final = float("inf")
 LARGEST_MESSAGE: Final = 65_535
+LARGE: Final = 512  # bytes of a UDP reply that are worth an attacker's while
 COMPLAINTS: Final = 20  # different failures that are logged with where they were; all are counted
+STALE: Final = Ede(codec.STALE, "No resolver can be reached just now; this is what the last one said.")
 ADDRESSES: Final = 65_536  # clients remembered; then the memory starts afresh
 
 
@@ -48,28 +55,8 @@ class InForce(Protocol):
     def refresh(self) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """A client's address on one listener: what its events say, and which replies it shares with its profile."""
-
-    client: Client | None
-    who: tuple[str, str, str, str, str, str]  # school, group, network, identified_by, person, address
-    profile: bytes  # two bytes at the end of a key: a reply is for all clients that are decided upon alike
-
-
 type What = tuple[str, str, str, str, str, str, int, str, str]  # action, handling, reason ... change, outcome, detail
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A reply kept ready, in two halves between which the asker's spelling goes, and its event's words."""
-
-    made: float
-    until: float
-    head: bytes  # from behind the id to the question
-    tail: bytes  # from behind the name's last letter
-    host: str
-    what: What
+type Write = Callable[[Sequence[bytes]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +68,8 @@ class Waiting:
     listener: str
     address: str
     tcp: bool
+    asked: Query | None = None  # what the upstream is asked, where it is not the client's own question
+    attempt: str = ""  # what looks like a way round the filter about it
 
 
 class Answers:
@@ -92,80 +81,194 @@ class Answers:
         live: InForce,
         record: Callable[[Event], None],
         *,
+        write: Write | None = None,
         worker: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`record` takes events one by one, `write` many that are encoded already (none: they go to `record`)."""
+        self._write = write or self._record_each
         self._live, self._record, self._worker, self._clock = live, record, worker, clock
-        self._upstream = Upstream(settings)
-        self._cache = Cache(settings.cache_entries)
-        self._ready: Generations[bytes, Ready] = Generations(settings.reply_entries)
+        self._fetching = Fetching(settings, clock)
+        self._ready = ReadyReplies(settings.reply_entries)
         inner = tuple(map(ip_network, settings.inner_networks))
-        self._ways = Ways(settings.page_addresses, settings.ttl_block_s, settings.ttl_allow_max_s, inner)
+        local = Local.of(settings.hosts, (zone for zone, _ in settings.forward))
+        self._ways = Ways(settings.page_addresses, settings.ttl_block_s, settings.ttl_allow_max_s, inner, local)
+        self._tunnels, self._block_tunnels, self._scores = Tunnels(), settings.block_tunnels, Scores()
         self._snapshot: Snapshot | None = None
-        self._seats: dict[tuple[str, str], Seat] = {}
-        self._profiles: dict[tuple[str, str, bool, str | None], bytes] = {}
+        self._seats: dict[tuple[str, str, bool], Seat] = {}
+        self._near: dict[str, dict[bytes, Seat]] = {}  # the same for UDP, by listener and by the address as sockets have it
+        self._profiles: dict[tuple[str, str, bool, str | None, bool], bytes] = {}
         self._complained: set[str] = set()
+        self.counters = Counters()
+        self._cookie_key, self._keepalive = settings.cookie_key or secrets.token_bytes(32), int(settings.tcp_idle_s * 10)
+        self._large, self._refusals = Rate(settings.large_replies_s), Rate(settings.refusals_s)
         self.unrecorded = 0  # events that the recorder would not take
         self.undecided = 0  # queries refused because deciding failed
 
     async def close(self) -> None:
-        await self._upstream.close()
+        await self._fetching.close()
+
+    def dropped(self, why: str) -> None:
+        """Something was not answered, or not let in."""
+        self.counters.dropped[why] += 1
+
+    def parts(self) -> Parts:
+        """What `explain` takes its steps with."""
+        return Parts(self._live.snapshot, self._fetching.cache, self._fetching.upstream, self._ways, self._clock())
+
+    def told(self, **more: int) -> dict[str, object]:
+        """The counters as JSON has them."""
+        new = self._fetching.new_names
+        return self.counters.told(unrecorded=self.unrecorded, undecided=self.undecided, new_names=new, **more)
+
+    @staticmethod
+    def come_by_tcp(packet: bytes) -> bytes | None:
+        try:
+            return codec.truncated(codec.parse(packet))
+        except Malformed:
+            return None
 
     # --- a packet's way ---
 
     def at_once(self, packet: bytes, listener: str, address: str, *, tcp: bool = False) -> bytes | Waiting | None:
         """The reply to a packet, None for silence, or what has to be asked about first: hand that to `later`."""
         now = self._clock()
+        kind = listener.partition(":")[0]
+        self.counters.queries[kind if kind != "dns" else "tcp" if tcp else "udp"] += 1
         try:
-            seat = self._seat(listener, address)
-            if not tcp:
-                end = packet.find(b"\0", 12)
-                ready = self._ready.get(packet[2:end].lower() + packet[end:] + seat.profile)
-                if ready and ready.made <= now < ready.until:
-                    self._tell(now, seat, ready.host, ready.what)
-                    return b"".join((packet[:2], ready.head, packet[12:end], ready.tail))
+            seat = self._seat(listener, address, tcp)
+            if found := self._ready.find(packet, seat, now):
+                reply, written, ready = found
+                self._log((stamp(now) + seat.opening + written,))
+                self.counters.decisions[ready.kind] += 1
+                self.counters.replies["ready"] += 1
+                return reply
+        except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
+            return self._undecided(packet, address, error, now)
+        return self._the_long_way(packet, listener, address, seat, now, tcp=tcp)
+
+    def many(self, packets: Sequence[tuple[bytes, bytes]], listener: str) -> list[bytes | Waiting | None]:
+        """`at_once` for datagrams that came together, each with its sender's address as sockets have it: 4 bytes or 16.
+
+        Their events are written together, before any of the replies can leave.
+        """
+        now = self._clock()
+        began = stamp(now)
+        lines: list[bytes] = []
+        replies: list[bytes | Waiting | None] = []
+        self._follow_snapshot()
+        near, find = self._near.setdefault(listener, {}), self._ready.find
+        decisions = self.counters.decisions
+        for packet, source in packets:
+            try:
+                seat = near.get(source) or self._near_seat(near, listener, source)
+                if found := find(packet, seat, now):
+                    reply, written, ready = found
+                    lines.append(began + seat.opening + written)
+                    replies.append(reply if len(reply) <= LARGE else self._moderated(packet, reply, seat.who[5], now))
+                    decisions[ready.kind] += 1
+                    continue
+            except Exception as error:  # noqa: BLE001 - as above
+                replies.append(self._undecided(packet, text_of(source), error, now))
+                continue
+            said = self._the_long_way(packet, listener, seat.who[5], seat, now, tcp=False)
+            if isinstance(said, bytes) and len(said) > LARGE:
+                said = self._moderated(packet, said, seat.who[5], now)
+            replies.append(said)
+        self._log(lines)
+        self.counters.queries["udp"] += len(packets)
+        self.counters.replies["ready"] += len(lines)
+        return replies
+
+    def _the_long_way(
+        self, packet: bytes, listener: str, address: str, seat: Seat, now: float, *, tcp: bool
+    ) -> bytes | Waiting | None:
+        if seat.client is None and not tcp and self._refusals.over(address, now):
+            self.counters.dropped["stranger"] += 1
+            return None  # neither told nor recorded: who forges addresses must not fill a victim's line, nor our log
+        try:
             query = codec.parse(packet)
+            if query.edns and (query.edns.cookie or query.edns.keepalive or query.edns.padded):
+                query = replace(query, edns=self._greeted(query.edns, listener, address, now, tcp=tcp))
         except Malformed as error:
+            self.counters.dropped["malformed"] += 1
             self._tell(now, seat, "", ("block", "", Reason.ERROR, "", "", "", 0, error.outcome, f"malformed: {error}"))
             return error.reply if seat.client else None  # a stranger gets nothing for it
-        except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
+        except Exception as error:  # noqa: BLE001 - as above
             return self._undecided(packet, address, error, now)
         return self._conclude(Waiting(query, packet, listener, address, tcp), None, now)
 
+    def _greeted(self, edns: Edns, listener: str, address: str, now: float, *, tcp: bool) -> Edns:
+        """What the client said of itself, with what we say to it."""
+        secret = listener.startswith(("dot:", "doh:"))
+        reply = b""
+        if edns.cookie:
+            reply += codec.option(codec.COOKIE, cookie(self._cookie_key, edns.cookie, address, now))
+        if edns.keepalive and tcp and not listener.startswith("doh:"):  # RFC 7828 3.2.1: not by UDP; HTTP has its own way
+            reply += codec.option(codec.KEEPALIVE, self._keepalive.to_bytes(2))
+        return replace(edns, reply=reply, padded=edns.padded and secret)
+
+    def _moderated(self, packet: bytes, reply: bytes, address: str, now: float) -> bytes:
+        """A large reply by UDP: an address that asks for many may be a victim's, unless it has brought our cookie."""
+        if not self._large.over(address, now):
+            return reply
+        query = codec.parse(packet)
+        if query.edns and valid(self._cookie_key, query.edns.cookie, address, now):
+            return reply
+        self.counters.dropped["large reply"] += 1
+        return codec.truncated(query)
+
     async def later(self, waiting: Waiting) -> bytes | None:
         """Ask an upstream, and conclude under the policy that is in force when its answer has come."""
+        began = time.monotonic()
+        reply = await self._later(waiting)
+        self.counters.took(time.monotonic() - began)
+        if reply is not None and not waiting.tcp and len(reply) > LARGE:
+            return self._moderated(waiting.packet, reply, waiting.address, self._clock())
+        return reply
+
+    async def _later(self, waiting: Waiting) -> bytes | None:
+        """Ask an upstream, and conclude under the policy that is in force when its answer has come."""
         try:
-            answer = await self._upstream.fetch(waiting.query)
-        except NoAnswer as none:
-            return self._final(waiting, Ede(none.code, none.text))
+            return self._final(waiting, await self._fetching.fetched(waiting.asked or waiting.query))
         except Exception as error:  # noqa: BLE001 - as above
             return self._undecided(waiting.packet, waiting.address, error, self._clock())
-        if answer.rcode not in DEFINITE:
-            return self._final(waiting, Ede(codec.NO_UPSTREAM, "The resolver that this network asks found no answer."))
-        stored = Stored(answer, self._clock())
-        self._cache.put(waiting.query, stored)
-        return self._final(waiting, stored)
 
     def overloaded(self, waiting: Waiting) -> bytes | None:
         """What a query gets that would be one too many to wait."""
+        self.counters.dropped["overloaded"] += 1
         return self._final(waiting, Ede(codec.NETWORK_ERROR, "Too many questions are waiting for an answer already."))
 
     def _final(self, waiting: Waiting, got: Stored | Ede) -> bytes | None:
         wire = self._conclude(waiting, got, self._clock())
-        return None if isinstance(wire, Waiting) else wire  # INVARIANT: with something got, nothing is left to wait for
+        return None if isinstance(wire, Waiting) else wire  # silence if a new policy asks something else: they ask again
 
     def _conclude(self, waiting: Waiting, got: Stored | Ede | None, now: float) -> bytes | Waiting | None:
         """Decide, and make the reply from what was got: an upstream's answer, the trouble with it, or nothing yet."""
         query = waiting.query
         try:
-            seat = self._seat(waiting.listener, waiting.address)
+            seat = self._seat(waiting.listener, waiting.address, waiting.tcp)
             snapshot, client, at = self._live.snapshot, seat.client, datetime.fromtimestamp(now, UTC)
             said = respond(snapshot, query, client, at, self._ways)
             if isinstance(said, Reply):
-                return self._reply(waiting, seat, said, now, FOREVER)
-            got = got or self._cache.get(query, now)
+                blocked = (  # by the rule book, and with nothing said that is this name's alone
+                    said.refused
+                    and client is not None
+                    and not said.detail
+                    and not said.attempt  # each of these is the client's own matter: it has a score
+                    and said.decision == decide(snapshot, question(client, query.name, at))
+                )
+                self.counters.replies["ourselves"] += 1
+                return self._reply(waiting, seat, said, now, FOREVER, blocked=blocked)
+            if isinstance(got, Stored) and said.instead != waiting.asked:
+                got = None
+            origin = "upstream" if got else "cache"
+            got = got or self._fetching.kept(said.instead or query, now)
             if got is None or client is None:
-                return waiting
+                return self._to_ask(waiting, seat, said, now)
+            if isinstance(got, Stored) and not got.fresh:
+                origin = "stale"
+            self.counters.replies["failure" if isinstance(got, Ede) else origin] += 1
             if isinstance(got, Ede):
                 wire = codec.error(query, codec.SERVFAIL, got)
                 what = describe(query, said.decision, said.decision.action, "SERVFAIL", got.text)
@@ -177,40 +280,73 @@ class Answers:
         except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
             return self._undecided(waiting.packet, waiting.address, error, now)
 
+    def _to_ask(self, waiting: Waiting, seat: Seat, said: Forward, now: float) -> bytes | Waiting:
+        """A name that the cache does not know: an upstream is asked, unless it is one of a tunnel's."""
+        self._fetching.noticed(waiting.query.name)
+        attempt = "tunnel" if self._tunnels.noticed(waiting.address, waiting.query.name, now) else ""
+        if attempt and self._block_tunnels:
+            return self._reply(waiting, seat, tunnelled(waiting.query, self._ways), now, now)
+        return replace(waiting, asked=said.instead, attempt=attempt)
+
     # --- replies ---
 
-    def _reply(self, waiting: Waiting, seat: Seat, said: Reply, now: float, until: float) -> bytes:
+    def _reply(self, waiting: Waiting, seat: Seat, said: Reply, now: float, until: float, *, blocked: bool = False) -> bytes:
         """A reply of our own. It says the same until its TTL would reach past the decision's `until`."""
         decision = said.decision
         if decision and decision.until:
             until = min(until, decision.until.timestamp() - self._ways.ttl_block_s)
         action = decision.action if decision else Action.BLOCK if said.refused else Action.ALLOW
         what = describe(waiting.query, decision, action, said.outcome, said.detail)
-        return self._send(waiting, seat, said.wire, what, now=now, until=until)
+        if said.attempt:
+            return self._attempted(waiting, seat, said.wire, what, said.attempt, now=now, until=min(until, now + 1))
+        return self._send(waiting, seat, said.wire, what, now=now, until=until, blocked=blocked)
+
+    def _attempted(
+        self, waiting: Waiting, seat: Seat, wire: bytes, what: What, kind: str, *, now: float, until: float
+    ) -> bytes:
+        """A reply to what looks like a way round the filter: the event says which way, and the client's score with it.
+
+        What is kept ready says the way without the score, which is the client's own, and is kept for a second only: so a
+        program that tries a thousand times a second is answered fast, and one that tries on is still counted.
+        """
+        scored = "; ".join((what[-1], bypass.told(kind, self._scores.note(waiting.address, kind, now))))
+        self._tell(now, seat, waiting.query.name or ".", (*what[:-1], scored))
+        self._keep_ready(waiting, seat, wire, (*what[:-1], "; ".join((what[-1], bypass.told(kind)))), now=now, until=until)
+        return wire
 
     def _relay(self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, now: float) -> bytes:
         """An upstream's answer. It stays the same while all its TTLs are above the cap, else for a second."""
-        query, answer, decision = waiting.query, stored.answer, said.decision
+        query, answer, decision = waiting.query, said.changed or stored.answer, said.decision
         most = remaining(decision, datetime.fromtimestamp(now, UTC), self._ways.ttl_allow_max_s)
         limit = LARGEST_MESSAGE if waiting.tcp else query.size
-        wire = codec.relay(query, answer, age=stored.age(now), ttl_max=most, limit=limit)
+        ede = said.ede or (None if stored.fresh else STALE)
+        wire = codec.relay(query, answer, age=stored.age(now), ttl_max=most, limit=limit, ede=ede)
         lowest = min((ttl for _, ttl in answer.ttls), default=0)
         until = min(max(now + 1, stored.at + lowest - most), stored.at + answer.lifetime)
         if decision.until:
             until = min(until, decision.until.timestamp() - self._ways.ttl_allow_max_s)
-        what = describe(query, decision, decision.action, codec.rcode_text(answer.rcode))
+        what = describe(query, decision, decision.action, codec.rcode_text(answer.rcode), said.detail)
+        if waiting.attempt:
+            return self._attempted(waiting, seat, wire, what, waiting.attempt, now=now, until=now)
         return self._send(waiting, seat, wire, what, now=now, until=until)
 
-    def _send(self, waiting: Waiting, seat: Seat, wire: bytes, what: What, *, now: float, until: float) -> bytes:
+    def _send(
+        self, waiting: Waiting, seat: Seat, wire: bytes, what: What, *, now: float, until: float, blocked: bool = False
+    ) -> bytes:
         """Record a reply, and keep it ready if it may be said again."""
-        query, packet = waiting.query, waiting.packet
-        host = query.name or "."
-        self._tell(now, seat, host, what)
-        end = 11 + len(query.qname)
-        if until > now and not waiting.tcp and seat.client and repeatable(packet, end, query):
-            key = packet[2:end].lower() + packet[end:] + seat.profile
-            self._ready.put(key, Ready(now, until, wire[2:12], wire[end:], host, what))
+        self._tell(now, seat, waiting.query.name or ".", what)
+        self._keep_ready(waiting, seat, wire, what, now=now, until=until, blocked=blocked)
         return wire
+
+    def _keep_ready(
+        self, waiting: Waiting, seat: Seat, wire: bytes, what: What, *, now: float, until: float, blocked: bool = False
+    ) -> None:
+        if until > now and seat.client:
+            query = waiting.query
+            end = 11 + len(query.qname)
+            written = ending(query.name or ".", "", "", *what, self._worker)
+            ready = Ready(now, until, wire[2:12], wire[end:], written, (what[0], what[2]))
+            self._ready.keep(waiting.packet, query, seat, ready, blocked=blocked)
 
     def _undecided(self, packet: bytes, address: str, error: Exception, now: float) -> bytes | None:
         """Fail closed: an event each time, and once a line in the program's log, without the name (that is the pupil's)."""
@@ -231,33 +367,58 @@ class Answers:
 
     # --- what is remembered ---
 
-    def _seat(self, listener: str, address: str) -> Seat:
-        """Who asks. With another snapshot all that rests on the old one is forgotten."""
-        if self._live.snapshot is not self._snapshot:
+    def _follow_snapshot(self) -> Snapshot:
+        """With another snapshot all that rests on the old one is forgotten."""
+        snapshot = self._live.snapshot
+        if snapshot is not self._snapshot:
             self._seats.clear()
+            self._near.clear()
             self._profiles.clear()
             self._ready.clear()
-            self._snapshot = self._live.snapshot
-        return self._seats.get((listener, address)) or self._new_seat(self._snapshot, listener, address)
+            self._snapshot = snapshot
+        return snapshot
 
-    def _new_seat(self, snapshot: Snapshot, listener: str, address: str) -> Seat:
+    def _seat(self, listener: str, address: str, tcp: bool) -> Seat:
+        """Who asks."""
+        snapshot = self._follow_snapshot()
+        return self._seats.get((listener, address, tcp)) or self._new_seat(snapshot, listener, address, tcp)
+
+    def _near_seat(self, near: dict[bytes, Seat], listener: str, source: bytes) -> Seat:
+        if len(near) >= ADDRESSES:
+            near.clear()
+        seat = near[source] = self._seat(listener, text_of(source), tcp=False)
+        return seat
+
+    def _new_seat(self, snapshot: Snapshot, listener: str, address: str, tcp: bool) -> Seat:
         if len(self._seats) >= ADDRESSES:
             self._seats.clear()
         client = snapshot.clients.of(listener, address)
         if client is None:
-            seat = Seat(None, ("", "", "", "none", "", address), b"\0\0")
+            who = ("", "", "", "none", "", address)
+            seat = Seat(None, who, b"\0\0", opening("dns", *who, ""))
         else:
-            alike = (client.school, client.group, client.forced, client.person)
+            alike = (client.school, client.group, client.forced, client.person, tcp)
             number = self._profiles.setdefault(alike, (len(self._profiles) + 1).to_bytes(2))
             who = (client.school, client.group, client.network, client.identified_by, client.person or "", address)
-            seat = Seat(client, who, number)
-        self._seats[listener, address] = seat
+            seat = Seat(client, who, number, opening("dns", *who, ""), snapshot.profile(client.school, client.group))
+        self._seats[listener, address, tcp] = seat
         return seat
+
+    def _log(self, lines: Sequence[bytes]) -> None:
+        try:
+            self._write(lines)
+        except Exception:  # noqa: BLE001 - as in `_tell`
+            self.unrecorded += len(lines)
+
+    def _record_each(self, lines: Sequence[bytes]) -> None:
+        for line in lines:
+            self._record(decode(line))
 
     def _tell(self, now: float, seat: Seat, host: str, what: What) -> None:
         """Record one query. By position, in the order of Event's fields: this runs for each of them."""
         school, group, network, identified_by, person, address = seat.who
         action, handling, reason, category, list_, rule, change, outcome, detail = what
+        self.counters.decisions[action, reason] += 1
         try:
             self._record(
                 Event(
@@ -267,6 +428,11 @@ class Answers:
             )  # fmt: skip
         except Exception:  # noqa: BLE001 - a full log must not stop a school's lookups; the count shows what was lost
             self.unrecorded += 1
+
+
+def text_of(address: bytes) -> str:
+    """An address as sockets have it, in words."""
+    return inet_ntop(AF_INET6 if len(address) > 4 else AF_INET, address)
 
 
 def describe(query: Query, decision: Decision | None, action: str, outcome: str, detail: str = "") -> What:
@@ -285,19 +451,4 @@ def describe(query: Query, decision: Decision | None, action: str, outcome: str,
         decision.change or 0,
         outcome,
         detail,
-    )
-
-
-def repeatable(packet: bytes, end: int, query: Query) -> bool:
-    """May the reply to this packet be kept under its bytes? Only if id and spelling are all that it may differ in.
-
-    Lower-casing from the flags to the name's end must change nothing but the name, so no bit may be set that makes a flag
-    byte look like a letter, and the counts must be plain; options (a cookie, say) are new each time, and not worth keeping.
-    """
-    return (
-        packet.find(b"\0", 12) == end
-        and not packet[3] & 0x4F
-        and packet[10] == 0
-        and packet[11] == (query.edns is not None)
-        and len(packet) == end + (16 if query.edns else 5)
     )

@@ -4,21 +4,30 @@ What is asked for again moves to the younger generation, so names in use survive
 hit, and no single entry is ever searched out to be evicted.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from dns import codec
 from dns.codec import Answer, Query
 
-LONGEST_S = 86_400  # nothing is kept for more than a day
 LARGEST = 4_096  # bytes of records; larger answers are rare, and are fetched afresh
+STALE_TTL = 30  # seconds that a client may keep a stale answer: RFC 8767 4
+SOON = 0.1  # of its time before its end, an answer that is still asked for is fetched anew
+PREFETCHED_S = 20  # answers kept for less are not worth it
+
+
+def _one(_: object) -> int:
+    return 1
 
 
 class Generations[K, V]:
-    """At most `entries` values, and at least the last half of that many that were used."""
+    """Values of at most `most` in weight, and at least the last half of that that were used. Each weighs 1 unless said."""
 
-    def __init__(self, entries: int) -> None:
-        self._half = max(1, entries // 2)
+    def __init__(self, most: int, weigh: Callable[[V], int] = _one) -> None:
+        self._half, self._weigh = max(1, most // 2), weigh
         self._young: dict[K, V] = {}
         self._old: dict[K, V] = {}
+        self._weight = 0
 
     def get(self, key: K) -> V | None:
         found = self._young.get(key)
@@ -29,12 +38,16 @@ class Generations[K, V]:
         return found
 
     def put(self, key: K, value: V) -> None:
-        if len(self._young) >= self._half and key not in self._young:
-            self._old, self._young = self._young, {}
+        weight, known = self._weigh(value), self._young.get(key)
+        if known is not None:
+            self._weight -= self._weigh(known)
+        if self._young and self._weight + weight > self._half:
+            self._old, self._young, self._weight = self._young, {}, 0
         self._young[key] = value
+        self._weight += weight
 
     def clear(self) -> None:
-        self._young, self._old = {}, {}
+        self._young, self._old, self._weight = {}, {}, 0
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -46,9 +59,21 @@ class Stored:
 
     answer: Answer
     at: float
+    fresh: bool = True
 
     def age(self, now: float) -> int:
         return int(now - self.at)
+
+    def ends_soon(self, now: float) -> bool:
+        """Is it time to fetch it anew, while this one can still be given?"""
+        lifetime = self.answer.lifetime
+        return self.fresh and lifetime >= PREFETCHED_S and now > self.at + lifetime * (1 - SOON)
+
+    def stale(self, now: float) -> "Stored":
+        """The same answer past its time, for a little while, and without the word of whoever validated it."""
+        answer = self.answer
+        ttls = tuple((offset, STALE_TTL) for offset, _ in answer.ttls)
+        return Stored(replace(answer, ttls=ttls, lifetime=STALE_TTL, ad=False), now, fresh=False)
 
 
 type Key = tuple[bytes, int, int, bool, bool]
@@ -59,21 +84,57 @@ def key(query: Query) -> Key:
     return query.qname.lower(), query.qtype, query.qclass, query.do, query.cd
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long answers are kept, in seconds."""
+
+    least: int = 0
+    most: int = 86_400
+    absent: int = 3_600
+    stale: int = 86_400
+
+
+def bytes_of(stored: Stored) -> int:
+    """About what an answer takes of memory: its records, and Python's own for each value and text."""
+    answer = stored.answer
+    texts = sum(map(len, answer.targets)) + sum(map(len, answer.addresses))
+    return 700 + len(answer.body) + 150 * len(answer.ttls) + texts + 60 * (len(answer.targets) + len(answer.addresses))
+
+
 class Cache:
     """Upstream answers by question. It stands below the decision: a new policy must not wait for a TTL."""
 
-    def __init__(self, entries: int) -> None:
-        self._kept: Generations[Key, Stored] = Generations(entries)
+    def __init__(self, size: int, bounds: Bounds = Bounds()) -> None:
+        self._kept: Generations[Key, Stored] = Generations(size, bytes_of)
+        self._bounds = bounds
 
     def get(self, query: Query, now: float) -> Stored | None:
         stored = self._kept.get(key(query))
-        if stored and stored.at <= now < stored.at + min(stored.answer.lifetime, LONGEST_S):  # a clock set back: expired
+        if stored and stored.at <= now < stored.at + stored.answer.lifetime:  # a clock set back: expired
             return stored
         return None
 
-    def put(self, query: Query, stored: Stored) -> None:
-        if stored.answer.lifetime > 0 and stored.answer.rcode in (0, 3) and len(stored.answer.body) <= LARGEST:
+    def stale(self, query: Query, now: float) -> Stored | None:
+        """An answer whose time is over, but not for long; one can be given only while no better is to be had (RFC 8767)."""
+        stored = self._kept.get(key(query))
+        if stored and stored.at <= now < stored.at + stored.answer.lifetime + self._bounds.stale:
+            return stored.stale(now)
+        return None
+
+    def put(self, query: Query, stored: Stored) -> Stored:
+        """Keep an answer, for as long as the bounds allow. Returns it as it is kept."""
+        answer = stored.answer
+        if answer.lifetime <= 0 or answer.rcode not in (codec.NOERROR, codec.NXDOMAIN):
+            return stored
+        absent = answer.rcode == codec.NXDOMAIN or answer.counts[0] == 0
+        most = min(self._bounds.most, self._bounds.absent) if absent else self._bounds.most
+        lifetime = min(max(answer.lifetime, self._bounds.least), most)
+        if lifetime != answer.lifetime:
+            ttls = tuple((offset, min(max(ttl, self._bounds.least), most)) for offset, ttl in answer.ttls)
+            stored = replace(stored, answer=replace(answer, lifetime=lifetime, ttls=ttls))
+        if len(answer.body) <= LARGEST:
             self._kept.put(key(query), stored)
+        return stored
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -17,20 +17,25 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final
 
-from dnslib import QTYPE, RCODE
+from dnslib import QTYPE, RCODE, DNSRecord
 
 A, NS, CNAME, SOA, HINFO, PTR, AAAA, DNAME, OPT, SVCB, HTTPS, ANY = 1, 2, 5, 6, 13, 12, 28, 39, 41, 64, 65, 255
 NOT_RESOLVED: Final = frozenset({0, OPT, 128, 249, 250, 251, 252, 253, 254})  # meta types, transfers: RFC 6895 3.1
 IN: Final = 1
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 5, 16
 BLOCKED, FILTERED, NO_UPSTREAM, NETWORK_ERROR = 15, 17, 22, 23  # RFC 8914. 16, Censored, is for states; never ours
-EDE: Final = 15  # the option's number
+STALE, FORGED, STALE_NXDOMAIN = 3, 4, 19  # likewise
+OWN_TTL: Final = 60  # of what we say ourselves, other than of blocked names
+COOKIE, KEEPALIVE, PADDING, EDE = 10, 11, 12, 15  # EDNS options: RFC 7873, 7828, 7830, 8914
+BLOCK: Final = 468  # what padded replies are a multiple of: RFC 8467 4.1
 OUR_SIZE: Final = 1232  # what fits through every network unfragmented: dnsflagday.net/2020
 SMALLEST_SIZE: Final = 512  # RFC 1035 4.2.1
 LONGEST_NAME: Final = 255  # RFC 1035 2.3.4
 LONGEST_TEXT: Final = 120  # of an extended error, so that every answer of our own fits into 512 bytes
+LONGEST_TTL: Final = 0x7FFFFFFF  # RFC 2181 8
 MOST_RECORDS: Final = 1000  # of an answer that is still worth reading
 
+HEADER_SIZE: Final = 12
 _HEADER = struct.Struct("!HHHHHH")
 _RECORD = struct.Struct("!HHIH")  # type, class, TTL, length
 _PLAIN = re.compile(rb"[a-z0-9_-]").fullmatch
@@ -53,6 +58,10 @@ class Edns:
 
     size: int
     do: bool
+    cookie: bytes = b""  # the client's, with ours behind it if it has one (RFC 7873 4)
+    keepalive: bool = False  # it asks how long a connection may stay (RFC 7828)
+    padded: bool = False  # it hides the length of its query, and wants ours hidden (RFC 7830)
+    reply: bytes = b""  # options of ours to go with the reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,21 @@ def type_text(qtype: int) -> str:
     return f"TYPE{qtype}" if text.isdecimal() else text  # RFC 3597 5
 
 
+def type_number(text: str) -> int:
+    """The type of a name such as "AAAA" or "TYPE65"; ValueError for none."""
+    number = QTYPE.reverse.get(text.upper())
+    if number is None and text.upper().startswith("TYPE") and text[4:].isdecimal():
+        number = int(text[4:])
+    if number is None or not 0 <= number <= 0xFFFF:
+        raise ValueError(f"DNS knows no records of type {text[:20]}")
+    return int(number)
+
+
+def text_lines(reply: bytes) -> list[str]:
+    """The answers of a reply of ours as people read them."""
+    return [str(record) for record in DNSRecord.parse(reply).rr]
+
+
 def wire_name(text: str) -> bytes:
     """A plain lower-case name as DNS carries it."""
     labels = [label.encode("ascii") for label in text.split(".")] if text else []
@@ -151,6 +175,11 @@ def _name(data: bytes, at: int, *, pointers: bool) -> tuple[list[bytes], int]:
             at = limit = target
         else:
             raise Malformed("a name with a label of unknown kind")
+
+
+def name_at(data: bytes, at: int) -> tuple[list[bytes], int]:
+    """The labels of a name in a message that was read before, and where what follows it begins."""
+    return _name(data, at, pointers=True)
 
 
 def _text(labels: Sequence[bytes]) -> str:
@@ -214,18 +243,28 @@ def _additionals(data: bytes, at: int, count: int) -> tuple[Edns | None, int, in
         if rtype == OPT:
             if edns or owner:
                 raise Malformed("two OPT records, or one with a name")  # RFC 6891 6.1.1
-            _check_options(data[at : at + length])
-            edns, version = Edns(rclass, bool(ttl & 0x8000)), ttl >> 16 & 0xFF
+            edns, version = _edns(rclass, bool(ttl & 0x8000), data[at : at + length]), ttl >> 16 & 0xFF
         at += length
     return edns, version, at
 
 
-def _check_options(options: bytes) -> None:
-    at = 0
+def _edns(size: int, do: bool, options: bytes) -> Edns:
+    """What the client said of itself; options that we do not know are passed over (RFC 6891 6.1.2)."""
+    at, found = 0, dict[int, bytes]()
     while at < len(options):
-        at += 4 + int(struct.unpack_from("!H", options, at + 2)[0])
+        code, length = struct.unpack_from("!HH", options, at)
+        at += 4 + int(length)
+        found.setdefault(int(code), options[at - int(length) : at])
     if at != len(options):
         raise Malformed("an EDNS option that is cut off")
+    cookie = found.get(COOKIE, b"")
+    if COOKIE in found and len(cookie) != 8 and not 16 <= len(cookie) <= 40:
+        raise Malformed("a cookie of a wrong length")  # RFC 7873 5.2.2
+    return Edns(size, do, cookie, KEEPALIVE in found, PADDING in found)
+
+
+def option(code: int, data: bytes) -> bytes:
+    return struct.pack("!HH", code, len(data)) + data
 
 
 def read_answer(data: bytes, asked: Query, id_: int) -> Answer | None:
@@ -334,21 +373,25 @@ def _hints(data: bytes, at: int, end: int) -> list[str]:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def ask(query: Query, id_: int) -> bytes:
-    """The query as an upstream gets it: name in lower case, our own EDNS with the client's DO, none of its options."""
+def ask(query: Query, id_: int, spelling: bytes | None = None) -> bytes:
+    """The query as an upstream gets it: our own spelling (none: lower case) and EDNS, with the client's DO only."""
     flags = _RD | _AD | (_CD if query.cd else 0)  # AD: "tell me if it was validated" (RFC 6840 5.7), for all who share it
     head = _HEADER.pack(id_, flags, 1, 0, 0, 1)
     opt = struct.pack("!BHHIH", 0, OPT, OUR_SIZE, 0x8000 if query.do else 0, 0)
-    return head + query.qname.lower() + struct.pack("!HH", query.qtype, query.qclass) + opt
+    return head + (spelling or query.qname.lower()) + struct.pack("!HH", query.qtype, query.qclass) + opt
 
 
-def _opt(query: Query, ede: Ede | None, rcode: int) -> bytes:
+def _opt(query: Query, ede: Ede | None, rcode: int, size: int, limit: int) -> bytes:
+    """Our EDNS, to go behind `size` bytes."""
     if query.edns is None:
         return b""
-    options = b""
+    options = query.edns.reply
     if ede:
         text = ede.text.encode()[:LONGEST_TEXT].decode("utf-8", "ignore").encode()
-        options = struct.pack("!HHH", EDE, 2 + len(text), ede.code) + text
+        options += option(EDE, ede.code.to_bytes(2) + text)
+    if query.edns.padded:
+        size += 11 + len(options) + 4
+        options += option(PADDING, bytes(min(-size % BLOCK, max(0, limit - size))))
     ttl = (rcode >> 4) << 24 | (0x8000 if query.do else 0)
     return struct.pack("!BHHIH", 0, OPT, OUR_SIZE, ttl, len(options)) + options
 
@@ -363,8 +406,8 @@ def _message(
     ede: Ede | None = None,
     limit: int = 65535,
 ) -> bytes:
-    opt = _opt(query, ede, rcode)
     question = query.qname + struct.pack("!HH", query.qtype, query.qclass)
+    opt = _opt(query, ede, rcode, 12 + len(question) + len(body), limit)
     flags = _QR | _RA | (_RD if query.rd else 0) | (_CD if query.cd else 0) | (_AD if ad else 0) | rcode & 0xF
     if 12 + len(question) + len(body) + len(opt) > limit:
         flags, counts, body = flags | _TC, (0, 0, 0), b""
@@ -380,9 +423,14 @@ def error(query: Query, rcode: int, ede: Ede | None = None) -> bytes:
 _SOA_NAMES: Final = wire_name("schoolgate.internal") + wire_name("hostmaster.schoolgate.internal")
 
 
+def own_soa(ttl: int) -> bytes:
+    """The data of an SOA that says for how long what is not there may be remembered."""
+    return _SOA_NAMES + struct.pack("!IIIII", 1, 3600, 600, 86400, ttl)
+
+
 def absent(query: Query, rcode: int, ttl: int, ede: Ede | None = None) -> bytes:
     """NXDOMAIN, or NOERROR without a record; an SOA of ours says for how long (RFC 2308)."""
-    rdata = _SOA_NAMES + struct.pack("!IIIII", 1, 3600, 600, 86400, ttl)
+    rdata = own_soa(ttl)
     return _message(query, rcode, (0, 1, 0), b"\xc0\x0c" + _RECORD.pack(SOA, IN, ttl, len(rdata)) + rdata, ede=ede)
 
 
@@ -401,15 +449,40 @@ def _address_records(addresses: tuple[str, ...], qtype: int, ttl: int) -> tuple[
     return len(found), b"".join(b"\xc0\x0c" + _RECORD.pack(qtype, IN, ttl, len(ip)) + ip for ip in found)
 
 
+def truncated(query: Query) -> bytes:
+    """No answer, but to ask again by TCP."""
+    reply = _message(query, NOERROR, (0, 0, 0), b"")
+    return reply[:2] + (int.from_bytes(reply[2:4]) | _TC).to_bytes(2) + reply[4:]
+
+
+def lifetime(reply: bytes) -> int:
+    """How many seconds a reply of ours may be kept: the lowest TTL in it, an OPT apart."""
+    _, at = _name(reply, 12, pointers=False)
+    at, lowest = at + 4, LONGEST_TTL
+    for _ in range(sum(_HEADER.unpack_from(reply)[3:])):
+        _, at = _name(reply, at, pointers=True)
+        rtype, _, ttl, length = _RECORD.unpack_from(reply, at)
+        at += _RECORD.size + length
+        lowest = lowest if rtype == OPT else min(lowest, ttl)
+    return 0 if lowest == LONGEST_TTL else int(lowest)
+
+
 def minimal_any(query: Query, ttl: int) -> bytes:
     """RFC 8482: a question for everything gets one small record."""
     return _message(query, NOERROR, (1, 0, 0), b"\xc0\x0c" + _RECORD.pack(HINFO, IN, ttl, 9) + b"\x07RFC8482\x00")
 
 
-def relay(query: Query, answer: Answer, *, age: int, ttl_max: int, limit: int) -> bytes:
+def named(query: Query, names: Sequence[str], ttl: int) -> bytes:
+    """The names of an address: PTR records of ours."""
+    rdatas = [wire_name(name) for name in names]
+    body = b"".join(b"\xc0\x0c" + _RECORD.pack(PTR, IN, ttl, len(rdata)) + rdata for rdata in rdatas)
+    return _message(query, NOERROR, (len(rdatas), 0, 0), body)
+
+
+def relay(query: Query, answer: Answer, *, age: int, ttl_max: int, limit: int, ede: Ede | None = None) -> bytes:
     """An upstream's answer for this client: its id and spelling, its EDNS, TTLs aged and capped, cut to its size."""
     body = bytearray(answer.body)
     for offset, ttl in answer.ttls:
         struct.pack_into("!I", body, offset, max(0, min(ttl - age, ttl_max)))
     ad = answer.ad and (query.ad or query.do)  # RFC 6840 5.8
-    return _message(query, answer.rcode, answer.counts, bytes(body), ad=ad, limit=limit)
+    return _message(query, answer.rcode, answer.counts, bytes(body), ad=ad, ede=ede, limit=limit)

@@ -20,10 +20,13 @@ class Lookup:
 
     def __init__(self, settings: Settings) -> None:
         self._upstream = Upstream(settings)
+        self._hosts = dict(settings.hosts)
         self._known: dict[str, tuple[float, tuple[str, ...]]] = {}
 
     async def addresses(self, host: str) -> Sequence[str]:
         """IPv4 addresses first, then IPv6; OSError when the name has none or no upstream answers."""
+        if host in self._hosts:
+            return self._hosts[host]
         known = self._known.get(host)
         if known and known[0] > time.monotonic():
             return known[1]

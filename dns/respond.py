@@ -4,14 +4,17 @@ Read `respond`. What an upstream then says is judged in screen.py. Both ask `pol
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
+from category_lists import embedded
 from category_lists.names import NameRefused, canonical_host
-from dns import codec
-from dns.codec import Ede, Query
+from dns import bypass, codec, local, rewrite
+from dns.codec import Answer, Ede, Query
+from dns.inner import INNER_ADDRESS, inner_address
+from dns.local import Local
 from policy.decide import REFUSED_ON_ERROR, Decision, Question, Reason, decide
 from policy.identity import Client
 from policy.rules import Action
@@ -25,9 +28,17 @@ CANARIES: Final = frozenset(  # a network says with NXDOMAIN that it filters, an
         "use-application-dns.net",  # Firefox
         "mask.icloud.com",  # Apple's Private Relay
         "mask-h2.icloud.com",
+        "mask-api.icloud.com",
+        "mask.apple-dns.net",
+        "mask-t.apple-dns.net",
+        "mask-api.fe.apple-dns.net",
     }
 )
 ODD_NAME: Final = Ede(codec.BLOCKED, "This is not a name that a browser could look up.")
+_NOT_DECIDED: Final = (OUR_NAME, local.DESIGNATION, local.TOR, *CANARIES)  # and what only ends like these, to be quick
+OUT_OF_USE: Final = Ede(codec.FILTERED, "This network filters names; other ways to look them up are closed.")
+TUNNEL: Final = Ede(codec.BLOCKED, "Names like this one carry data past the filter.")
+LED: Final = Ede(codec.FORGED, "Safe search is on: this name leads to the engine's own safe one.")
 COULD_NOT_DECIDE: Final = Ede(codec.BLOCKED, WHY[Reason.ERROR])
 BLOCKLISTS: Final = frozenset({Reason.SEALED, Reason.AUTHORITY_SITE, Reason.AUTHORITY_CATEGORY, Reason.ERROR})
 
@@ -40,6 +51,7 @@ class Ways:
     ttl_block_s: int = 5
     ttl_allow_max_s: int = 60
     inner_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    local: Local = field(default_factory=Local)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,7 @@ class Reply:
     decision: Decision | None = None  # None: no matter of policy
     refused: bool = False
     detail: str = ""
+    attempt: str = ""  # the way round the filter that was tried, as bypass.py calls it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,10 @@ class Forward:
     """The name may be resolved: from the cache, or by an upstream."""
 
     decision: Decision
+    instead: Query | None = None  # what is asked in its place: the engine's safe name
+    changed: Answer | None = None  # what goes out in the place of what came, once that was screened
+    ede: Ede | None = None
+    detail: str = ""
 
 
 def respond(snapshot: Snapshot, query: Query, client: Client | None, at: datetime, ways: Ways) -> Reply | Forward:
@@ -65,19 +82,72 @@ def respond(snapshot: Snapshot, query: Query, client: Client | None, at: datetim
     if client is None:  # a public address of no school: we are no open resolver
         return Reply(codec.error(query, codec.REFUSED), "refused", refused=True)
     if query.qclass != codec.IN or query.qtype in codec.NOT_RESOLVED:  # version.bind, zone transfers
-        return Reply(codec.error(query, codec.REFUSED), "refused", refused=True)
+        attempt = "transfer" if query.qclass == codec.IN else "other class"
+        return Reply(codec.error(query, codec.REFUSED), "refused", refused=True, attempt=attempt)
     if query.name == OUR_NAME or query.name.endswith("." + OUR_NAME):
         return Reply(codec.pointing(query, ways.page_addresses, OUR_TTL), "NOERROR", detail="our own name")
-    if query.name in CANARIES:
-        return Reply(codec.absent(query, codec.NXDOMAIN, ways.ttl_block_s), "NXDOMAIN", refused=True, detail="canary")
+    if reply := other_ways(query, ways):
+        return reply
     if not canonical(query.name):
         return odd_name(query, ways)
     decision = decide(snapshot, question(client, query.name, at))
     if decision.action is Action.BLOCK:
         return blocked(snapshot, query, client, decision, at=at, ways=ways)
+    if reply := private_inside(query, ways):
+        return reply
+    if own := ways.local.answer(query):
+        return Reply(own[0], codec.rcode_text(own[0][3] & 0xF), decision, detail=own[1])
     if query.qtype == codec.ANY:
         return Reply(codec.minimal_any(query, ways.ttl_allow_max_s), "NOERROR", decision)
+    if safe := snapshot.profile(client.school, client.group).led(query.name):
+        return led(query, decision, safe, at, ways)
     return Forward(decision)
+
+
+def other_ways(query: Query, ways: Ways) -> Reply | None:
+    """Names by which devices look for another resolver than this one: none is there."""
+    if local.under(query.name, CANARIES):
+        wire = codec.absent(query, codec.NXDOMAIN, ways.ttl_block_s, OUT_OF_USE)
+        return Reply(wire, "NXDOMAIN", refused=True, detail="canary", attempt="canary")
+    if local.under(query.name, (local.DESIGNATION,)):  # RFC 9462 6.4: nobody stands for us
+        wire = codec.absent(query, codec.NOERROR, ways.ttl_block_s, OUT_OF_USE)
+        return Reply(wire, "NOERROR", refused=True, detail="designates nobody", attempt="designation")
+    if local.under(query.name, (local.TOR,)):  # RFC 7686 2
+        wire = codec.absent(query, codec.NXDOMAIN, ways.ttl_block_s, OUT_OF_USE)
+        return Reply(wire, "NXDOMAIN", refused=True, detail="a Tor name", attempt="tor")
+    return None
+
+
+def private_inside(query: Query, ways: Ways) -> Reply | None:
+    """A refusal of a name that holds an address of a private network; `decide` judges all else that stands inside."""
+    address = inner_address(embedded.addresses_in(query.name), ways.inner_networks)
+    if address is None:
+        return None
+    wire = codec.absent(query, codec.NXDOMAIN, ways.ttl_block_s, INNER_ADDRESS)
+    detail = f"holds {address}"
+    return Reply(wire, "NXDOMAIN", REFUSED_ON_ERROR, refused=True, detail=detail, attempt="address inside")
+
+
+def listed(snapshot: Snapshot, client: Client, address: str, at: datetime) -> Decision | None:
+    """The decision that blocks an address, if something is said of this very address; few are in any list."""
+    found = decide(snapshot, question(client, address, at))
+    return found if found.action is Action.BLOCK and found.reason is not Reason.UNKNOWN_NAME else None
+
+
+def led(query: Query, decision: Decision, safe: str, at: datetime, ways: Ways) -> Reply | Forward:
+    """The engine's own name for safe search in the place of this one."""
+    detail = f"led to {safe}"
+    if query.qtype in (codec.A, codec.AAAA):
+        return Forward(decision, instead=rewrite.instead(query, safe), ede=LED, detail=detail)
+    answer = rewrite.led(query, safe, None)
+    ttl = remaining(decision, at, ways.ttl_block_s)
+    wire = codec.relay(query, answer, age=0, ttl_max=ttl, limit=query.size, ede=LED)
+    return Reply(wire, "NOERROR", decision, detail=detail)
+
+
+def by_rule_book(name: str) -> bool:
+    """Is what a canonical name gets a matter of `decide` alone, for every type that may be resolved? See `respond`."""
+    return not name.endswith(_NOT_DECIDED)
 
 
 def canonical(name: str) -> bool:
@@ -99,7 +169,7 @@ def question(client: Client, host: str, at: datetime) -> Question:
 def odd_name(query: Query, ways: Ways, detail: str = "odd name") -> Reply:
     """Spaces, escapes, binary labels: legal in DNS, but no site, and nothing that a rule could speak of."""
     wire = codec.absent(query, codec.NXDOMAIN, ways.ttl_block_s, ODD_NAME)
-    return Reply(wire, "NXDOMAIN", REFUSED_ON_ERROR, refused=True, detail=detail)
+    return Reply(wire, "NXDOMAIN", REFUSED_ON_ERROR, refused=True, detail=detail, attempt="odd name")
 
 
 def blocked(
@@ -114,7 +184,16 @@ def blocked(
         ede = Ede(code, because(snapshot, profile, decision))
     write = _WAYS[profile.blocked_answer]
     rcode = "NXDOMAIN" if profile.blocked_answer == "nxdomain" else "NOERROR"
-    return Reply(write(query, ways, ttl, ede), rcode, decision, refused=True, detail=detail)
+    return Reply(
+        write(query, ways, ttl, ede), rcode, decision, refused=True, detail=detail, attempt=attempted(query, decision)
+    )
+
+
+def attempted(query: Query, decision: Decision) -> str:
+    """Which way round the filter a blocked name is, "" if it is none."""
+    if embedded.hosts_in(query.name):
+        return "name inside" if embedded.name_in(query.name) else "address inside"
+    return "search" if decision.reason is Reason.SAFE_SEARCH else bypass.BY_CATEGORY.get(decision.category or "", "")
 
 
 def _page(query: Query, ways: Ways, ttl: int, ede: Ede | None) -> bytes:
@@ -141,6 +220,12 @@ def remaining(decision: Decision, at: datetime, most: int) -> int:
     if decision.until is None:
         return most
     return max(0, min(most, int((decision.until - at).total_seconds())))
+
+
+def tunnelled(query: Query, ways: Ways) -> Reply:
+    """A name that looks like a piece of something smuggled out, where the school chose to stop that."""
+    wire = codec.absent(query, codec.NXDOMAIN, ways.ttl_block_s, TUNNEL)
+    return Reply(wire, "NXDOMAIN", REFUSED_ON_ERROR, refused=True, detail="looks like data in names", attempt="tunnel")
 
 
 def could_not_decide(query: Query) -> Reply:

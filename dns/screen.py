@@ -1,55 +1,28 @@
 """What an upstream says is judged before it goes out: a name that may be opened must not lead to what may not. Pure."""
 
-import ipaddress
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Final
 
-from dns import codec
-from dns.codec import Answer, Ede, Query
-from dns.respond import Forward, Reply, Ways, blocked, canonical, odd_name, question
-from policy.decide import REFUSED_ON_ERROR, decide
+from dns import codec, rewrite
+from dns.codec import Answer, Query
+from dns.inner import INNER_ADDRESS, inner_address
+from dns.respond import Forward, Reply, Ways, blocked, canonical, listed, odd_name, question
+from policy.decide import REFUSED_ON_ERROR, Decision, Reason, decide
 from policy.identity import Client
-from policy.rules import Action
+from policy.rules import Action, Handling
 from policy.snapshot import Snapshot
 
-INNER_ADDRESS: Final = Ede(codec.BLOCKED, "This name leads into a private network.")
-INNER: Final = tuple(  # addresses that mean something else at each site; a public name has no business to name them
-    map(
-        ipaddress.ip_network,
-        (
-            "0.0.0.0/8",  # this machine
-            "10.0.0.0/8",
-            "100.64.0.0/10",  # behind a carrier's translation
-            "127.0.0.0/8",
-            "169.254.0.0/16",
-            "172.16.0.0/12",
-            "192.168.0.0/16",
-            "224.0.0.0/3",  # multicast, reserved, broadcast
-            "::/127",  # unspecified and loopback
-            "64:ff9b:1::/48",  # local translation
-            "fc00::/7",
-            "fe80::/9",  # link-local, and the old site-local
-            "ff00::/8",
-        ),
-    )
-)
-TRANSLATED: Final = tuple(  # IPv6 prefixes behind which an IPv4 address stands, and how many bits follow it
-    (ipaddress.IPv6Network(prefix), behind)
-    for prefix, behind in (("::/96", 0), ("::ffff:0:0/96", 0), ("::ffff:0:0:0/96", 0), ("64:ff9b::/96", 0), ("2002::/16", 80))
-)
+MOST_ADDRESSES = 32  # of an answer that are looked up in the lists; real answers have up to eight
 
 
 def screened(
     snapshot: Snapshot, query: Query, client: Client, answer: Answer, passed: Forward, *, at: datetime, ways: Ways
 ) -> Reply | Forward:
-    """What an answer to a query that `passed` comes to: still to be passed on, or a refusal.
+    """What an answer to a query that `passed` comes to: still to be passed on, perhaps changed, or a refusal.
 
-    The targets of CNAME, DNAME, SVCB and HTTPS records are decided upon for this client (CNAME cloaking). Addresses in the
-    school's own networks are refused (DNS rebinding). Here is also where ECH parameters and h3 hints will be taken off.
+    The targets of CNAME, DNAME, SVCB and HTTPS records are decided upon for this client (CNAME cloaking), and so are its
+    addresses as far as lists or rules name them. Addresses in private networks are refused (DNS rebinding), except in the
+    school's own zones. Essential sites are not judged by where they lead: half of them stand on somebody else's machines.
     """
     decision = passed.decision
     for target in answer.targets:
@@ -57,35 +30,33 @@ def screened(
         if not canonical(target):
             return odd_name(query, ways, via)
         found = decide(snapshot, question(client, target, at))
-        if found.action is Action.BLOCK:
+        if found.action is Action.BLOCK and _counts(found, decision):
             return blocked(snapshot, query, client, found, at=at, ways=ways, detail=via)
-        if found.until and (decision.until is None or found.until < decision.until):
-            decision = replace(decision, until=found.until)  # the answer rests on both
-    if address := inner_address(answer.addresses, ways.inner_networks):
+        decision = _resting_on(decision, found)
+    inside = ways.local.asked_inside(query.name)
+    if not inside and (address := inner_address(answer.addresses, ways.inner_networks)):
         wire = codec.absent(query, codec.NXDOMAIN, ways.ttl_block_s, INNER_ADDRESS)
-        return Reply(wire, "NXDOMAIN", REFUSED_ON_ERROR, refused=True, detail=f"leads to {address}")
-    return Forward(decision)
+        detail = f"leads to {address}"
+        return Reply(wire, "NXDOMAIN", REFUSED_ON_ERROR, refused=True, detail=detail, attempt="rebinding")
+    for address in answer.addresses[:MOST_ADDRESSES]:
+        listing = listed(snapshot, client, address, at)
+        if listing and _counts(listing, decision):
+            return blocked(snapshot, query, client, listing, at=at, ways=ways, detail=f"leads to {address}")
+    passed = replace(passed, decision=decision)
+    if passed.instead:
+        return replace(passed, changed=rewrite.led(query, passed.instead.name, answer))
+    if query.qtype in (codec.HTTPS, codec.SVCB) and decision.handling is Handling.INSPECT:
+        return replace(passed, changed=rewrite.unhidden(query, answer))
+    return passed
 
 
-def inner_address(addresses: Iterable[str], permitted: Iterable[IPv4Network | IPv6Network]) -> str | None:
-    """The first address that lies in a private network that is not permitted."""
-    for text in addresses:
-        ip = _inner(text)
-        if ip and not any(ip in network for network in permitted):
-            return text
-    return None
+def _counts(found: Decision, of_the_name: Decision) -> bool:
+    """Does a block of where a name leads count? Of an essential name only what nobody may open."""
+    return of_the_name.reason is not Reason.ESSENTIAL or found.reason is Reason.SEALED
 
 
-@lru_cache(maxsize=16_384)  # the same few thousand addresses come by every minute
-def _inner(text: str) -> IPv4Address | IPv6Address | None:
-    ip = _meant(ipaddress.ip_address(text))
-    return ip if any(ip in network for network in INNER) else None
-
-
-def _meant(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 one stands for, if it does."""
-    if ip.version == 6 and int(ip) > 1:
-        for network, behind in TRANSLATED:
-            if ip in network:
-                return IPv4Address(int(ip) >> behind & 0xFFFFFFFF)
-    return ip
+def _resting_on(decision: Decision, found: Decision) -> Decision:
+    """The decision, for no longer than the other one holds too."""
+    if found.until and (decision.until is None or found.until < decision.until):
+        return replace(decision, until=found.until)
+    return decision

@@ -1,7 +1,7 @@
-"""The sockets: UDP and TCP on every listen address, shared by workers. Bytes in, answers.py asked, bytes out.
+"""The sockets: UDP and TCP on every listen address, TLS and HTTPS where wanted, shared by workers. Bytes in, bytes out.
 
 One bad packet never stops the loop: `Answers` turns every error into a refusal, and what fails in here is the matter of one
-packet or one connection only.
+packet or one connection only. Datagrams are handled here, connections in streams.py and doh.py.
 """
 
 import asyncio
@@ -9,16 +9,24 @@ import contextlib
 import errno
 import logging
 import socket
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, cast
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from dns.answers import Answers, InForce, Waiting
+from dns import proxied
+from dns.answers import Answers, InForce, Waiting, Write, text_of
+from dns.datagrams import Batches
+from dns.explain import Questions
+from dns.limits import Rate
+from dns.proxied import Balancers
 from dns.settings import Settings
+from dns.streams import Door, Listener
+from dns.tasks import Tasks
 from policy.event import Event
 
 log = logging.getLogger(__name__)
 
 REFRESH_S: Final = 0.2  # how often the published policy is looked for: an approval is felt within two seconds
+TELL_S: Final = 1.0  # how often the counters are told
 RECEIVE_BUFFER: Final = 4 << 20  # what the kernel holds for us while a policy is loaded
 PORT_TRIES: Final = 50  # port 0: a port that is free for UDP may be taken for TCP
 
@@ -31,33 +39,47 @@ async def serve(
     ready: Callable[[list[str]], None],
     stop: asyncio.Event,
     worker: str = "",
+    write: Write | None = None,
+    told: Callable[[dict[str, object]], None] = lambda _: None,
 ) -> None:
-    """Answer until `stop` is set. OSError in a plain sentence when a port cannot be had."""
-    answers = Answers(settings, live, record, worker=worker)
-    tasks = _Tasks(settings.waiting_at_most)
+    """Answer until `stop` is set; `ready` gets the addresses in the settings' order. OSError in a plain sentence when a port
+
+    cannot be had. `told` is given the counters once a second.
+    """
+    answers = Answers(settings, live, record, worker=worker, write=write)
+    tasks = Tasks(settings.waiting_at_most)
+    door = Door(settings.tcp_connections, settings.tcp_per_client, answers.dropped)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(answers.close)
         stack.push_async_callback(tasks.close)
-        names = [await _listen(stack, address, answers, tasks, settings) for address in settings.listen]
-        stack.push_async_callback(_ended, asyncio.get_running_loop().create_task(_keep_fresh(live)))
+
+        def listen(kind: str, address: tuple[str, int], sock: socket.socket) -> str:
+            name = _name(address[0], sock)
+            listener = Listener(kind, f"{kind}:{name}", sock, answers, tasks, settings, door)
+            stack.push_async_callback(listener.close)
+            return name
+
+        names = []
+        datagrams = []
+        for address in settings.listen:
+            udp, tcp = bind(*address)
+            names.append(listen("dns", address, tcp))
+            datagrams.append(Udp(udp, f"dns:{names[-1]}", answers, tasks, settings))
+            stack.callback(datagrams[-1].close)
+        names += [listen("dot", address, bind_stream(*address)) for address in settings.dot_listen]
+        names += [listen("doh", address, bind_stream(*address)) for address in settings.doh_listen]
+        works = [_keep_fresh(live), _tell(told, answers, datagrams, door)]
+        if settings.explain_socket:
+            works.append(Questions(answers.parts, worker).serve(settings.explain_socket))
+        for work in works:
+            stack.push_async_callback(_ended, asyncio.get_running_loop().create_task(work))
         ready(names)
         await stop.wait()
 
 
-async def _listen(
-    stack: contextlib.AsyncExitStack, address: tuple[str, int], answers: Answers, tasks: "_Tasks", settings: Settings
-) -> str:
-    host = address[0]
-    udp, tcp = bind(*address)
-    name = f"[{host}]:{tcp.getsockname()[1]}" if ":" in host else f"{host}:{tcp.getsockname()[1]}"
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Udp(f"dns:{name}", answers, tasks), sock=udp)
-    stack.callback(transport.close)
-    connections = _Tcp(f"dns:{name}", answers, tasks, settings)
-    server = await asyncio.start_server(connections.serve, sock=tcp, backlog=256)
-    stack.push_async_callback(connections.close)
-    stack.callback(server.close)
-    return name
+def _name(host: str, sock: socket.socket) -> str:
+    port = sock.getsockname()[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
@@ -72,6 +94,14 @@ def bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
             sock.close()
         raise OSError(error.errno, f"DNS cannot listen on {host} port {port}: {_why(error)}") from None
     return made[0], made[1]
+
+
+def bind_stream(host: str, port: int) -> socket.socket:
+    """A listening TCP socket for DNS over TLS or HTTPS, which other workers may share."""
+    try:
+        return _socket(host, port, socket.SOCK_STREAM)
+    except OSError as error:
+        raise OSError(error.errno, f"DNS cannot listen on {host} port {port}: {_why(error)}") from None
 
 
 def _free_port(host: str) -> int:
@@ -116,13 +146,26 @@ def _socket(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
 
 
 async def _keep_fresh(live: InForce) -> None:
-    """Look for a newer policy. Whatever goes wrong, the last good one stays in force."""
+    """Look for a newer policy, in a thread: a list of five million names is read through to check its digest.
+
+    Whatever goes wrong, the last good one stays in force.
+    """
     while True:
         try:
-            live.refresh()
+            await asyncio.to_thread(live.refresh)
         except Exception:
             log.exception("could not look for a newer policy; the last good one stays in force")
         await asyncio.sleep(REFRESH_S)
+
+
+async def _tell(told: Callable[[dict[str, object]], None], answers: Answers, datagrams: "list[Udp]", door: Door) -> None:
+    while True:
+        await asyncio.sleep(TELL_S)
+        try:
+            unsent = sum(each.unsent for each in datagrams)
+            told(answers.told(unsent=unsent, connections=len(door)))
+        except Exception:
+            log.exception("could not tell the counters")
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
@@ -130,125 +173,75 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-class _Tasks:
-    """What is under way, with a bound."""
+class Udp:
+    """One UDP socket: a batch of packets at each call of the event loop."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._running: set[asyncio.Task[None]] = set()
+    def __init__(self, sock: socket.socket, listener: str, answers: Answers, tasks: Tasks, settings: Settings) -> None:
+        self._sock, self._listener, self._answers, self._tasks = sock, listener, answers, tasks
+        self._batches = Batches(sock)
+        self._balancers = Balancers(settings.balancers)
+        self._rate = Rate(settings.client_queries_s)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock, self._come)
 
     @property
-    def full(self) -> bool:
-        return len(self._running) >= self._most
+    def unsent(self) -> int:
+        return self._batches.unsent
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("a query was lost: %s", type(error).__name__)
-
-    async def close(self) -> None:
-        running = tuple(self._running)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-
-type _Address = tuple[str, int] | tuple[str, int, int, int]
-
-
-class _Udp(asyncio.DatagramProtocol):
-    def __init__(self, listener: str, answers: Answers, tasks: _Tasks) -> None:
-        self._listener, self._answers, self._tasks = listener, answers, tasks
-        self._send: Callable[[bytes, _Address], None] = lambda _, __: None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._send = cast("asyncio.DatagramTransport", transport).sendto
-
-    def datagram_received(self, data: bytes, addr: _Address) -> None:
-        reply = self._answers.at_once(data, self._listener, addr[0])
-        if isinstance(reply, Waiting):
-            if self._tasks.full:
-                reply = self._answers.overloaded(reply)
-            else:
-                self._tasks.start(self._later(reply, addr))
-                return
-        if reply is not None and addr[1]:  # nobody can listen on port 0
-            self._send(reply, addr)
-
-    async def _later(self, waiting: Waiting, addr: _Address) -> None:
-        reply = await self._answers.later(waiting)
-        if reply is not None and addr[1]:
-            self._send(reply, addr)
-
-    def error_received(self, exc: Exception) -> None:
-        """Tell nobody: a client that went away (ICMP) is no news."""
-
-
-class _Tcp:
-    """Connections (RFC 7766): many queries each, answered as they are ready, within bounds."""
-
-    def __init__(self, listener: str, answers: Answers, tasks: _Tasks, settings: Settings) -> None:
-        self._listener, self._answers, self._tasks, self._settings = listener, answers, tasks, settings
-        self._open: set[asyncio.Task[Any]] = set()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._open) >= self._settings.tcp_connections:
-            writer.transport.abort()
+    def _come(self) -> None:
+        try:
+            packets = self._batches.receive()
+        except OSError:  # an ICMP of a client that went away is no news
             return
-        self._open.add(task)
-        slots = asyncio.Semaphore(self._settings.tcp_pipelined)
-        try:
-            await self._converse(reader, writer, slots)
-            for _ in range(self._settings.tcp_pipelined):
-                await slots.acquire()  # what was asked before the client closed its side is still answered
-            async with asyncio.timeout(self._settings.tcp_idle_s):
-                writer.close()
-                await writer.wait_closed()
-        except (OSError, TimeoutError):
-            pass  # it went away, or does not read
-        finally:
-            self._open.discard(task)
-            writer.transport.abort()
+        places: Sequence[int] = range(len(packets))
+        if self._balancers:
+            announced = [(place, found) for place, each in enumerate(packets) if (found := self._announced(*each))]
+            places, packets = [place for place, _ in announced], [found for _, found in announced]
+        replies: list[bytes | None] = [None] * (places[-1] + 1 if places else 0)
+        if self._rate.most:
+            places, packets = self._within_rate(places, packets, replies)
+        for place, reply in zip(places, self._answers.many(packets, self._listener), strict=True):
+            replies[place] = self._wait(place, reply) if isinstance(reply, Waiting) else reply
+        self._batches.send(replies)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, slots: asyncio.Semaphore) -> None:
-        """Answer queries until the client closes its side, says nothing for long, or says what is not DNS."""
-        address = str(writer.get_extra_info("peername")[0])
-        while True:
-            await slots.acquire()
-            try:
-                async with asyncio.timeout(self._settings.tcp_idle_s):
-                    await writer.drain()  # who does not read is not read from
-                    packet = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
-            except (TimeoutError, asyncio.IncompleteReadError):
-                slots.release()
-                return
-            reply = self._answers.at_once(packet, self._listener, address, tcp=True)
-            if isinstance(reply, Waiting) and not self._tasks.full:
-                self._tasks.start(self._later(reply, writer, slots))
+    def _announced(self, packet: bytes, source: bytes) -> tuple[bytes, bytes] | None:
+        """A balancer's packet without its header, and whom it is from."""
+        if text_of(source) not in self._balancers:
+            return packet, source
+        try:
+            header = proxied.read(packet)
+        except proxied.NotProxied:
+            self._answers.dropped("not proxied")
+            return None
+        return packet[header.size :], header.source or source
+
+    def _within_rate(
+        self, places: Sequence[int], packets: list[tuple[bytes, bytes]], replies: list[bytes | None]
+    ) -> tuple[Sequence[int], list[tuple[bytes, bytes]]]:
+        """Without those that are too many. Every second of these is told to come by TCP, which only who is there can do."""
+        now = self._loop.time()
+        kept = []
+        for place, (packet, source) in zip(places, packets, strict=True):
+            if not self._rate.over(source, now):
+                kept.append((place, (packet, source)))
                 continue
-            slots.release()
-            if isinstance(reply, Waiting):
-                reply = self._answers.overloaded(reply)
-            if reply is None:
-                return
-            writer.write(len(reply).to_bytes(2) + reply)
+            self._answers.dropped("client rate")
+            if self._rate.count(source) % 2:
+                replies[place] = self._answers.come_by_tcp(packet)
+        return [place for place, _ in kept], [packet for _, packet in kept]
 
-    async def _later(self, waiting: Waiting, writer: asyncio.StreamWriter, slots: asyncio.Semaphore) -> None:
-        try:
-            reply = await self._answers.later(waiting)
-            if reply is not None:
-                writer.write(len(reply).to_bytes(2) + reply)
-        finally:
-            slots.release()
+    def _wait(self, number: int, waiting: Waiting) -> bytes | None:
+        if self._tasks.full:
+            return self._answers.overloaded(waiting)
+        self._tasks.start(self._later(waiting, self._batches.sender(number)))
+        return None
 
-    async def close(self) -> None:
-        connections = tuple(self._open)
-        for task in connections:
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+    async def _later(self, waiting: Waiting, sender: tuple[str, int] | tuple[str, int, int, int]) -> None:
+        reply = await self._answers.later(waiting)
+        if reply is not None and sender[1]:  # nobody can listen on port 0
+            with contextlib.suppress(OSError):
+                self._sock.sendto(reply, sender)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._sock)
+        self._sock.close()

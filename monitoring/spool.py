@@ -44,6 +44,7 @@ WORD = struct.Struct("<I")
 END_AT, LOST_AT = 8, 16
 COMMITTED = 0x8000_0000
 MASK = 0xFFFF_FFFF
+_record = RECORD.pack
 WORKER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 SEGMENT_NAME = re.compile(r"(?P<worker>[A-Za-z0-9][A-Za-z0-9._-]{0,62})-(?P<seq>[0-9]{1,18})\.seg")
 LOOK_AGAIN = 0.1  # seconds between two looks whether a full spool has room again: a look costs a directory listing
@@ -115,6 +116,29 @@ class Writer:
                 self._at = after
             except Exception:  # noqa: BLE001 - the data path must not know that there is a log
                 self._drop()
+
+    def write_all(self, lines: Sequence[bytes]) -> None:
+        """Keep many records, in order, at a fifth of the cost of each alone. As `write`: never waits, never raises."""
+        with self._lock:
+            start, view = self._at, self._map
+            after = start + sum(map(len, lines)) + RECORD.size * len(lines)
+            if lines and view is not None and after <= self._size:
+                try:
+                    at = self._sequence + start
+                    parts: list[bytes] = []
+                    for line in lines:
+                        parts += (_record(COMMITTED | len(line), crc32(line, at & MASK)), line)
+                        at += RECORD.size + len(line)
+                    view[start + WORD.size : after] = b"".join(parts)[WORD.size :]
+                    WORD.pack_into(view, start, COMMITTED | len(lines[0]))  # the first mark last: all of them, or none
+                    NUMBER.pack_into(view, END_AT, after)
+                    self._at = after
+                except Exception:  # noqa: BLE001 - as in `write`
+                    for _ in lines:
+                        self._drop()
+                return
+        for line in lines:  # the end of a segment lies between them
+            self.write(line)
 
     def close(self) -> None:
         with self._lock:

@@ -6,14 +6,16 @@ and nothing else decides. It is pure: the moment, the policy and the client come
 Read `PRECEDENCE` first: the order is the policy.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from category_lists.embedded import hosts_in
 from category_lists.index import Match
-from category_lists.names import parents, path_covers
-from category_lists.weigh import weigh
+from category_lists.inner import imitated, inner_sites
+from category_lists.names import Site, parents, path_covers
+from category_lists.weigh import curated, weigh
 from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule, Suspension
 from policy.snapshot import Profile, Snapshot
 from policy.timetable import applies, next_change
@@ -33,6 +35,8 @@ class Reason(StrEnum):
     DEFAULT_CATEGORY = "default_category"
     PHASE_DEFAULT = "phase_default"
     UNKNOWN_NAME = "unknown_name"
+    SAFE_SEARCH = "safe_search"  # safe search is wanted, and where DNS alone filters it cannot be forced here
+    BLOCKED = "blocked"  # said instead of SEALED to whoever asks about a site (see `Decision.told`)
     ERROR = "error"  # the filter could not decide, and refused
 
 
@@ -51,6 +55,7 @@ class Question:
     path: str | None = None
     path_follows: bool = True
     person: str | None = None
+    query: str = ""  # what follows the question mark: some sites carry another's address in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,15 @@ class Decision:
     rule: str | None = None
     change: int | None = None
     revision: int = 0
+    inner: str | None = None  # the site carried inside the one asked for, when that one decided
+
+    def told(self) -> "Decision":
+        """What whoever asks about a site is told. Of the sealed list no more than "blocked", so that nobody can read it
+        by asking; what was really refused stands in the filter log, which is not for everyone.
+        """
+        if self.reason is not Reason.SEALED:
+            return self
+        return Decision(Action.BLOCK, Handling.INSPECT, Reason.BLOCKED, revision=self.revision)
 
 
 REFUSED_ON_ERROR = Decision(Action.BLOCK, Handling.INSPECT, Reason.ERROR)
@@ -107,6 +121,9 @@ type _Found = tuple[SiteRule | CategoryRule | Suspension | None, Action, Match |
 
 
 def sealed(case: _Case) -> _Found | None:
+    closed = case.profile.dictionary.sealed
+    if closed and closed.covers(case.asked.host, case.asked.path):
+        return None, Action.BLOCK, None, Reason.SEALED
     categories = case.profile.dictionary.taxonomy.categories
     for match in case.matches:
         if categories[match.category].locked:
@@ -252,12 +269,53 @@ OPENABLE = frozenset(  # what a school's own path rule may open a part of
 )
 
 
+_NESTED = 4  # sites inside sites that are looked through: an archive of a translation is honest, five layers are not
+
+
 def decide(snapshot: Snapshot, asked: Question) -> Decision:
-    """May this client have this site now, how, until when, and which change says so? KeyError: no such school or group."""
+    """May this client have this site now, how, until when, and which change says so? KeyError: no such school or group.
+
+    A site that carries another inside (a translator, an archive) is judged as both, and the stricter answer holds, so that
+    neither opens what the other is closed for.
+    """
+    decision = _judge(snapshot, asked)
+    layers = inner_sites(Site(asked.host, asked.path, asked.query))
+    for _ in range(_NESTED):
+        if not layers or decision.action is Action.BLOCK or decision.reason is Reason.ESSENTIAL:
+            return decision
+        inner = layers[0]
+        layers = (*layers[1:], *inner_sites(inner))
+        layer = replace(asked, host=inner.host, path=inner.path, query=inner.query)
+        decision = _stricter(decision, replace(_judge(snapshot, layer), inner=str(inner)))
+    return replace(REFUSED_ON_ERROR, inner=decision.inner, revision=decision.revision) if layers else decision
+
+
+def _stricter(outer: Decision, inner: Decision) -> Decision:
+    """The stricter answer, for no longer than both hold, and looked into if either asks for that."""
+    best = inner if STRICTNESS[inner.action] > STRICTNESS[outer.action] else outer
+    until = min((each.until for each in (outer, inner) if each.until), default=None)
+    handling = Handling.INSPECT if Handling.INSPECT in (outer.handling, inner.handling) else Handling.DIRECT
+    return replace(best, until=until, handling=handling)
+
+
+def _matches(profile: Profile, asked: Question) -> Sequence[Match]:
+    """What counts of all that lists say about what is asked: a feed cannot outvote us, and a disguise is seen through."""
+    dictionary = profile.dictionary
+    matches = weigh(dictionary.index.find(asked.host, asked.path), asked.host)
+    looks_like = imitated(asked.host)
+    if looks_like and IMITATION in dictionary.taxonomy.categories and not any(curated(match.list_id) for match in matches):
+        model = next((match for match in dictionary.index.find(looks_like) if curated(match.list_id)), None)
+        if model:
+            return (*matches, Match(IMITATION, "names", "looks-like", model.host, ""))
+    return matches
+
+
+IMITATION = "malware_phishing"  # what a name is that poses as one of our own lists'
+
+
+def _judge(snapshot: Snapshot, asked: Question) -> Decision:
     profile = snapshot.profile(asked.school, asked.group)
-    matches = weigh(
-        profile.dictionary.index.find(asked.host, asked.path), asked.host
-    )  # a feed does not outvote our own lists
+    matches = _matches(profile, asked)
     categories = profile.dictionary.taxonomy.categories
     private = (bool(matches) and any(categories[match.category].never_inspect for match in matches)) or (
         bool(profile.never_inspect) and any(host in profile.never_inspect for host in parents(asked.host))
@@ -278,6 +336,8 @@ def decide(snapshot: Snapshot, asked: Question) -> Decision:
         action = Action.BLOCK  # DNS cannot show a page with a way on; its block page says how to ask
     if action is Action.ALLOW and reason is not Reason.ESSENTIAL and profile.engine(asked.host):
         action = Action.RESTRICT
+        if not asked.path_follows and profile.unforced(asked.host):
+            action, reason = Action.BLOCK, Reason.SAFE_SEARCH
     return Decision(
         action=action,
         handling=_handling(case, action, reason, seen_in_parts=bool(paths)),
@@ -292,8 +352,30 @@ def decide(snapshot: Snapshot, asked: Question) -> Decision:
     )
 
 
+def alike(profile: Profile, host: str) -> Hashable | None:
+    """What names have in common that `decide` blocks for the same reason; None when a site rule speaks of this name.
+
+    INVARIANT: of two names with the same answer, asked for without a path by one person of one profile at one moment, both
+    are blocked by equal decisions or neither is. (Allowed ones may still differ: one may be a search engine, and be refused
+    for SAFE_SEARCH; what is refused for that says nothing about others.) So whoever
+    keeps a reply ready for a blocked name may give it for the others until the decision's `until` or another snapshot. A
+    step of PRECEDENCE that looks at more than the matches and the site rules has to be looked at here too.
+    """
+    if hosts_in(host) or imitated(host):  # what it carries, or whose name it borrows, is its own
+        return None
+    if (closed := profile.dictionary.sealed) and (closed.covers(host) or closed.watches(host)):
+        return None
+    name, ruled = host, profile.ruled
+    while ruled and name:
+        if name in ruled:
+            return None
+        name = name.partition(".")[2]  # `parents` inlined: this runs for each blocked query
+    return profile.dictionary.index.kin(host)
+
+
 def _handling(case: _Case, action: Action, reason: Reason, *, seen_in_parts: bool) -> Handling:
-    if action is not Action.ALLOW or seen_in_parts:
+    closed = case.profile.dictionary.sealed
+    if action is not Action.ALLOW or seen_in_parts or (closed and closed.watches(case.asked.host)):
         return Handling.INSPECT
     if case.never_inspect or reason is Reason.ESSENTIAL:
         return Handling.DIRECT

@@ -23,7 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from category_lists import sealed
 from category_lists.index import Index
+from category_lists.sealed import Sealed
 from category_lists.taxonomy import Taxonomy
 from policy.identity import Clients
 from policy.proof import ProofRefused, Proven, check_part
@@ -86,6 +88,7 @@ class Objects:
 
     def __init__(self, data: Path) -> None:
         self.folder = data / "objects"
+        self.sealed_folder, self.sealed_key = data / "sealed", data / "secrets" / "sealed.key"
 
     def path(self, digest: str, suffix: str = "json") -> Path:
         return self.folder / f"{digest}.{suffix}"
@@ -120,7 +123,15 @@ class Objects:
             index,
             Taxonomy.from_json(self.text(named.taxonomy)),
             Engines.from_json(self.text(named.engines)),
+            self.sealed(named.sealed) if named.sealed else None,
         )
+
+    def sealed(self, digest: str) -> Sealed:
+        """The sealed list of illegal content that a dictionary names."""
+        try:
+            return sealed.load(self.sealed_folder, self.sealed_key, digest)
+        except sealed.CannotOpen as error:
+            raise ProofRefused(str(error)) from None
 
 
 class Live:

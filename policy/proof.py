@@ -6,9 +6,10 @@ authority's key in the C2SP signed-note and tlog-checkpoint form. A published do
 with an inclusion proof each, the entry that brought the document about and the entries it rests on (who was enrolled with
 which key, which mandate was signed). So a worker needs one thing to begin with, the authority's public key, and can tell:
 this document is what that entry says (digest), that entry stands in the log (inclusion), the headteacher signed exactly its
-difference (Ed25519 over the digest of the diff), or signed earlier the mandate or the delegation that it rests on. Whether
-the document is *all* that the log amounts to, and whether a mandate, a delegation or a role had ended by then, no worker can
-see from a few entries: that is what the full replay, `schoolgate changes verify`, tells.
+difference (with the Ed25519 key she enrolled, or with a passkey that this key signed in, over the digest of the diff), or
+signed earlier the mandate or the delegation that it rests on. Whether the document is *all* that the log amounts to, and
+whether a mandate, a delegation, a passkey or a role had ended by then, no worker can see from a few entries: that is what the
+full replay, `schoolgate changes verify`, tells.
 
 Pure: bytes and texts come in, an answer or a `ProofRefused` goes out.
 """
@@ -23,9 +24,14 @@ from datetime import datetime
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 
-TAKEN_IN = frozenset({"dictionary", "subscription"})  # what a mandate lets through though it is no rule of a site
+from policy.bounds import outside
+
+TAKEN_IN = frozenset({"dictionary", "authority"})  # what a mandate lets through though it is no rule of a site
+TWO_PERSON_KINDS = frozenset({"sealed"})  # whoever asks, the head and a second person sign
 SECOND_ROLES = frozenset({"deputy", "chair_of_governors", "la_officer"})  # who may agree to the head's own request
 
 
@@ -164,6 +170,49 @@ def parse_entry(leaf: str) -> Entry:
     return entry
 
 
+def challenge(act: str, log: str, over: str) -> bytes:
+    """What a passkey is asked to sign: the SHA-256 of the act's message, and so of exactly what was shown."""
+    return hashlib.sha256(act_message(act, log, over)).digest()
+
+
+PRESENT, VERIFIED = 0x01, 0x04  # authenticator flags: someone was there, and it was she (fingerprint, face, PIN)
+
+
+def assertion_holds(passkey: Mapping[str, Any], signature: Mapping[str, Any], wanted: bytes) -> bool:
+    """Did this passkey, with its user verified, answer this challenge on the desk's own page? (WebAuthn 2, 7.2)"""
+    authenticator, client = _b64(str(signature.get("authenticator"))), _b64(str(signature.get("client")))
+    try:
+        said = json.loads(client)
+    except ValueError:
+        return False
+    if not isinstance(said, dict) or len(authenticator) < 37:
+        return False
+    flags = authenticator[32]
+    return (
+        said.get("type") == "webauthn.get"
+        and said.get("challenge") == base64.urlsafe_b64encode(wanted).decode().rstrip("=")
+        and said.get("origin") == passkey["origin"]
+        and said.get("crossOrigin") in {None, False}
+        and authenticator[:32] == hashlib.sha256(str(passkey["rp_id"]).encode()).digest()
+        and bool(flags & PRESENT)
+        and bool(flags & VERIFIED)
+        and _passkey_verified(passkey, _b64(str(signature.get("signature"))), authenticator + hashlib.sha256(client).digest())
+    )
+
+
+def _passkey_verified(passkey: Mapping[str, Any], signature: bytes, message: bytes) -> bool:
+    public = _b64(str(passkey["key"]))
+    if passkey["alg"] == "EdDSA":
+        return verified(public, signature, message)
+    if passkey["alg"] != "ES256":
+        return False
+    try:
+        EllipticCurvePublicKey.from_encoded_point(SECP256R1(), public).verify(signature, message, ECDSA(SHA256()))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 SIGNED_AS = {  # what a signature in an entry of each kind was given for: one given for another act does not count
     "change.approved": "approve",
     "change.reversed": "reverse",
@@ -173,24 +222,45 @@ SIGNED_AS = {  # what a signature in an entry of each kind was given for: one gi
     "delegation.revoked": "revoke",
     "mandate.revoked": "revoke",
     "person.released": "release",
+    "person.passkey": "passkey",
+    "passkey.revoked": "revoke",
     "mandate.signed": "mandate",
     "person.invited": "invite",
 }
 
 
-def signed_by(entry: Entry, signature: Mapping[str, Any], over: str, enrolled: Entry) -> bool:
-    """Did the person enrolled in `enrolled` sign this very thing for this log?"""
-    return (
+def signed_by(entry: Entry, signature: Mapping[str, Any], over: str, enrolled: Entry, passkey: Entry | None = None) -> bool:
+    """Did the person enrolled in `enrolled` sign this very thing for this log, with her key or with her `passkey`?"""
+    if not (
         enrolled.get("kind") == "person.enrolled"
         and signature.get("act") == SIGNED_AS.get(str(entry.get("kind")))
         and enrolled.get("log") == entry.get("log")
         and enrolled.get("person") == signature.get("person")
         and signature.get("over") == over
-        and verified(
-            _b64(str(enrolled.get("key"))),
-            _b64(str(signature.get("signature"))),
-            act_message(str(signature.get("act")), str(entry.get("log")), over),
+    ):
+        return False
+    act, log = str(signature.get("act")), str(entry.get("log"))
+    if "passkey" in signature:
+        return (
+            passkey is not None
+            and _is_hers(passkey, enrolled)
+            and assertion_holds(passkey["passkey"], signature, challenge(act, log, over))
         )
+    return verified(_b64(str(enrolled.get("key"))), _b64(str(signature.get("signature"))), act_message(act, log, over))
+
+
+def _is_hers(passkey: Entry, enrolled: Entry) -> bool:
+    """A passkey counts because the person's enrolled key signed it in."""
+    terms = passkey.get("passkey")
+    signatures: Sequence[Mapping[str, Any]] = (passkey.get("rests_on") or {}).get("signatures") or []
+    return (
+        passkey.get("kind") == "person.passkey"
+        and passkey.get("person") == enrolled.get("person")
+        and passkey.get("log") == enrolled.get("log")
+        and len(signatures) == 1
+        and signatures[0].get("enrolled") == enrolled.get("n")
+        and "passkey" not in signatures[0]
+        and signed_by(passkey, signatures[0], digest(canonical(terms)), enrolled)
     )
 
 
@@ -213,7 +283,7 @@ def tightens(diff: Mapping[str, Any]) -> bool:
     it is without one. Nothing else is taken as proven: networks, groups, timetables, never-inspect entries and settings
     move questions between rules, so they wait.
     """
-    if diff["kind"] == "founding" or diff["set"]:
+    if diff["kind"] in {"founding", "subscription"} or diff["set"]:
         return False
     return all(_stops(name, value) for name, values in diff["add"].items() for value in values) and all(
         _opens(name, value) for name, values in diff["remove"].items() for value in values
@@ -235,7 +305,8 @@ def _opens(collection: str, value: Mapping[str, Any]) -> bool:
 def references(entry: Entry) -> set[int]:
     """The numbers of the entries that an entry rests on directly: who was enrolled, which mandate, what it lets lapse."""
     rests = entry.get("rests_on") or {}
-    found = {int(signature["enrolled"]) for signature in rests.get("signatures") or ()}
+    signatures = rests.get("signatures") or ()
+    found = {int(signature[name]) for signature in signatures for name in ("enrolled", "passkey") if name in signature}
     return found | {int(rests[name]) for name in ("mandate", "of", "invited", "delegation") if name in rests}
 
 
@@ -276,13 +347,15 @@ def check_signatures(
     signers = _signers(entry, signatures, over, known)
     asker = entry.get("requested_by")
     heads = {person for person, roles in signers.items() if head_role(entry) in roles}
-    if not heads and kind and "delegation" in (entry.get("rests_on") or {}):
+    if not heads and kind and kind not in TWO_PERSON_KINDS and "delegation" in (entry.get("rests_on") or {}):
         _check_delegation(entry, signers, known, kind)
         return
     if not heads:
         raise ProofRefused(f"entry {entry.get('n')} is not signed by the {head_role(entry).replace('_', ' ')}")
-    if asker in heads and not any(roles & SECOND_ROLES for person, roles in signers.items() if person != asker):
-        raise ProofRefused(f"entry {entry.get('n')} was asked for and approved by the same person alone")
+    two = (entry.get("diff") or {}).get("kind") in TWO_PERSON_KINDS
+    for head in heads & {asker} or (heads if two else ()):
+        if not any(roles & SECOND_ROLES for person, roles in signers.items() if person != head):
+            raise ProofRefused(f"entry {entry.get('n')} was signed by the same person alone")
 
 
 def _signers(
@@ -292,7 +365,8 @@ def _signers(
     signers: dict[str, set[str]] = {}
     for signature in signatures:
         enrolled = known.get(int(signature.get("enrolled", -1)))
-        if enrolled is None or not signed_by(entry, signature, over, enrolled):
+        passkey = known.get(int(signature.get("passkey", -1)))
+        if enrolled is None or not signed_by(entry, signature, over, enrolled, passkey):
             raise ProofRefused(f"entry {entry.get('n')} carries a signature that does not hold")
         signers.setdefault(str(signature["person"]), set()).update(enrolled.get("roles") or ())
     return signers
@@ -334,10 +408,11 @@ def _check_replacement(entry: Entry, rests: Mapping[str, Any], known: Mapping[in
 def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, Entry]) -> None:
     number = entry.get("n")
     mandate = known.get(int(rests["mandate"]))
-    if mandate is None or mandate.get("kind") != "mandate.signed" or int(mandate["n"]) >= int(entry["n"]):
+    terms = terms_of(mandate) if mandate else None
+    if mandate is None or terms is None or int(mandate["n"]) >= int(entry["n"]):
         raise ProofRefused(f"entry {number} names a mandate that is not there")
-    terms = mandate["mandate"]
-    check_signatures(mandate, mandate["rests_on"]["signatures"], digest(canonical(terms)), known)
+    signed = terms if mandate["kind"] == "mandate.signed" else mandate["diff"]
+    check_signatures(mandate, mandate["rests_on"]["signatures"], digest(canonical(signed)), known)
     if "of" in rests:  # what the mandate let through goes back to the last state that the head signed
         let_through = known.get(int(rests["of"]))
         if let_through is None or (let_through.get("rests_on") or {}).get("mandate") != rests["mandate"]:
@@ -352,6 +427,8 @@ def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, E
         raise ProofRefused(f"entry {number}: the mandate does not cover who acted")
     if not _within(entry, terms):
         raise ProofRefused(f"entry {number}: the mandate was not in force then")
+    if "bounds" in terms and (why := outside(diff.get("lists") or (), terms["bounds"])):
+        raise ProofRefused(f"entry {number} goes beyond the mandate: {why[0]}")
     if diff["kind"] in TAKEN_IN and not terms.get("break_glass"):
         return  # what a list does to whom was judged by the desk, when it was taken in
     signers = _signers(entry, rests.get("signatures") or (), digest(canonical(diff)), known)
@@ -363,6 +440,17 @@ def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, E
         raise ProofRefused(f"entry {number}: nobody whom the mandate names signed it")
     elif not tightens(diff):
         raise ProofRefused(f"entry {number}: the mandate lets through only what is proven to tighten")
+
+
+def terms_of(entry: Entry) -> Mapping[str, Any] | None:
+    """The terms of a standing mandate: signed by itself, or as the approved request for a subscription to a feed."""
+    if entry.get("kind") == "mandate.signed":
+        terms: Mapping[str, Any] = entry["mandate"]
+        return terms
+    diff = entry.get("diff") or {}
+    if entry.get("kind") == "change.approved" and diff.get("kind") == "subscription":
+        return dict(diff["terms"])
+    return None
 
 
 @dataclass(frozen=True, slots=True)

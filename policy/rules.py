@@ -87,6 +87,7 @@ Identifier = Annotated[str, AfterValidator(_identifier)]
 Host = Annotated[str, AfterValidator(_host)]
 Path = Annotated[str, AfterValidator(_path)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
+Video = Literal["", "strict", "moderate", "off"]
 Phase = Literal["early-years", "ks1", "ks2", "ks3", "ks4", "sixth-form", "staff", "guest"]
 RuleAction = Annotated[Action, AfterValidator(_rule_action)]
 
@@ -100,6 +101,7 @@ class Group:
     name: str
     phase: Phase
     safe_search: bool = True
+    video: Annotated[Video, UNSET_LEAVES_NO_TRACE] = ""  # none said: as safe_search says
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +272,8 @@ class Dictionary:
     taxonomy: str
     engines: str
     lists: tuple[ListRef, ...] = field(default=())
+    # The sealed list of illegal content, left out of the text while there is none, so that older dictionaries stay valid.
+    sealed: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}

@@ -4,7 +4,7 @@ A `Profile` is what holds for one group of one school: its rules sorted by host 
 Profiles are made when first asked for, since a box may serve 500 schools of which few ask at any moment.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,6 +20,16 @@ class Names(Protocol):
 
     def find(self, host: str, path: str | None = None) -> Sequence[Match]: ...
 
+    def kin(self, host: str) -> Hashable: ...
+
+
+class Closed(Protocol):
+    """The one question that a sealed list answers, and whether only a path could tell."""
+
+    def covers(self, host: str, path: str | None = None) -> bool: ...
+
+    def watches(self, host: str) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedDictionary:
@@ -29,6 +39,7 @@ class LoadedDictionary:
     index: Names
     taxonomy: Taxonomy
     engines: Engines
+    sealed: Closed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ class Profile:
     group_name: str
     phase: str  # "strictest" for clients of no school
     safe_search: bool
+    video: str  # how far video sites are held to what suits children: "strict", "moderate", "off"
     zone: str
     blocked_answer: str
     dictionary: LoadedDictionary
@@ -55,9 +67,24 @@ class Profile:
     never_inspect: frozenset[str]  # hosts, with what is below them
     coursework: frozenset[str]
     suspensions: tuple[Suspension, ...]  # of this group, or of single persons
+    ruled: frozenset[str]  # hosts of which something is said that is not said of their kind
 
     def engine(self, host: str) -> Engine | None:
-        return self.dictionary.engines.find(host) if self.safe_search else None
+        """The engine of a host, if something is to be forced on it: video sites have a setting of their own."""
+        found = self.dictionary.engines.find(host)
+        if found is None:
+            return None
+        return found if (self.video != "off" if found.video else self.safe_search) else None
+
+    def led(self, host: str) -> str:
+        """The name on which safe search cannot be switched off, that DNS leads a host to; "" where it leads nowhere else."""
+        engine = self.engine(host)
+        return engine.led(host, self.video if engine.video else "strict") if engine else ""
+
+    def unforced(self, host: str) -> bool:
+        """Is safe search wanted at this host, and DNS alone cannot force it?"""
+        engine = self.engine(host) if self.dictionary.engines.by_dns else None
+        return engine is not None and engine.unforced(host)
 
 
 def _by_host(rules: Iterable[SiteRule]) -> dict[str, tuple[SiteRule, ...]]:
@@ -98,27 +125,34 @@ def build_profile(
     def for_phase(rule: CategoryRule) -> bool:
         return not rule.phases or phase in rule.phases or (phase == "strictest" and rule.action is Action.BLOCK)
 
+    mandatory_sites = _by_host(rule for rule in authority.site_rules if rule.mandatory)
+    sites = _by_host(filter(for_group, school.site_rules if school else ()))
+    default_sites = _by_host(rule for rule in authority.site_rules if not rule.mandatory)
+    never_inspect = frozenset(site.host for site in school.never_inspect) if school else frozenset()
+    coursework = frozenset(site.host for site in school.coursework) if school else frozenset()
     return Profile(
         school=school.log if school else "",
         group=group_id,
         group_name=group.name if group else "devices that belong to no school",
         phase=phase,
         safe_search=group.safe_search if group else True,
+        video=(group.video or ("strict" if group.safe_search else "off")) if group else "strict",
         zone=school.timezone if school else "Europe/London",
         blocked_answer=school.blocked_answer if school else "page",
         dictionary=dictionary,
         timetables={table.id: table for table in school.timetables} if school else {},
-        mandatory_sites=_by_host(rule for rule in authority.site_rules if rule.mandatory),
+        mandatory_sites=mandatory_sites,
         mandatory_categories=_by_category(rule for rule in authority.category_rules if rule.mandatory and for_phase(rule)),
-        sites=_by_host(filter(for_group, school.site_rules if school else ())),
+        sites=sites,
         categories=_by_category(filter(for_group, school.category_rules if school else ())),
-        default_sites=_by_host(rule for rule in authority.site_rules if not rule.mandatory),
+        default_sites=default_sites,
         default_categories=_by_category(rule for rule in authority.category_rules if not rule.mandatory and for_phase(rule)),
         phase_defaults=_phase_defaults(dictionary.taxonomy, phase),
         unknown=Action(dictionary.taxonomy.unknown[phase]) if phase != "strictest" else Action.ALLOW,
-        never_inspect=frozenset(site.host for site in school.never_inspect) if school else frozenset(),
-        coursework=frozenset(site.host for site in school.coursework) if school else frozenset(),
+        never_inspect=never_inspect,
+        coursework=coursework,
         suspensions=tuple(one for one in school.suspensions if group_id in one.groups or one.person) if school else (),
+        ruled=frozenset((*mandatory_sites, *sites, *default_sites, *never_inspect, *coursework)),
     )
 
 

@@ -15,7 +15,8 @@ VERB = {
     Action.BLOCK: "may not open",
 }
 WHY = {
-    Reason.SEALED: "It is on the list of illegal content, which nobody can open.",
+    Reason.SEALED: "It is blocked.",
+    Reason.BLOCKED: "It is blocked.",
     Reason.ESSENTIAL: "It is one of the essential sites that always stay open.",
     Reason.SUSPENSION: "Internet access is suspended; only the coursework sites can be used.",
     Reason.AUTHORITY_SITE: "{authority} has a rule about this site for every school.",
@@ -26,7 +27,22 @@ WHY = {
     Reason.DEFAULT_CATEGORY: "{authority} suggests this for {category}.",
     Reason.PHASE_DEFAULT: "It is in the category {category}, and this is what is usual {for_whom}.",
     Reason.UNKNOWN_NAME: "It is in no category, and this is what is usual {for_whom} for such sites.",
+    Reason.SAFE_SEARCH: "Safe search cannot be kept on here for devices that do not use the school's proxy.",
     Reason.ERROR: "The filter could not decide, so it refused.",
+}
+TIERS = {  # who has the say at each step: locked > the authority > the school > the authority's suggestions > what is usual
+    Reason.SEALED: "locked",
+    Reason.ESSENTIAL: "locked",
+    Reason.SUSPENSION: "school",
+    Reason.AUTHORITY_SITE: "authority",
+    Reason.AUTHORITY_CATEGORY: "authority",
+    Reason.SCHOOL_SITE: "school",
+    Reason.SCHOOL_CATEGORY: "school",
+    Reason.DEFAULT_SITE: "authority's suggestion",
+    Reason.DEFAULT_CATEGORY: "authority's suggestion",
+    Reason.PHASE_DEFAULT: "usual at this age",
+    Reason.UNKNOWN_NAME: "usual at this age",
+    Reason.ERROR: "refused",
 }
 FOR_WHOM = {"staff": "for staff", "guest": "for guests", "strictest": "for devices that belong to no school"}
 
@@ -65,6 +81,8 @@ def why(snapshot: Snapshot, decision: Decision, asked: Question) -> str:
     """The reason, and until when it holds."""
     profile = snapshot.profile(asked.school, asked.group)
     text = because(snapshot, profile, decision)
+    if decision.inner:
+        text = f"It carries {decision.inner[:80]} inside. {text}"
     return f"{text} This may change on {uk_date(decision.until, profile.zone)}." if decision.until else text
 
 

@@ -40,7 +40,7 @@ from proxy.internal import HOST as INTERNAL
 from proxy.internal import LONGEST_FORM, Internal, Visit
 from proxy.questions import question, request_site, tunnel_host
 from proxy.record import Record
-from proxy.restrict import safe_query
+from proxy.restrict import forced_headers, safe_query
 from proxy.tls import greeted_host, passes_through
 
 log = logging.getLogger(__name__)
@@ -226,7 +226,7 @@ class Judge:
             self._record(self._record.refused(client, asker.address, site.host, f"port {request.port}"))
             return self._pages.message(403, "This address is not right", "It is not a web address.", asker)
         snapshot = self._live.snapshot
-        asked = question(client, site.host, site.path, at)
+        asked = question(client, site.host, site.path, at, site.query)
         decision = decide(snapshot, asked)  # 6.
         event = self._page_event(client, flow, asked, decision, query=site.query)
         query, marker = passes.taken_from_query(site.query)
@@ -246,7 +246,7 @@ class Judge:
                 return self._pages.warn(snapshot, decision, asked, asker, flows.url(flow, passes.onward(query, token)))
         if engine := _restricting(snapshot, asked, decision):  # 8.
             query = safe_query(engine, site.path or "/", query)
-            for name, value in engine.headers.items():
+            for name, value in forced_headers(engine, snapshot.profile(asked.school, asked.group).video).items():
                 request.headers[name] = value
         self._go_on(flow, site, query, cookies)  # 9.
         flow.metadata[ASKED] = event

@@ -33,6 +33,7 @@ DECIDED_BY = {  # in the words of staff
     Reason.DEFAULT_CATEGORY: "what the authority suggests about this category",
     Reason.PHASE_DEFAULT: "what is usual for this group",
     Reason.UNKNOWN_NAME: "what the school does with unknown sites",
+    Reason.SAFE_SEARCH: "safe search, which cannot be kept on there",
     Reason.ERROR: "the filter, which could not decide",
 }
 ASK_PURPOSE = "ask for a site"

@@ -17,6 +17,11 @@ def safe_query(engine: Engine, path: str, query: str) -> str:
     return "&".join([*kept, *(f"{quote_plus(name)}={quote_plus(value)}" for name, value in engine.safe.items())])
 
 
+def forced_headers(engine: Engine, video: str) -> Mapping[str, str]:
+    """What is sent along in place of the client's own headers; a video site's by the group's setting for those."""
+    return engine.sent(video if engine.video else "strict")
+
+
 def _may_be_search(engine: Engine, path: str, query: str) -> bool:
     if not engine.paths or path in engine.paths:
         return True

@@ -3,10 +3,10 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import select
 from starlette.responses import JSONResponse, Response
 
@@ -21,7 +21,7 @@ from admin_api.routes import log as filter_log
 from admin_api.routes import standing as pages
 from admin_api.routes.changes import prove
 from admin_api.routes.machine import behind
-from admin_api.routes.requests import decide, glass, preview_of, signing, submit
+from admin_api.routes.requests import Given, decide, glass, preview_of, signing, submit
 from admin_api.routes.rules import rules_in_force
 from admin_api.routes.sign_in import Wait, sign_in
 from admin_api.routes.today import list_ages
@@ -137,8 +137,9 @@ class Asking(BaseModel):
 
     site: site, action, groups, during, until. category: category, action, groups, during, until. timetable: name, hours,
     terms, or timetable to change one, or gone. group: name, phase, group to change one. safety: group, safe_search "on" or
-    "off". never_inspect, coursework: site, gone. suspension: groups or person, starts, until. network: prefix, group,
-    listener, forced, or network, the one that goes. `groups` left out or empty: everyone. `until`: 2026-12-18.
+    "off", video "strict", "moderate" or "off" (left out: as safe_search). never_inspect, coursework: site, gone. suspension:
+    groups or person, starts, until. network: prefix, group, listener, forced, or network, the one that goes. `groups` left
+    out or empty: everyone. `until`: 2026-12-18.
     """
 
     model_config = CLOSED
@@ -171,26 +172,47 @@ class Asking(BaseModel):
     timetable: Text = ""
     phase: Text = ""
     safe_search: Text = ""
+    video: Text = ""
     person: Text = ""
     starts: Text = ""
     network: Text = ""
     forced: bool = False
     gone: bool = False
+    mandatory: bool = False  # at the authority: above the schools' own rules
+    phases: Annotated[list[Text], Field(max_length=10)] = []  # at the authority, for categories
     now: bool = False  # block at once, under a standing mandate that names your role
 
     def wish(self) -> Wish:
         texts = {name: (str(value),) for name, value in self if isinstance(value, str)}
-        flags = {"forced": ("yes" if self.forced else "",), "gone": ("yes" if self.gone else "",)}
+        flags = {name: ("yes" if getattr(self, name) else "",) for name in ("forced", "gone", "mandatory")}
         everyone = () if self.kind == "suspension" else (EVERYONE,)
-        return wish(self.kind, Filled({**texts, **flags, "groups": tuple(self.groups) or everyone}))
+        return wish(
+            self.kind, Filled({**texts, **flags, "phases": tuple(self.phases), "groups": tuple(self.groups) or everyone})
+        )
 
 
 class Deciding(BaseModel):
-    """An act that is signed: the digest of the diff that was shown, and a code."""
+    """An act that is signed: the digest of the diff that was shown, and a code or a passkey's answer.
+
+    The passkey's challenge is the SHA-256 of {"act":…,"log":…,"over":…}, canonical: the act ("approve", "ratify",
+    "reverse", "enforce"), the school, and the digest. `assertion` is a JSON text of its id, authenticatorData,
+    clientDataJSON and signature, each base64url.
+    """
 
     model_config = CLOSED
     digest: Text
-    totp: Annotated[str, Field(max_length=20)]
+    totp: Annotated[str, Field(max_length=20)] = ""
+    assertion: Annotated[str, Field(max_length=8000)] = ""
+
+    @model_validator(mode="after")
+    def signed_somehow(self) -> Self:
+        if not self.totp and not self.assertion:
+            raise ValueError("sign with a code (totp) or a passkey's answer (assertion)")
+        return self
+
+    @property
+    def given(self) -> Given:
+        return Given(self.totp, self.assertion)
 
 
 class Reasoned(BaseModel):
@@ -238,28 +260,28 @@ def one_change(case: Annotated[Case, on(Permission.READ_CHANGES)]) -> Json:
 @router.post("/changes/{number}/approve")
 def approve(case: Annotated[Case, on(Permission.APPROVE, Permission.SECOND, Permission.DELEGATED)], given: Deciding) -> Json:
     """Sign a request into force; the head's own also waits for the second person."""
-    decide(case.desk, case.id, given.totp, "approve", signing(case.desk, case.desk.office.approve, given.digest))
+    decide(case.desk, case.id, given.given, "approve", signing(case.desk, case.desk.office.approve, given.digest))
     return _one(case.desk, case.id)
 
 
 @router.post("/changes/{number}/ratify")
 def ratify(case: Annotated[Case, on(Permission.RATIFY, Permission.DELEGATED)], given: Deciding) -> Json:
     """Sign what a standing mandate let through."""
-    decide(case.desk, case.id, given.totp, "ratify", signing(case.desk, case.desk.office.ratify, given.digest))
+    decide(case.desk, case.id, given.given, "ratify", signing(case.desk, case.desk.office.ratify, given.digest))
     return _one(case.desk, case.id)
 
 
 @router.post("/changes/{number}/reverse")
 def reverse(case: Annotated[Case, on(Permission.REVERSE)], given: Deciding) -> Json:
     """Take back what is in force."""
-    decide(case.desk, case.id, given.totp, "reverse", signing(case.desk, case.desk.office.reverse, given.digest))
+    decide(case.desk, case.id, given.given, "reverse", signing(case.desk, case.desk.office.reverse, given.digest))
     return _one(case.desk, case.id)
 
 
 @router.post("/changes/{number}/break-glass")
 def break_glass(case: Annotated[Case, on(Permission.BREAK_GLASS)], given: Deciding) -> Json:
     """Two people whom a mandate names, one after the other; the second puts the change in force for 24 hours."""
-    decide(case.desk, case.id, given.totp, "break_glass", glass(case.desk, given.digest))
+    decide(case.desk, case.id, given.given, "break_glass", glass(case.desk, given.digest))
     return _one(case.desk, case.id)
 
 

@@ -4,18 +4,25 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from admin_api import words
+from admin_api import list_state, words
 from admin_api.deps import Desk
-from admin_api.forms import Checks, Filled, Form, last_moment
+from admin_api.forms import Checks, Filled, Form, Wrong, last_moment
 from admin_api.permissions import at
 from admin_api.routes.sign_in import Wait
 from admin_api.routes.today import list_ages
 from admin_api.telling import Ground, mandate_sentence, names
+from category_lists import catalogue
+from change_control import list_service
 from change_control.authority import Permission
 from change_control.ledger import LedgerMismatch
+from change_control.lifecycle import State
 from change_control.people import WrongCredentials
+from change_control.tables import ChangeRow
+from policy.proof import digest
 
 router = APIRouter()
 MAY_TAKE_IN = ("technician", "online_safety_coordinator", "dsl", "deputy")
@@ -34,6 +41,9 @@ def show(desk: Desk, typed: Filled, *, said: str = "", errors: dict[str, str] | 
         mandates = [
             (entry["n"], mandate_sentence(entry), who[entry["by"]], datetime.fromisoformat(entry["at"])) for entry in entries
         ]
+        feeds = list_state.feeds(desk, session, ground)
+        wrong = list_state.overruled(desk, session, ground)
+        provisional = len(ratifiable(session, desk.place.log)) if desk.place.may(Permission.RATIFY) else 0
     kinds: dict[str, list[object]] = {}
     for category in ground.taxonomy.categories.values():
         kinds.setdefault(category.group, []).append(category)
@@ -44,10 +54,65 @@ def show(desk: Desk, typed: Filled, *, said: str = "", errors: dict[str, str] | 
         kinds=kinds,
         mandates=mandates,
         roles=MAY_TAKE_IN,
+        feeds=feeds,
+        wrong=wrong,
+        provisional=provisional,
+        sealed=list_state.sealed_list(desk, ground),
         typed=typed,
         errors=errors or {},
         said=said,
     )
+
+
+@router.post("/lists/subscribe")
+def subscribe(desk: Annotated[Desk, at(Permission.REQUEST)], form: Form) -> Response:
+    """Ask for a subscription to a feed of the catalogue."""
+    ground = Ground.of(desk.services.snapshot(), desk.place.log)
+    try:
+        feed = catalogue.load(desk.services.data, ground.taxonomy.categories).get(form.text("feed"))
+        if feed is None:
+            raise Wrong({"feed": "choose a feed of the catalogue"})
+        if len(form.text("reason")) < 3:
+            raise Wrong({"reason": "say why, in a sentence: the headteacher decides on it"})
+        with desk.write() as session:
+            row = list_service.subscribe(
+                desk.office, session, desk.place.log, feed, by=desk.visitor.person, reason=form.text("reason")
+            )
+    except Wrong as error:
+        return show(desk, form, errors=error.fields, status=422)
+    except LedgerMismatch:
+        raise
+    except ValueError as error:
+        return show(desk, form, errors={"feed": str(error)}, status=422)
+    return desk.go(f"/requests/{row.id}", "asked")
+
+
+def ratifiable(session: Session, log: str) -> list[ChangeRow]:
+    """List changes that took effect under a mandate, the oldest first."""
+    wanted = select(ChangeRow).where(
+        ChangeRow.log == log, ChangeRow.state == State.PROVISIONAL, ChangeRow.kind == "dictionary"
+    )
+    return list(session.scalars(wanted.order_by(ChangeRow.entry)).all())
+
+
+@router.post("/lists/ratify")
+def ratify_all(desk: Annotated[Desk, at(Permission.RATIFY)], form: Form) -> Response:
+    """The headteacher signs all list updates that took effect under a mandate, each by itself, with one code."""
+    who, log = desk.visitor, desk.place.log
+    if seconds := desk.services.attempts.seconds(who.address, f"code of {who.person.id}"):
+        return show(desk, form, errors={"code": str(Wait(seconds))}, status=429)
+    try:
+        with desk.write() as session:
+            desk.registry.check_code(session, who.person.id, form.text("code"), "ratify lists")
+            signer = desk.registry.signer(session, who.cookie, log)
+            for row in ratifiable(session, log):
+                desk.office.ratify(session, row, who.person, signer, digest(row.diff))
+    except WrongCredentials as error:
+        desk.services.attempts.failed(who.address, f"code of {who.person.id}")
+        desk.note("ratify", "refused", why=str(error))
+        return show(desk, form, errors={"code": str(error)}, status=403)
+    desk.note("ratify", "done", "lists")
+    return desk.go("/lists", "ratified")
 
 
 @router.post("/lists/mandate")

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from sqlalchemy import func, select
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from admin_api import counters
 from admin_api.auth import LOCAL
 from admin_api.deps import Services, address, services
 from admin_api.filter_state import filter_state
@@ -27,7 +28,8 @@ def metrics(request: Request) -> Response:
     """Prometheus text, for this machine only: it tells of all schools at once."""
     if address(request) not in LOCAL:
         return PlainTextResponse("Only this machine may read its metrics.\n", 403)
-    return PlainTextResponse("".join(_lines(services(request))), media_type="text/plain; version=0.0.4")
+    desk = services(request)
+    return PlainTextResponse("".join((*_lines(desk), *counters.lines(desk.data))), media_type="text/plain; version=0.0.4")
 
 
 def behind(desk: Services) -> int | None:

@@ -1,9 +1,10 @@
 """/requests: asking for a change, and the page on which the headteacher decides."""
 # ruff: noqa: FAST003 - {number} is read by `on(...)`, which finds the change and checks the permission
 
+import json
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -23,14 +24,15 @@ from admin_api.telling import Ground, actors, names, standing_sentence, tell
 from change_control import standing
 from change_control.authority import TIGHTENING, NotAllowed, Permission
 from change_control.changes import Wish
-from change_control.keys import Locked
+from change_control.keys import Locked, Signs
 from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import NotPossible, State
+from change_control.passkeys import url64
 from change_control.people import WrongCredentials
 from change_control.service import ChangedSinceShown
 from change_control.tables import ChangeRow
 from change_control.wishes import PHASE_WORDS
-from policy.proof import digest
+from policy.proof import canonical, challenge, digest, undone
 from policy.rules import SchoolPolicy
 
 logger = logging.getLogger(__name__)
@@ -101,7 +103,7 @@ def _new(desk: Desk, kind: str, typed: Filled, errors: dict[str, str] | None = N
         "request_new.html",
         status,
         kind=KINDS.get(kind),
-        kinds=[KINDS[one] for one in OFFERED],
+        kinds=[KINDS[one] for one in (OFFERED if school else ("site", "category"))],
         typed=typed,
         errors=errors or {},
         groups=school.groups if school else (),
@@ -203,6 +205,7 @@ def show(
             names(session, (str(one["person"]) for one in standing.signatures_of(session, row, "enforce"))).values()
         )
         under = _rests_on(desk, session, row)
+        passkeys = passkey_asks(desk, session, row) if acts else {}
     impact = preview_of(desk, told.log, row) if row.state == State.REQUESTED else None
     state = filter_state(desk.services)
     return desk.page(
@@ -221,7 +224,23 @@ def show(
         code=code,
         glass_signed=glass_signed,
         under=under,
+        passkeys=passkeys,
     )
+
+
+def passkey_asks(desk: Desk, session: Session, row: ChangeRow) -> dict[str, str]:
+    """For each act that is signed, what the visitor's passkey would be asked; empty when she has none here."""
+    known = desk.services.passkeys.usable(session, desk.visitor.person.id, row.log)
+    if not known:
+        return {}
+    forth, back = digest(row.diff), digest(canonical(undone(diff_of(row.diff))))
+    signs = {"approve": forth, "ratify": forth, "break-glass": forth, "reverse": back}
+    named = {"break-glass": "enforce"}
+    rp = desk.services.passkeys.where.rp_id
+    return {
+        act: json.dumps({"challenge": url64(challenge(named.get(act, act), row.log, over)), "rp": rp, "known": known})
+        for act, over in signs.items()
+    }
 
 
 def _rests_on(desk: Desk, session: Session, row: ChangeRow) -> str:
@@ -266,19 +285,38 @@ def preview_of(desk: Desk, log: str, row: ChangeRow) -> Preview:
 
 # --- deciding ---------------------------------------------------------------------------------------------------------
 
-type Doing = Callable[[Session, ChangeRow], State]
+type Doing = Callable[[Session, ChangeRow, Signs], State]
 
 
-def decide(desk: Desk, change: int, code: str, act: str, do: Doing) -> State:
-    """One act on a change: the code checked, the act done and recorded, in one transaction. Also the API's."""
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a visitor signs with: the code of her phone, or her passkey's answer."""
+
+    code: str = ""
+    answer: str = ""
+
+    @classmethod
+    def of(cls, form: Filled) -> "Given":
+        return cls(form.text("code"), form.text("answer", 8000))
+
+    def signer(self, desk: Desk, session: Session, log: str, purpose: str) -> Signs:
+        """The key to sign with; WrongCredentials when what was given does not open it."""
+        who = desk.visitor
+        if self.answer:
+            return desk.services.passkeys.signer(session, who.person, log, self.answer)
+        desk.registry.check_code(session, who.person.id, self.code, purpose)
+        return desk.registry.signer(session, who.cookie, log)
+
+
+def decide(desk: Desk, change: int, given: Given, act: str, do: Doing) -> State:
+    """One act on a change: what was given checked, the act done and recorded, in one transaction. Also the API's."""
     who = desk.visitor
     if seconds := desk.services.attempts.seconds(who.address, f"code of {who.person.id}"):
         raise Wait(seconds)
     try:
         with desk.write() as session:
-            desk.registry.check_code(session, who.person.id, code, f"{act}:{change}")
             row = session.get_one(ChangeRow, change, with_for_update=True)
-            state = do(session, row)
+            state = do(session, row, given.signer(desk, session, row.log, f"{act}:{change}"))
     except WrongCredentials:
         desk.services.attempts.failed(who.address, f"code of {who.person.id}")
         raise
@@ -291,7 +329,7 @@ def decide(desk: Desk, change: int, code: str, act: str, do: Doing) -> State:
 def _decided(desk: Desk, change: int, form: Filled, act: str, do: Doing, said: str) -> Response:
     """`decide`, and back to the page: with what was done, or with what was wrong."""
     try:
-        state = decide(desk, change, form.text("code"), act, do)
+        state = decide(desk, change, Given.of(form), act, do)
     except (WrongCredentials, Locked) as error:
         desk.note(act, "refused", f"change {change}", str(error))
         return show(desk, change, error=str(error), status=403)
@@ -326,12 +364,7 @@ def reverse(case: Annotated[Case, on(Permission.REVERSE)], form: Form) -> Respon
 
 def signing(desk: Desk, act: Callable[..., State], shown: str) -> Doing:
     """An act of change control that needs the visitor's signature over what was shown."""
-
-    def do(session: Session, row: ChangeRow) -> State:
-        signer = desk.registry.signer(session, desk.visitor.cookie, row.log)
-        return act(session, row, desk.visitor.person, signer, shown)
-
-    return do
+    return lambda session, row, signer: act(session, row, desk.visitor.person, signer, shown)
 
 
 @router.post("/requests/{number}/break-glass")
@@ -342,10 +375,9 @@ def break_glass(case: Annotated[Case, on(Permission.BREAK_GLASS)], form: Form) -
 
 
 def glass(desk: Desk, shown: str) -> Doing:
-    def do(session: Session, row: ChangeRow) -> State:
+    def do(session: Session, row: ChangeRow, signer: Signs) -> State:
         if digest(row.diff) != shown:
             raise ChangedSinceShown("this is no longer what was shown; read it once more")
-        signer = desk.registry.signer(session, desk.visitor.cookie, row.log)
         return standing.break_glass(desk.office, session, row, desk.visitor.person, signer)
 
     return do

@@ -1,5 +1,7 @@
 """/sign-in and /sign-out."""
 
+import json
+
 from fastapi import APIRouter, Request
 from sqlalchemy import select
 from starlette.responses import RedirectResponse, Response
@@ -63,13 +65,17 @@ def _note_entry(desk: Services, cookie: str, where: str) -> None:
 def _page(
     request: Request, status: int = 200, error: str = "", username: str = "", target: str = "", said: str = ""
 ) -> Response:
-    with services(request).store.read() as session:
+    desk = services(request)
+    with desk.store.read() as session:
         nobody = session.scalar(select(PersonRow.id).limit(1)) is None
+    challenge, state = desk.passkeys.state("sign-in")
     return templates(request).TemplateResponse(
         request,
         "sign_in.html",
         {
             "nobody": nobody,
+            "state": state,
+            "ask": json.dumps({"challenge": challenge, "rp": desk.passkeys.where.rp_id, "known": []}),
             "error": error,
             "username": username,
             "next": onward(target),
@@ -97,6 +103,29 @@ def sign_in_now(request: Request, form: Form) -> Response:
         response.headers["Retry-After"] = str(error.seconds)
         return response
     response = RedirectResponse(onward(form.text("next")), 303)
+    set_cookie(response, cookie)
+    return response
+
+
+@router.post("/sign-in/passkey")
+def sign_in_by_passkey(request: Request, form: Form) -> Response:
+    """The passkey says who it is; nothing else is typed."""
+    desk, where, target = services(request), address(request), form.text("next")
+    if seconds := desk.attempts.seconds(where, "passkey"):
+        return _page(request, 429, str(Wait(seconds)), target=target)
+    try:
+        with desk.store.write() as session:
+            desk.registry.purge_sessions(session)
+            desk.registry.sign_out(session, request.cookies.get(COOKIE, ""))
+            agent = request.headers.get("user-agent", "")
+            state, answer = form.text("state"), form.text("answer", 8000)
+            cookie = desk.passkeys.sign_in(session, state, answer, address=where, agent=agent)
+    except WrongCredentials as error:
+        desk.attempts.failed(where, "passkey")
+        desk.note("sign-in", "refused", why=str(error), address=where)
+        return _page(request, 401, str(error), target=target)
+    _note_entry(desk, cookie, where)
+    response = RedirectResponse(onward(target), 303)
     set_cookie(response, cookie)
     return response
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from admin_api import words
+from admin_api import list_state, words
 from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, problems
 from admin_api.permissions import at
@@ -98,6 +98,7 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
             todo = [*own_of_head(session, desk, requested), *(row for row in requested if row.kind == HEAD)]
         else:
             todo = []
+        late = list_state.late_feeds(desk, session, ground) if place.may(Permission.READ_SYSTEM) else ()
         provisional = [
             row
             for row in waiting(session, place.log, State.PROVISIONAL)
@@ -123,6 +124,8 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
         state=state,
         in_force=state.on(place.log, snapshot.revisions.get(place.log, 0)),
         problems=problems(desk, snapshot, state),
+        late=late,
+        sealed=list_state.sealed_list(desk, ground),
         lists=list_ages(desk, ground) if place.may(Permission.READ_SYSTEM) else (),
         **context,
     )

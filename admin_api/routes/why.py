@@ -41,15 +41,14 @@ def answer(snapshot: Snapshot, school: str, group: str, site: str, at_time: date
         named = canonical_site(site)
     except ValueError as error:
         raise Wrong({"site": str(error) if site.strip() else "give a site, such as bbc.co.uk"}) from None
-    asked = Question(school, group, named.host, at_time, path=named.path or "/")
-    decision = decide(snapshot, asked)
+    asked = Question(school, group, named.host, at_time, path=named.path or "/", query=named.query)
+    decision = decide(snapshot, asked).told()
     said = sentence(snapshot, decision, Question(school, group, named.host, at_time, path=named.path))
     return Answer(asked, decision, said)
 
 
 # What it would take to have it otherwise.
 TAKES = {
-    Reason.SEALED: "Nobody can open this, at any level.",
     Reason.ESSENTIAL: "This always stays open, so that nobody is cut off from help.",
     Reason.SUSPENSION: "The suspension ends by itself. The headteacher can end it sooner.",
     Reason.AUTHORITY_SITE: "This is a rule of the authority for all its schools. Ask its officer to change it.",

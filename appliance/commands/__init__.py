@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, what it does)
     "code": ("code", "a new one-time code for a school's first people, before its headteacher has enrolled"),
     "explain": ("explain", "say what happens to a name or page for a group, and why"),
     "lists": ("lists", "category lists: import, lookup, status, evaluate"),
+    "policy": ("policy", "the policy in force: export it, or let another resolver fetch it"),
     "changes": ("changes", "the change log: verify, export"),
 }
 

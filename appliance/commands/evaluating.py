@@ -50,7 +50,7 @@ def judge_of(snapshot: Snapshot, school: str | None, at: datetime) -> Judge:
 
     def judge(name: str, phase: str) -> Verdict:
         site = canonical_site(name)
-        decision = decide(trial, Question(_TRIAL, phase, site.host, at, site.path))
+        decision = decide(trial, Question(_TRIAL, phase, site.host, at, site.path, query=site.query))
         matches = weigh(dictionary.index.find(site.host, site.path), site.host)
         why = next((one for one in matches if (one.list_id, one.category) == (decision.list, decision.category)), None)
         categories = tuple(dict.fromkeys(one.category for one in matches))

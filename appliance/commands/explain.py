@@ -2,15 +2,18 @@
 
 import argparse
 import json
+import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from appliance.commands.words import WrongWords, data_option
 from category_lists.names import NameRefused, canonical_site
 from policy import words as plain
-from policy.decide import REFUSED_ON_ERROR, Decision, Question, decide
+from policy.decide import REFUSED_ON_ERROR, Decision, Question, Reason, decide
 from policy.live import Live
 from policy.rules import instant
 from policy.snapshot import Snapshot
@@ -23,6 +26,8 @@ def words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--at", metavar="RFC3339", help="the moment to decide for (default: now)")
     parser.add_argument("--json", action="store_true", help="one JSON value a line")
     parser.add_argument("--batch", metavar="FILE", help="a file with one name or page a line, - for standard input")
+    parser.add_argument("--dns", action="store_true", help="ask the running resolver what it would answer, and from where")
+    parser.add_argument("--type", default="A", metavar="TYPE", help="with --dns: the type of records (default: A)")
     data_option(parser, config=False)
     parser.set_defaults(run=run)
 
@@ -30,6 +35,8 @@ def words(parser: argparse.ArgumentParser) -> None:
 def run(words: argparse.Namespace) -> int:
     if bool(words.asked) == bool(words.batch):
         raise WrongWords("give names or pages, or --batch FILE")
+    if words.dns:
+        return _by_dns(words)
     snapshot = Live(words.data).snapshot
     at = _moment(words.at)
     teller = Teller(snapshot, words.school, words.group, at)
@@ -39,6 +46,53 @@ def run(words: argparse.Namespace) -> int:
         write((line if words.json or words.batch else json.loads(line)["sentence"]) + "\n")
     sys.stdout.flush()
     return 0
+
+
+def _by_dns(words: argparse.Namespace) -> int:
+    """Each name as a running resolver sees it at this moment."""
+    if words.batch or words.at:
+        raise WrongWords("--dns asks a running resolver about names, now: it goes with neither --batch nor --at")
+    sockets = sorted((words.data / "run" / "explain").glob("*.sock"))
+    for name in words.asked:
+        told = _told_by(sockets, {"name": name, "type": words.type, "school": words.school, "group": words.group})
+        if "error" in told:
+            raise WrongWords(str(told["error"]))
+        print(json.dumps({"asked": name, **told}, ensure_ascii=False) if words.json else _in_words(name, told))
+    return 0
+
+
+def _told_by(sockets: Iterable[Path], asked: Mapping[str, str]) -> dict[str, Any]:
+    """What the first resolver that runs says."""
+    for path in sockets:
+        try:
+            with socket.socket(socket.AF_UNIX) as way:
+                way.settimeout(12)
+                way.connect(str(path))
+                way.sendall(json.dumps(asked).encode() + b"\n")
+                with way.makefile("rb") as stream:
+                    if line := stream.readline():
+                        told: dict[str, Any] = json.loads(line)
+                        return told
+        except OSError:
+            continue  # that worker has ended
+    raise RuntimeError("no resolver of this data folder runs; start it with `schoolgate up`")
+
+
+STEPS = {
+    "decision": "decided by policy, before anything was looked up",
+    "ourselves": "answered by the resolver itself",
+    "cache": "resolved earlier, and still in the resolver's memory",
+    "upstream": "resolved just now, by asking upstream",
+}
+
+
+def _in_words(name: str, told: Mapping[str, Any]) -> str:
+    step, _, screen = str(told["step"]).partition(", ")
+    how = STEPS.get(step, step) + (", and then refused for where it leads" if screen else "")
+    why = ", ".join(str(part) for part in (told["reason"], told["category"], told["detail"]) if part)
+    change = f", change {told['change']}" if told["change"] else ""
+    lines = [f"{name}: {told['action']}, {how} ({why}{change})" if why else f"{name}: {told['action']}, {how}"]
+    return "\n  ".join([*lines, *(told["answer"] or [f"{told['rcode']}, no records"])])
 
 
 def _moment(text: str | None) -> datetime:
@@ -67,6 +121,19 @@ def _stripped(lines: Iterable[str]) -> Iterator[str]:
 _encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make this encoder anew for every line
 
 
+@dataclass(slots=True)
+class Patience:
+    """How often one run may hear of names that are simply blocked: the sealed list is not to be tried out in bulk."""
+
+    left: int = 20
+
+    def counted(self, decision: Decision) -> Decision:
+        self.left -= decision.reason is Reason.BLOCKED
+        if self.left < 0:
+            raise ValueError("too many questions of one kind; ask again about fewer sites")
+        return decision
+
+
 @dataclass(frozen=True, slots=True)
 class Teller:
     """Answers for one group at one moment. What equal decisions say alike is written once: a batch has a million lines."""
@@ -76,6 +143,7 @@ class Teller:
     group: str
     at: datetime
     _written: dict[Decision, tuple[str, str]] = field(default_factory=dict)
+    _patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
         if self.school not in self.snapshot.schools:
@@ -92,8 +160,8 @@ class Teller:
             return _encode(
                 {"asked": asked, **_fields(REFUSED_ON_ERROR), "sentence": f"This cannot be a site, so it is refused. {error}"}
             )
-        question = Question(self.school, self.group, site.host, self.at, site.path)
-        decision = decide(self.snapshot, question)
+        question = Question(self.school, self.group, site.host, self.at, site.path, query=site.query)
+        decision = self._patience.counted(decide(self.snapshot, question).told())
         if decision not in self._written:
             self._written[decision] = self._around_the_site(decision, question)
         before, after = self._written[decision]

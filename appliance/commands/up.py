@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from appliance import demo
+from appliance.certificates import dns_certificate
 from appliance.commands.words import config_of, data_option, version
 from appliance.config import Config
 from appliance.founding import Founded, open_installation
 from appliance.supervisor import Supervisor, settle
+from policy.live import Live
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +32,15 @@ def run(words: argparse.Namespace) -> int:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = config_of(words, demo=words.demo)
     if words.demo:
-        config = demo.group_listeners(config)
+        config = demo.encrypted_dns(demo.group_listeners(config))
     config = settle(config)
     founded = demo.ensure(config) if words.demo else open_installation(config.data, config.desk_database)
     _publish(founded)
+    if config.dns.dot_listen or config.dns.doh_listen:
+        schools = Live(config.data).snapshot.schools.values()
+        listeners = (network.listener for school in schools for network in school.networks)
+        labels = sorted({each.removeprefix("dot:") for each in listeners if each.startswith("dot:")})
+        dns_certificate(config, labels)  # once, before several workers would make it at the same moment
     supervisor = Supervisor(config, when_ready=lambda state: _welcome(config, state))
     asyncio.run(supervisor.run())
     return 0
@@ -55,14 +62,16 @@ def _welcome(config: Config, state: Mapping[str, Any]) -> None:
             flush=True,
         )
         return
-    host, port = config.dns.listen[0]
+    host, dns_port = config.dns.listen[0]
     groups = "\n".join(f"  {name:22} proxy {where}" for name, where in state["proxy_groups"].items())
+    encrypted = "".join(f"secure DNS: https://localhost:{port}/dns-query/SCHOOL/GROUP" for _, port in config.dns.doh_listen)
     print(
         demo.WELCOME.format(
             dns_host=host,
-            dns_port=port,
+            dns_port=dns_port,
             proxy=state["proxy"][0],
             groups=groups,
+            encrypted=encrypted,
             ca=state["ca_certificate"],
             admin=state["admin"],
             accounts=demo.accounts_file(config.data),

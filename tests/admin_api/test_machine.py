@@ -23,6 +23,32 @@ def test_metrics_are_for_this_machine(world):
     assert client.get("/sign-in").status_code == 400
 
 
+def test_metrics_have_what_the_resolver_counts(world):
+    folder = world.data / "run" / "counters"
+    folder.mkdir(parents=True)
+    said = {
+        "worker": "dns-1",
+        "queries": {"udp": 12, "doh": 3},
+        "decisions": {"block sealed": 2},
+        "replies": {"ready": 9},
+        "dropped": {"malformed": 1},
+        "upstream": {"buckets": [["0.001", 4], ["+Inf", 1]], "sum": 9.5},
+        "troubles": {"unsent": 0},
+    }
+    (folder / "dns-1.json").write_text(json.dumps(said))
+    (folder / "dns-2.json").write_text("half a")
+    client = TestClient(world.app, base_url="https://127.0.0.1:8443", client=("127.0.0.1", 4000))
+    text = client.get("/metrics").text
+    for line in (
+        'schoolgate_dns_queries_total{worker="dns-1",transport="udp"} 12',
+        'schoolgate_dns_decisions_total{worker="dns-1",decision="block sealed"} 2',
+        'schoolgate_dns_upstream_seconds_bucket{worker="dns-1",le="+Inf"} 5',
+        'schoolgate_dns_upstream_seconds_count{worker="dns-1"} 5',
+        "# TYPE schoolgate_dns_upstream_seconds histogram",
+    ):
+        assert line in text.splitlines()
+
+
 def test_a_worker_that_is_gone_is_not_counted(world):
     helen = world.browser("helen")
     assert "In force on 2 of 2" in helen.get("/").text

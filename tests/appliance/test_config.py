@@ -56,7 +56,7 @@ def test_nothing_configured_is_loopback(tmp_path, written):
 def test_a_whole_file(written):
     config = written(WHOLE)
     assert config.dns.listen == (("10.0.0.1", 53), ("2001:db8::1", 53))
-    assert config.dns.upstreams == (("9.9.9.9", 53), ("2620:fe::fe", 53), ("10.0.0.2", 5353))
+    assert config.dns.upstreams == ("9.9.9.9:53", "[2620:fe::fe]:53", "10.0.0.2:5353")
     assert config.upstreams(Path("/nonexistent")) == config.dns.upstreams
     assert (config.dns.page_addresses, config.dns.workers) == (("10.0.0.1",), 3)
     assert [name for kind, name in config.filter_processes if kind == "dns"] == ["dns-1", "dns-2", "dns-3"]
@@ -64,6 +64,21 @@ def test_a_whole_file(written):
     assert config.desk_url == "https://filter.school.example"
     assert config.log_database == "postgresql+psycopg://log"
     assert Config.from_json(config.to_json()) == config, "the processes get the same"
+
+
+def test_encrypted_dns_and_balancers(written):
+    dns = written(
+        "dns: {dot_listen: 10.0.0.1, doh_listen: ['10.0.0.1', '[::1]:8443'], proxy_protocol_from: 10.0.0.0/30, client_queries_per_s: 50}"
+    ).dns
+    assert dns.dot_listen == (("10.0.0.1", 853),)
+    assert dns.doh_listen == (("10.0.0.1", 443), ("::1", 8443))
+    assert (dns.proxy_protocol_from, dns.client_queries_per_s) == (("10.0.0.0/30",), 50)
+    assert written(DOT_LISTEN="127.0.0.1:1,127.0.0.2", DOH_LISTEN="127.0.0.1:2").dns.dot_listen == (
+        ("127.0.0.1", 1),
+        ("127.0.0.2", 853),
+    )
+    with pytest.raises(BadConfiguration, match="can be reached from outside"):
+        on_loopback_only(written("dns: {doh_listen: '10.0.0.1:443'}"))
 
 
 def test_the_environment_stands_above_the_file(written):
@@ -76,7 +91,7 @@ def test_the_environment_stands_above_the_file(written):
         PROXY_LISTEN="  ",
     )
     assert config.dns.listen == (("127.0.0.1", 1), ("::1", 2))
-    assert config.dns.upstreams == (("1.1.1.1", 53),)
+    assert config.dns.upstreams == ("1.1.1.1:53",)
     assert config.dns.workers == 3, "what the environment does not name stays"
     assert (config.proxy.upstream_ca, config.admin.public_url) == ("/other.pem", "https://other.example:8443")
     assert config.proxy.listen == (("10.0.0.1", 3128),), "a blank variable is none"
@@ -115,9 +130,14 @@ def test_what_is_commented_out_is_not_there(written, text):
         ("dns: {listen: '10.0.0.1:" + "9" * 5000 + "'}", "is not host:port"),
         ("dns: {listen: '::1:53'}", "is not host:port"),
         ("dns: {listen: [[1]]}", "is not host:port"),
-        ("dns: {upstreams: resolver.example}", "dns.upstreams: 'resolver.example' is not an IP address"),
+        ("dns: {upstreams: resolver.example}", "dns.upstreams: 'resolver.example': a resolver is named by its address"),
         ("dns: {page_addresses: 7}", "a list of IP addresses"),
         ("dns: {page_addresses: [10.0.0.300]}", "'10.0.0.300' is not an IP address"),
+        ("dns: {proxy_protocol_from: 7}", "a list of networks such as 10.0.0.0/30"),
+        ("dns: {proxy_protocol_from: [balancer]}", "'balancer' is not a network"),
+        ("dns: {client_queries_per_s: -1}", "-1 is not a number of queries a second"),
+        ("dns: {client_queries_per_s: true}", "True is not a number of queries a second"),
+        ("dns: {doh_listen: all}", "dns.doh_listen: 'all' is not an IP address"),
         ("dns: {workers: many}", "'many' is not a number of processes from 0 to 64"),
         ("dns: {workers: -1}", "from 0 to 64"),
         ("dns: {workers: 65}", "from 0 to 64"),
@@ -197,9 +217,9 @@ def test_inner_networks_are_the_demonstrations_alone(written):
     [
         (
             "nameserver 10.0.0.2\n# nameserver 10.0.0.3\nnameserver fe80::1%eth0\nsearch x\n",
-            (("10.0.0.2", 53), ("fe80::1", 53)),
+            ("10.0.0.2", "fe80::1"),
         ),
-        ("nameserver\nnameserver   10.0.0.2   \n", (("10.0.0.2", 53),)),
+        ("nameserver\nnameserver   10.0.0.2   \n", ("10.0.0.2",)),
     ],
 )
 def test_this_machines_own_resolvers(written, tmp_path, lines, found):
@@ -210,7 +230,7 @@ def test_this_machines_own_resolvers(written, tmp_path, lines, found):
 def test_no_resolver_to_ask(written, tmp_path):
     with pytest.raises(BadConfiguration, match="names no resolver"):
         written().upstreams(tmp_path / "missing")
-    assert written(demo=True).upstreams(tmp_path / "missing") == (("127.0.0.1", 53),), "the demonstration starts all the same"
+    assert written(demo=True).upstreams(tmp_path / "missing") == ("127.0.0.1",), "the demonstration starts all the same"
 
 
 @given(st.text())
@@ -226,7 +246,9 @@ def test_an_address_is_one_or_is_refused(text):
 def test_nothing_that_decides_can_be_configured():
     keys = {f"{section}.{each.name}" for section, kind in SECTIONS.items() for each in fields(kind)}
     assert keys == {
-        "dns.listen", "dns.upstreams", "dns.page_addresses", "dns.workers", "proxy.listen", "proxy.upstream_ca", "proxy.workers",
+        "dns.listen", "dns.upstreams", "dns.forward", "dns.hosts", "dns.tunnels", "dns.rpz_listen", "dns.rpz_keys",
+        "dns.dot_listen", "dns.doh_listen", "dns.proxy_protocol_from", "dns.client_queries_per_s",
+        "dns.page_addresses", "dns.workers", "proxy.listen", "proxy.upstream_ca", "proxy.workers",
         "admin.listen", "admin.public_url", "database.desk", "database.log",
     }  # fmt: skip
     assert {f"{section}.{key}" for section, key in ENVIRONMENT.values()} <= keys

@@ -162,6 +162,16 @@ def test_the_index_agrees_with_looking_at_every_entry(lists: Lists, asked: list[
             assert lengths == sorted(lengths, reverse=True)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(LISTS, ASKED)
+def test_names_of_one_kin_match_alike(lists: Lists, asked: list[tuple[str, str | None]]) -> None:
+    with index_of(lists) as index:
+        known: dict[object, list[tuple[str, str, str]]] = {}
+        for host, _ in asked:
+            said = [(match.category, match.list_id, match.version) for match in index.find(host)]
+            assert known.setdefault(index.kin(host), said) == said
+
+
 # --- the file -------------------------------------------------------------------------------------
 
 

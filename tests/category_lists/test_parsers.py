@@ -119,7 +119,13 @@ def test_lines_as_lists_write_them(kind: str, line: str, expected: list[Entry]) 
         ("dnsmasq", "no-resolv", "only local="),
         ("urls", "http://example.com/?page=1", "question mark"),
         ("urls", "ftp+x://example.com/", "no web address"),
-        ("ut1", "blogspot.com/page", "shared"),
+        ("ut1", "github.io/", "shared"),
+        ("v2fly", "keyword:porn", "part of a name"),
+        ("v2fly", "regexp:^a", "pattern"),
+        ("v2fly", "include:other", "not here"),
+        ("v2fly", "a.com b.com", "one word"),
+        ("v2fly", "sch.uk", "shared"),
+        ("csv", '"a b.com",games', "no name"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_with_its_reason(kind: str, line: str, reason: str) -> None:

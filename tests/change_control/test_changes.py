@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from category_lists.taxonomy import load
 from change_control.changes import (
     CategoryWish,
-    DictionaryWish,
     DoesNotFit,
     InForceAlready,
+    ListChange,
+    ListsWish,
     NetworkWish,
     ReverseWish,
     SiteWish,
@@ -46,6 +47,10 @@ def diff_of(wish, document=SCHOOL, change=7):
     return wish.diff(change, document, TAXONOMY)
 
 
+def list_wish(dictionary, name, entries):
+    return ListsWish(dictionary, (ListChange(name, "games", "1", "f" * 64, entries),))
+
+
 ACTIONS = st.sampled_from([ALLOW, WARN, BLOCK])
 GROUPS = st.sets(st.sampled_from(["ks1", "ks2", "staff"])).map(tuple)
 WISHES = st.one_of(
@@ -60,7 +65,7 @@ WISHES = st.one_of(
     st.builds(
         NetworkWish, st.sampled_from(["10.0.0.0/8", "10.1.0.0/16", "2001:DB8::/32"]), st.sampled_from(["ks1", "staff"])
     ),
-    st.builds(DictionaryWish, st.just("e" * 64), st.just("mine"), st.just("games"), st.integers(0, 9)),
+    st.builds(lambda many: list_wish("e" * 64, "mine", many), st.integers(0, 9)),
 )
 
 
@@ -75,7 +80,7 @@ def test_what_is_done_can_be_undone(wishes):
         documents.append(apply(documents[-1], diffs[-1]))
     while diffs:
         last = documents.pop()
-        assert undone(undone(diffs[-1])) | {"kind": "", "list": ""} == diffs[-1] | {"kind": "", "list": ""}
+        assert undone(undone(diffs[-1])) | {"kind": "", "lists": ""} == diffs[-1] | {"kind": "", "lists": ""}
         assert apply(last, undone(diffs.pop())) == documents[-1]
 
 
@@ -149,7 +154,7 @@ def test_what_is_no_rule_is_refused(rule):
         (NetworkWish("everywhere", "ks2"), SCHOOL, "everywhere"),
         (NetworkWish("10.0.0.0/8", "ks2"), SCHOOL, "Years 3-6 already"),
         (NetworkWish("10.1.0.0/16", "ks2"), AUTHORITY, "belong to schools"),
-        (DictionaryWish("d" * 64, "mine", "games", 3), SCHOOL, "in force already"),
+        (list_wish("d" * 64, "mine", 3), SCHOOL, "in force already"),
     ],
 )
 def test_a_wish_that_cannot_be(wish, document, why):
@@ -197,7 +202,7 @@ def test_the_same_addresses_move_from_group_to_group():
         (undone(diff_of(CategoryWish("games", BLOCK, ("ks2",)))), False),
         (diff_of(NetworkWish("10.1.0.0/16", "ks1")), False),
         (undone(diff_of(NetworkWish("10.1.0.0/16", "ks1"))), False),
-        (diff_of(DictionaryWish("e" * 64, "mine", "games", 3)), False),
+        (diff_of(list_wish("e" * 64, "mine", 3)), False),
         (founding(SCHOOL), False),
     ],
 )
@@ -222,10 +227,10 @@ def test_a_change_ends_when_all_that_it_adds_has_ended():
         (diff_of(SiteWish("a.example", BLOCK)), SCHOOL, "Everyone at Oakfield may no longer use a.example until someone changes it."),
         (diff_of(SiteWish("a.example/b", WARN, ("ks1", "ks2"))), SCHOOL, "Years 1-2 and Years 3-6 will see a warning before a.example/b until someone changes it. Nothing else of a.example opens."),
         (diff_of(SiteWish("a.example/b", BLOCK, ("ks1", "ks2", "staff"))), SCHOOL, "Years 1-2, Years 3-6 and Staff may no longer use a.example/b until someone changes it."),
-        (diff_of(SiteWish("a.example", BLOCK), AUTHORITY), AUTHORITY, "Everyone at Birchwood may no longer use a.example until someone changes it."),
+        (diff_of(SiteWish("a.example", BLOCK), AUTHORITY), AUTHORITY, "Everyone in every school of Birchwood may no longer use a.example until someone changes it. A school may decide otherwise."),
         (diff_of(CategoryWish("games", WARN, ("staff",))), SCHOOL, "Staff will see a warning before sites in the category Games until someone changes it."),
         (diff_of(NetworkWish("10.1.0.0/16", "ks2")), SCHOOL, "Devices with addresses in 10.1.0.0/16 are filtered as Years 3-6."),
-        (diff_of(DictionaryWish("e" * 64, "ut1-games", "games", 12345)), SCHOOL, "Oakfield filters with the list ut1-games: 12,345 sites in the category Games."),
+        (diff_of(list_wish("e" * 64, "ut1-games", 12345)), SCHOOL, "Oakfield filters with the list ut1-games: 12,345 sites in the category Games."),
         (diff_of(ReverseWish(diff_of(SiteWish("a.example", BLOCK)))), SCHOOL, "Change 7 is taken back: everything is as it was before it."),
         (founding(SCHOOL), SCHOOL, "Oakfield begins, with what is usual at each age."),
         (bare(kind="surprise"), SCHOOL, "A change of kind surprise."),

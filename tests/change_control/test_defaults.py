@@ -31,10 +31,10 @@ def test_nothing_new_is_not_proposed(world):
 
 
 def test_new_defaults_wait_and_are_proposed_once(world):
-    from change_control.changes import DictionaryWish
+    from change_control.changes import ListChange, ListsWish
 
     with world.store.write() as session:  # the school decides with the older one
-        wish = DictionaryWish(older(world), "x", "games", 1)
+        wish = ListsWish(older(world), (ListChange("x", "games", "1", "d" * 64, 1),))
         row = world.office.request(session, "oakfield", wish, by=world.who(session, "adam"), reason="as it was")
         helen, signer = world.who(session, "helen"), world.signer(session, "helen")
         world.office.approve(session, row, helen, signer, digest(row.diff))

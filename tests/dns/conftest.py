@@ -13,6 +13,11 @@ from pathlib import Path
 
 import dnslib
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from category_lists import taxonomy
 from category_lists.index import Match
@@ -36,6 +41,9 @@ class FakeIndex:
 
     def find(self, host: str, path: str | None = None) -> Sequence[Match]:
         return [Match(self._names[each], "starter", "1", each, "") for each in parents(host) if each in self._names]
+
+    def kin(self, host: str) -> tuple[str, ...]:
+        return tuple(self._names[each] for each in parents(host) if each in self._names)
 
 
 NAMES = {
@@ -130,7 +138,7 @@ class Upstream:
 
     def answer(self, packet: bytes, transport: str) -> bytes | None:
         query = dnslib.DNSRecord.parse(packet)
-        name, kind = str(query.q.qname).rstrip("."), dnslib.QTYPE.get(query.q.qtype)
+        name, kind = str(query.q.qname).rstrip(".").lower(), dnslib.QTYPE.get(query.q.qtype)
         self.asked.append((name, kind, transport))
         self.raw.append(packet)
         self.came.set()
@@ -198,8 +206,25 @@ class Running:
 
     address: tuple[str, int]
     names: list[str]
-    events: list[Event]
+    recorded: list[Event]
+    loop: asyncio.AbstractEventLoop
     live: FakeLive
+    counted: list[dict] = field(default_factory=list)
+    more: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def events(self) -> list[Event]:
+        """The events so far. A reply leaves before its event is recorded, so what the loop has begun is awaited."""
+        done = threading.Event()
+        self.loop.call_soon_threadsafe(done.set)
+        assert done.wait(10)
+        return self.recorded
+
+    def told(self) -> dict:
+        """The counters as they are now: what is told after this moment."""
+        self.more.clear()
+        assert self.more.wait(10)
+        return self.counted[-1]
 
     def packet(self, packet: bytes, source: str = "127.20.3.5", wait: float = 10) -> bytes:
         """Send bytes from an address and get the answer's bytes."""
@@ -230,6 +255,12 @@ def running() -> Iterator[Callable[..., object]]:
         events: list[Event] = []
         ready, loops, failed = threading.Event(), [], []
         names: list[str] = []
+        counted: list[dict] = []
+        more = threading.Event()
+
+        def tell(counters: dict) -> None:
+            counted.append(counters)
+            more.set()
 
         async def main() -> None:
             stop = asyncio.Event()
@@ -240,7 +271,7 @@ def running() -> Iterator[Callable[..., object]]:
                 ready.set()
 
             given = {"listen": (("127.0.0.1", 0),), "upstreams": upstreams or (("127.0.0.1", 9),), **settings}
-            await serve(Settings(**given), live, events.append, ready=is_ready, stop=stop, worker="dns-1")
+            await serve(Settings(**given), live, events.append, ready=is_ready, stop=stop, worker="dns-1", told=tell)
 
         def body() -> None:
             try:
@@ -256,7 +287,7 @@ def running() -> Iterator[Callable[..., object]]:
             raise failed[0]
         host, _, port = names[0].rpartition(":")
         try:
-            yield Running((host, int(port)), names, events, live)
+            yield Running((host, int(port)), names, events, loops[0][0], live, counted, more)
         finally:
             loop, stop = loops[0]
             loop.call_soon_threadsafe(stop.set)
@@ -265,6 +296,31 @@ def running() -> Iterator[Callable[..., object]]:
         assert not failed, failed
 
     return run
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory) -> tuple[str, str]:
+    """A certificate for localhost and any name below filter.example, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "filter.example")])
+    names = [x509.DNSName(each) for each in ("localhost", "filter.example", "*.filter.example")]
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "dns.pem", folder / "dns-key.pem"
+    files[0].write_bytes(made.public_bytes(Encoding.PEM))
+    files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return str(files[0]), str(files[1])
 
 
 def examples() -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 import pytest
 
 from dns import codec
-from dns.cache import LARGEST, Cache, Generations, Stored
+from dns.cache import LARGEST, Bounds, Cache, Generations, Stored
 from dns.codec import Answer, Edns, Query
 
 
@@ -12,18 +12,18 @@ def query(name="news.example", **more):
 
 
 def stored(lifetime, at=1000.0, rcode=0, body=b""):
-    return Stored(Answer(rcode, False, (0, 0, 0), body, (), lifetime), at)
+    return Stored(Answer(rcode, False, (1, 0, 0), body, (), lifetime), at)
 
 
 @pytest.mark.parametrize(("now", "there"), [(1000, True), (1299, True), (1300, False), (999, False)])
 def test_an_answer_lives_as_long_as_its_ttl(now, there):
-    cache = Cache(10)
+    cache = Cache(1 << 20)
     cache.put(query(), stored(300))
     assert bool(cache.get(query(), now)) is there
 
 
 def test_nothing_is_kept_for_more_than_a_day():
-    cache = Cache(10)
+    cache = Cache(1 << 20)
     cache.put(query(), stored(10_000_000))
     assert cache.get(query(), 1000 + 86_399)
     assert cache.get(query(), 1000 + 86_400) is None
@@ -31,13 +31,13 @@ def test_nothing_is_kept_for_more_than_a_day():
 
 @pytest.mark.parametrize("answer", [stored(0), stored(300, rcode=2), stored(300, body=bytes(LARGEST + 1))])
 def test_what_is_not_kept(answer):
-    cache = Cache(10)
+    cache = Cache(1 << 20)
     cache.put(query(), answer)
     assert len(cache) == 0
 
 
 def test_questions_that_differ_have_answers_that_differ():
-    cache = Cache(100)
+    cache = Cache(1 << 20)
     cache.put(query(), stored(300))
     spelling = Query(9, "news.example", b"\x04NeWs\x07example\0", codec.A)
     assert cache.get(spelling, 1000)
@@ -55,3 +55,32 @@ def test_memory_is_bounded_and_what_is_used_stays():
         assert len(kept) <= 101
     assert kept.get(9_999) == 9_999
     assert kept.get(0) is None
+
+
+def test_memory_is_bounded_in_bytes_whatever_answers_weigh():
+    cache = Cache(200_000)
+    for number in range(2_000):
+        cache.put(query(f"n{number}.example"), stored(300, body=bytes(number % 2 * 3_000)))
+    assert 20 < len(cache) < 250
+    assert cache.get(query("n1999.example"), 1000)
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "rcode", "kept_for"), [(1, 0, 30), (300, 0, 300), (9_000, 0, 600), (9_000, 3, 60), (5, 3, 30)]
+)
+def test_bounds(lifetime, rcode, kept_for):
+    cache = Cache(1 << 20, Bounds(30, 600, 60, 100))
+    assert cache.put(query(), stored(lifetime, rcode=rcode)).answer.lifetime == kept_for
+    assert cache.get(query(), 1000 + kept_for - 1)
+    assert cache.get(query(), 1000 + kept_for) is None
+    stale = cache.stale(query(), 1000 + kept_for + 99)
+    assert (stale.fresh, stale.answer.lifetime, stale.answer.ad) == (False, 30, False)
+    assert cache.stale(query(), 1000 + kept_for + 100) is None
+
+
+def test_an_answer_is_fetched_anew_near_its_end():
+    one = stored(300)
+    assert not one.ends_soon(1269)
+    assert one.ends_soon(1271)
+    assert not stored(10).ends_soon(1009.9)
+    assert not one.stale(1400).ends_soon(1429)

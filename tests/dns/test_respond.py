@@ -48,7 +48,7 @@ GONE, REFUSED, PASSED = ("NXDOMAIN", []), ("REFUSED", []), None
     (KS3, "helpline.example", "A", PASSED, Reason.ESSENTIAL),
     (KS3, "news.example", "HTTPS", PASSED, Reason.PHASE_DEFAULT),
     (KS3, "unheard-of.example", "A", PASSED, Reason.UNKNOWN_NAME),
-    (KS3, "7.3.20.127.in-addr.arpa", "PTR", PASSED, Reason.UNKNOWN_NAME),
+    (KS3, "7.113.0.204.in-addr.arpa", "PTR", PASSED, Reason.UNKNOWN_NAME),
     (KS3, "_ldap._tcp.unheard-of.example", "SRV", PASSED, Reason.UNKNOWN_NAME),
     (KS3, "", "NS", PASSED, Reason.UNKNOWN_NAME),
     (STRANGER, "news.example", "A", REFUSED, None),  # no open resolver
@@ -60,6 +60,15 @@ GONE, REFUSED, PASSED = ("NXDOMAIN", []), ("REFUSED", []), None
     (KS3, "use-application-dns.net", "A", GONE, None),
     (KS3, "mask.icloud.com", "AAAA", GONE, None),
     (KS3, "mask-h2.icloud.com", "HTTPS", GONE, None),
+    (KS3, "x.mask.apple-dns.net", "A", GONE, None),
+    (KS3, "_dns.resolver.arpa", "SVCB", NOTHING, None),  # RFC 9462: nobody is designated
+    (KS3, "resolver.arpa", "SOA", NOTHING, None),
+    (KS3, "hidden.onion", "A", GONE, None),  # RFC 7686
+    (KS3, "10-0-0-1.nip.io", "A", GONE, Reason.ERROR),
+    (KS3, "bet-example.translate.goog", "A", PAGE4, Reason.PHASE_DEFAULT),
+    (KS3, "news-example.translate.goog", "A", PASSED, Reason.UNKNOWN_NAME),
+    (KS3, "uk.search.yahoo.com", "A", PAGE4, Reason.SAFE_SEARCH),
+    (FORCED, "uk.search.yahoo.com", "A", PASSED, Reason.UNKNOWN_NAME),
     (KS3, "1.2.3", "A", GONE, Reason.ERROR),  # ends in a number, and is no address
 ])  # fmt: skip
 def test_what_each_client_gets(make_snapshot, at, *, address, name, kind, expected, reason):
@@ -108,7 +117,7 @@ def extended_error(reply):
 @pytest.mark.parametrize(("name", "code", "words"), [
     ("bet.example", 17, "Gambling"),
     ("shut.example", 17, "(change 4)"),
-    ("sealed.example", 15, "illegal content"),
+    ("sealed.example", 15, "blocked"),
 ])  # fmt: skip
 def test_an_extended_error_says_why(make_snapshot, at, name, code, words):
     rule = SiteRule("r1", "shut.example", Action.BLOCK, 4)
@@ -151,3 +160,31 @@ def test_what_cannot_be_decided_is_refused():
     assert said(got) == ("SERVFAIL", [])
     assert got.decision.reason == Reason.ERROR
     assert extended_error(got)[1] == 15
+
+
+@pytest.mark.parametrize(("name", "kind", "target"), [
+    ("www.google.co.uk", "A", "forcesafesearch.google.com"),
+    ("www.youtube.com", "AAAA", "restrict.youtube.com"),
+    ("mail.google.com", "A", None),
+])  # fmt: skip
+def test_an_upstream_is_asked_for_the_engines_safe_name(make_snapshot, at, name, kind, target):
+    got = respond_to(make_snapshot(), at, query(name, kind))
+    assert isinstance(got, Forward)
+    assert (got.instead.name if got.instead else None) == target
+    assert got.decision.action is Action.RESTRICT
+
+
+def test_other_types_of_an_engines_name_say_only_where_it_is_led(make_snapshot, at):
+    got = respond_to(make_snapshot(), at, query("www.google.com", "HTTPS"))
+    assert said(got) == ("NOERROR", ["forcesafesearch.google.com."])
+
+
+def test_private_reverse_zones_are_answered_here(make_snapshot, at):
+    assert said(respond_to(make_snapshot(), at, query("7.3.20.127.in-addr.arpa", "PTR"))) == GONE
+
+
+def test_an_address_inside_a_name_is_judged(make_snapshot, at):
+    snapshot = make_snapshot(names={"203.0.113.66": "malware_phishing"})
+    got = respond_to(snapshot, at, query("203-0-113-66.nip.io"))
+    assert (said(got), got.attempt, got.detail) == (PAGE4, "address inside", "")
+    assert isinstance(respond_to(snapshot, at, query("203-0-113-67.nip.io")), Forward)

@@ -8,8 +8,10 @@ import pytest
 
 from dns import codec
 from dns.codec import Answer, Query
+from dns.inner import inner_address
+from dns.local import Local
 from dns.respond import Forward, Reply, Ways, respond
-from dns.screen import inner_address, screened
+from dns.screen import screened
 from policy.decide import Reason
 from policy.rules import Action, SiteRule
 
@@ -75,3 +77,30 @@ def test_networks_of_the_school_may_be_named(make_snapshot, at):
     ways = Ways(inner_networks=(ip_network("10.20.0.0/16"), ip_network("fd00::/8")))
     assert isinstance(screen(make_snapshot(), at, answer(addresses=("10.20.0.5", "fd00::5")), ways=ways), Forward)
     assert isinstance(screen(make_snapshot(), at, answer(addresses=("10.21.0.5",)), ways=ways), Reply)
+
+
+@pytest.mark.parametrize(("address", "names", "reason"), [
+    ("203.0.113.7", {}, None),
+    ("203.0.113.7", {"203.0.113.7": "proxy_vpn"}, Reason.PHASE_DEFAULT),
+    ("203.0.113.7", {"203.0.113.7": "csam_illegal"}, Reason.SEALED),
+    ("2001:db8:1::7", {"2001:db8:1::7": "doh_dns_bypass"}, Reason.PHASE_DEFAULT),
+    ("203.0.113.7", {"203.0.113.7": "news"}, None),
+])  # fmt: skip
+def test_listed_addresses_are_refused_whatever_the_name(make_snapshot, at, address, names, reason):
+    got = screen(make_snapshot(names=names), at, answer(addresses=("203.0.113.9", address)))
+    if reason is None:
+        assert isinstance(got, Forward)
+    else:
+        assert (got.decision.reason, got.detail) == (reason, f"leads to {address}")
+
+
+@pytest.mark.parametrize(("target", "passes"), [("bet.example", True), ("sealed.example", False)])
+def test_essential_sites_resolve_wherever_they_stand(make_snapshot, at, target, passes):
+    names = {"allowed.example": "essentials", "bet.example": "gambling", "sealed.example": "csam_illegal"}
+    got = screen(make_snapshot(names=names), at, answer(target))
+    assert isinstance(got, Forward) is passes
+
+
+def test_the_schools_own_zones_lead_into_the_school(make_snapshot, at):
+    ways = Ways(local=Local.of((), ("example",)))
+    assert isinstance(screen(make_snapshot(), at, answer(addresses=("10.21.0.5",)), ways=ways), Forward)

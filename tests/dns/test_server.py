@@ -316,15 +316,34 @@ def test_an_idle_connection_is_closed(running, make_live):
         assert stream.recv(1) == b""
 
 
-def test_connections_have_a_bound(running, make_live):
+def test_when_all_places_are_taken_the_longest_silent_connection_goes(running, make_live):
     query = framed(dnslib.DNSRecord.question("bet.example").pack())
     with running(make_live(), tcp_connections=3) as server:
         kept = [server.stream() for _ in range(3)]
+        for stream in (*kept, kept[0]):  # the first speaks again, so the second is silent for longest
+            stream.sendall(query)
+            read_framed(stream)
+        with server.stream() as one_more:
+            one_more.sendall(query)
+            read_framed(one_more)
+            with pytest.raises((EOFError, ConnectionError)):
+                exactly(kept[1], 1)
+        for stream in kept:
+            stream.close()
+
+
+def test_one_client_has_no_more_than_its_share_of_connections(running, make_live):
+    query = framed(dnslib.DNSRecord.question("bet.example").pack())
+    with running(make_live(), tcp_per_client=2) as server:
+        kept = [server.stream() for _ in range(2)]
         for stream in kept:
             stream.sendall(query)
             read_framed(stream)
         with server.stream() as one_more, pytest.raises((EOFError, ConnectionError)):
             exactly(one_more, 1)
+        with server.stream("127.20.3.6") as other:
+            other.sendall(query)
+            read_framed(other)
         for stream in kept:
             stream.close()
 

@@ -34,6 +34,18 @@ from cryptography.x509.oid import NameOID
 SCHOOLGATE = str(Path(sys.executable).with_name("schoolgate"))
 SITES = ("poki.com", "crazygames.com", "bet365.com", "en.wikipedia.org", "coolmath.example", "www.google.com", "bank.example")
 
+ELSEWHERE = {  # names that do not simply lead to loopback
+    "cloaked.example": "cloaked.example. 300 IN CNAME www.bet365.com.\nwww.bet365.com. 300 IN A 127.0.0.1",
+    "twice.example": "twice.example. 300 IN CNAME once.example.\nonce.example. 300 IN CNAME poki.com.",
+    "service.example": "service.example. 300 IN HTTPS 1 www.bet365.com. alpn=h2",
+    "hinted.example": "hinted.example. 300 IN HTTPS 1 . alpn=h2 ipv4hint=192.168.7.7",
+    "rebind.example": "rebind.example. 300 IN A 192.168.7.7",
+    "mapped.example": "mapped.example. 300 IN AAAA 0:0:0:0:0:ffff:a00:7",
+    "resolver.example": "resolver.example. 300 IN A 8.8.8.8",
+    "outside.example": "outside.example. 300 IN A 203.0.113.9",
+    "hidden.example": "hidden.example. 300 IN HTTPS 1 . alpn=h3,h2 echconfig=AAAA",
+}
+
 
 def until(what: Callable[[], object], seconds: float, about: str) -> object:
     """What `what` returns once it is true; fails after so many seconds."""
@@ -101,7 +113,10 @@ def _serve_dns(found: Counter[str], server: socket.socket) -> None:
         request = dnslib.DNSRecord.parse(data)
         reply = request.reply()
         found[str(request.q.qname).rstrip(".").lower()] += 1
-        if request.q.qtype == dnslib.QTYPE.A:
+        name = str(request.q.qname).rstrip(".").lower()
+        if name in ELSEWHERE:
+            reply.add_answer(*dnslib.RR.fromZone(ELSEWHERE[name]))
+        elif request.q.qtype == dnslib.QTYPE.A:
             reply.add_answer(dnslib.RR(request.q.qname, dnslib.QTYPE.A, rdata=dnslib.A("127.0.0.1"), ttl=300))
         server.sendto(reply.pack(), client)
 
@@ -247,9 +262,11 @@ class Desk:
 def start(data: Path, internet: Internet, **environment: str) -> Box:
     """`schoolgate up --demo` on free ports, once everything answers."""
     log = data.with_suffix(".log")
-    env = {
+    env = {  # what is given last wins
         **os.environ,
         "SCHOOLGATE_DNS_LISTEN": "127.0.0.1:0",
+        "SCHOOLGATE_DOT_LISTEN": "127.0.0.1:0",
+        "SCHOOLGATE_DOH_LISTEN": "127.0.0.1:0",
         "SCHOOLGATE_PROXY_LISTEN": "127.0.0.1:0",
         "SCHOOLGATE_ADMIN_LISTEN": "127.0.0.1:0",
         "SCHOOLGATE_DNS_UPSTREAMS": f"127.0.0.1:{internet.dns_port}",

@@ -79,7 +79,7 @@ def sign_in(page: Page, box, username: str) -> None:
     page.get_by_label("Password").fill(account["password"])
     page.get_by_label("code").fill(box.code(username))
     keep(page, "sign-in")
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
@@ -135,7 +135,22 @@ def test_the_youngest_meet_a_picture_and_few_words(box, browser):
 
 
 @pytest.mark.parametrize(
-    "page", ["/", "/requests", "/requests/new", "/rules", "/changes", "/log", "/why", "/lists", "/people", "/access", "/help"]
+    "page",
+    [
+        "/",
+        "/requests",
+        "/requests/new",
+        "/rules",
+        "/changes",
+        "/log",
+        "/why",
+        "/lists",
+        "/people",
+        "/standing",
+        "/you",
+        "/access",
+        "/help",
+    ],
 )
 def test_every_page_of_the_head_fits_a_phone_and_a_desk(box, browser, page):
     phone = browser("phone", size={"width": 320, "height": 700})

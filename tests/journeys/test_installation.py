@@ -124,6 +124,13 @@ def test_from_nothing_to_the_first_signed_rule(installation, tmp_path):
     done = box.run("lists", "import", str(gambling), "--format", "domains", "--category", "gambling", "--id", "starter-x")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
+    # what texts are about, by the phrase sets; every line has its answer, an empty one too
+    texts = tmp_path / "searches.txt"
+    texts.write_text("scunthorpe essex\n\nfree p0rn\n")
+    done = box.run("lists", "score", "--kind", "search", str(texts), "--json")
+    scores = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["themes"], one["action"]) for one in scores] == [([], "allow"), ([], "allow"), (["pornography"], "block")]
+
     # a second headteacher cannot be made from the console
     done = box.run("code", "--school", "st-mary-s-primary")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

@@ -43,6 +43,32 @@ def test_whatever_is_written_comes_back_in_order(written: list[bytes], limit: in
         assert Reader(folder).behind(positions) == 0
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(payloads, max_size=8), st.integers(1, 50))
+def test_what_is_written_together_comes_back_in_order_too(batches: list[list[bytes]], limit: int):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        writer = Writer(folder, "dns-0", segment_bytes=700)
+        for batch in batches:
+            writer.write_all(batch)
+            writer.write(b"alone")
+        found, positions, damaged = everything(folder, limit)
+        writer.close()
+        assert found.get("dns-0", []) == [data for batch in batches for data in (*batch, b"alone")]
+        assert damaged == writer.lost == 0
+        assert Reader(folder).behind(positions) == 0
+
+
+def test_of_what_is_written_together_all_that_is_lost_is_counted(tmp_path: Path):
+    writer = Writer(tmp_path, "dns-0", segment_bytes=256, limit_segments=2)
+    writer.write_all([bytes(40)] * 20)
+    kept, _, _ = everything(tmp_path)
+    assert len(kept["dns-0"]) + writer.lost == 20
+    writer.close()
+    writer.write_all([b"late"] * 3)
+    assert len(kept["dns-0"]) + writer.lost == 23
+
+
 def test_what_is_written_is_there_at_once_and_only_once(tmp_path: Path):
     writer, reader = Writer(tmp_path, "dns-0"), Reader(tmp_path)
     writer.write(b"one")

@@ -47,6 +47,9 @@ class FakeNames:
             for category in self.names.get(name, ())
         )
 
+    def kin(self, host):
+        return tuple((match.category, match.list_id, match.version) for match in self.find(host))
+
 
 @pytest.fixture(scope="session")
 def dictionary() -> LoadedDictionary:

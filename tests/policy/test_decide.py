@@ -7,10 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policy.decide import PRECEDENCE, Question, Reason, decide, sealed, unknown_name
+from category_lists.index import Match
+from category_lists.names import canonical_host, parents
+from policy.decide import PRECEDENCE, Question, Reason, alike, decide, sealed, unknown_name
 from policy.rules import STRICTNESS, Action, CategoryRule, Handling, ListedSite, SiteRule, Suspension
 
-from .conftest import LESSON, LUNCH
+from .conftest import LESSON, LUNCH, FakeNames
 
 ALLOW, WARN, BLOCK, RESTRICT = Action.ALLOW, Action.WARN, Action.BLOCK, Action.RESTRICT
 
@@ -200,6 +202,39 @@ def test_taking_an_allowance_away_never_opens_anything(snapshot, sites, host, pa
             assert STRICTNESS[after.action] >= STRICTNESS[before.action]
 
 
+ALIKE = st.sampled_from(
+    ["games.example", "www.games.example", "both.example", "a.both.example", "bets.example", "forum.example", "nobody.example",
+     "illegal.example", "childline.example", "childline-games.example", "www.google.com", "other.example", "x.other.example"]
+)  # fmt: skip
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(ALIKE, min_size=2, max_size=8),
+    st.sampled_from(["ks3", "ks4", "staff"]),
+    st.lists(st.tuples(ALIKE, st.sampled_from([ALLOW, WARN, BLOCK]), st.booleans()), max_size=3),
+    st.lists(st.tuples(st.sampled_from(["games", "gambling", "forums"]), st.sampled_from([ALLOW, WARN, BLOCK])), max_size=2),
+    st.booleans(),
+    st.sampled_from([LESSON, LUNCH]),
+    st.booleans(),
+)
+def test_names_that_are_alike_are_blocked_alike(snapshot, hosts, group, sites, categories, follows, at, stopped):
+    rules = [site(host, action, id=f"s{n}", path="/a" if path else "") for n, (host, action, path) in enumerate(sites)]
+    kinds = [CategoryRule(f"c{n}", kind, action, 2, during="lunch") for n, (kind, action) in enumerate(categories)]
+    made = snapshot(sites=rules, categories=kinds)
+    if stopped:
+        made = suspended(made, groups=(group,))
+    said = {}
+    for host in hosts:
+        kin = alike(made.profile("hillview", group), host)
+        decision = ask(made, host, group, path=None, at=at, path_follows=follows)
+        if kin is not None:
+            said.setdefault(kin, []).append(decision)
+    for decisions in said.values():
+        if any(each.action is BLOCK for each in decisions):
+            assert len(set(decisions)) == 1
+
+
 def suspended(made, **more):
     """The snapshot with a suspension and one site of coursework in its school."""
     school = made.schools["hillview"]
@@ -253,3 +288,62 @@ def test_a_schools_own_site_that_is_never_looked_into(snapshot):
     made = replace(made, schools={"hillview": school}, _profiles={})
     seen = ask(made, "sub.x.example", path="/chat")
     assert (seen.action, seen.handling) == (ALLOW, Handling.DIRECT)
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "query", "action", "inner"),
+    [
+        ("web.archive.org", "/web/2020/https:/bets.example/x", "", BLOCK, "bets.example/x"),
+        ("web.archive.org", "/web/2020/https:/free.example/x", "", ALLOW, None),
+        ("web.archive.org", "/", "", ALLOW, None),
+        ("bets-example.translate.goog", None, "", BLOCK, "bets.example"),
+        ("translate.google.com", "/website", "u=https://forum.example/", WARN, "forum.example/"),
+        # an archive of a translation of a betting site
+        ("web.archive.org", "/web/2020/https:/translate.google.com/website", "u=bets.example", BLOCK, "bets.example"),
+    ],
+)
+def test_a_site_inside_another_is_judged_too_and_the_stricter_answer_holds(snapshot, host, path, query, action, inner):
+    decision = ask(snapshot(), host, path=path, query=query)
+    assert (decision.action, decision.inner) == (action, inner)
+
+
+def test_who_nests_sites_without_end_is_refused(snapshot):
+    deep = ask(snapshot(), "r.jina.ai", path="/" + "https:/r.jina.ai/" * 9 + "free.example")
+    assert (deep.action, deep.reason) == (BLOCK, Reason.ERROR)
+    twice = ask(snapshot(), "r.jina.ai", path="/https:/r.jina.ai/https:/bets.example")
+    assert (twice.action, twice.category) == (BLOCK, "gambling")
+
+
+def test_the_outer_site_still_counts_and_an_essential_one_is_not_looked_through(snapshot):
+    closed = snapshot(sites=(site("web.archive.org", BLOCK),))
+    assert ask(closed, "web.archive.org", path="/web/2020/https:/free.example").reason is Reason.SCHOOL_SITE
+    opened = snapshot(sites=(site("web.archive.org", ALLOW),))
+    assert ask(opened, "web.archive.org", path="/web/2020/https:/bets.example").action is BLOCK
+
+
+class Ours(FakeNames):
+    """Our own list knows a bank and a site for adults."""
+
+    def find(self, host, path=None):
+        known = {"mybank.example": "finance_business", "adults.example": "pornography", "g00dbank.example": "education"}
+        return tuple(
+            Match(category, f"starter-{category}", "1", name, "") for name in parents(host) if (category := known.get(name))
+        )
+
+
+@pytest.mark.parametrize(
+    ("host", "reason", "entry"),
+    [
+        ("mybаnk.example", Reason.PHASE_DEFAULT, "names"),  # a Cyrillic a
+        ("www.аdults.example", Reason.PHASE_DEFAULT, "names"),
+        ("mybank.example", Reason.PHASE_DEFAULT, "starter-finance_business"),
+        ("g00dbank.example", Reason.PHASE_DEFAULT, "starter-education"),  # known itself
+        ("g00dfriend.example", Reason.UNKNOWN_NAME, None),
+    ],
+)
+def test_a_name_that_poses_as_one_of_our_lists(snapshot, dictionary, host, reason, entry):
+    made = snapshot()
+    posed = replace(made, dictionaries={dictionary.digest: replace(dictionary, index=Ours())}, _profiles={})
+    decision = ask(posed, canonical_host(host))
+    assert (decision.reason, decision.list) == (reason, entry)
+    assert (decision.action is BLOCK) == (entry == "names")

@@ -19,7 +19,7 @@ UNTIL = datetime(2026, 12, 18, 15, 30, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("policy", "host", "group", "said"),
     [
-        ({}, "illegal.example", "ks3", "Years 7-9 at Hillview Academy may not open illegal.example. It is on the list of illegal content, which nobody can open."),
+        ({}, "illegal.example", "ks3", "Years 7-9 at Hillview Academy may not open illegal.example. It is blocked."),
         ({}, "childline.example", "ks3", "Years 7-9 at Hillview Academy may open childline.example. It is one of the essential sites that always stay open."),
         ({"authority_sites": [SiteRule("a1", "x.example", BLOCK, 0, mandatory=True)]}, "x.example", "ks4", "Years 10-11 at Hillview Academy may not open x.example. Birchwood has a rule about this site for every school."),
         ({"authority_categories": [MANDATORY]}, "malware.example", "staff", "Staff at Hillview Academy may not open malware.example. Birchwood has a rule about Malware and scams for every school."),

@@ -1,7 +1,7 @@
 import pytest
 
 from policy import search_engines
-from proxy.restrict import safe_query
+from proxy.restrict import forced_headers, safe_query
 
 ENGINES = search_engines.load()
 
@@ -25,3 +25,11 @@ def test_the_safe_parameters_replace_the_clients_own(host, path, query, safe):
     assert engine is not None
     assert safe_query(engine, path, query) == safe
     assert safe_query(engine, path, safe) == safe
+
+
+@pytest.mark.parametrize(("video", "value"), [("strict", "Strict"), ("moderate", "Moderate")])
+def test_a_video_site_is_held_as_the_group_says(video, value):
+    engine = ENGINES.find("www.youtube.com")
+    assert engine is not None
+    assert forced_headers(engine, video) == {"YouTube-Restrict": value}
+    assert forced_headers(ENGINES.find("www.google.com"), video) == {}

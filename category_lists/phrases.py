@@ -1,0 +1,351 @@
+"""Phrase sets: what a page or a search is about, by the words in it.
+
+How a text is scored. Every theme has phrases in four strengths, rules of words that stand together, and phrases that mean
+no harm and hide what they overlap (`never`: "breast cancer", "chicken breast"). Words of help, lessons, history, science
+and news lower what a theme found, except for its hardest phrases, which they lower only a little: an essay about suicide
+is no harm, a page with methods is, whatever else it says. A theme is found when its score passes a line; the line rises
+with a text's length, because long texts hold some of every word. Searches have more phrases and a lower line.
+
+A name for the words of strangers: the files are data, this is the engine, category_lists/text.py makes words of text.
+One automaton holds all phrases of all languages, so a page is read once. Nothing here blocks: it says what was found.
+"""
+
+import hashlib
+import json
+import math
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain
+from operator import itemgetter
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, Self
+
+import ahocorasick
+import yaml
+
+from category_lists.text import plain, words
+
+type Kind = Literal["page", "search"]
+
+WEIGHTS: Final = {"hard": 100, "strong": 50, "soft": 20, "slight": 8}
+_LINE: Final = {"page": 80, "search": 50}
+_SHORT: Final = 250  # words: up to here a page's line stays where it is
+# The younger the readers, the lower the line. A guest may be a pupil.
+_BY_PHASE: Final = {
+    "early-years": 0.8,
+    "ks1": 0.8,
+    "ks2": 0.8,
+    "ks3": 0.9,
+    "ks4": 1.0,
+    "sixth-form": 1.2,
+    "staff": 1.5,
+    "guest": 1.0,
+}
+_WITHIN: Final = 80  # characters between the first and the last word of a rule's words, about twelve words
+_SAME_AGAIN: Final = 0.15  # what each further occurrence of a phrase adds, up to four of them
+
+
+@dataclass(frozen=True, slots=True)
+class _Yields:
+    """How much of a weight is left for each word of help, lesson and so on, and at the least."""
+
+    each: float
+    least: float
+
+
+_HARD, _FIRM, _SOFT = _Yields(0.9, 0.4), _Yields(0.74, 0.15), _Yields(0.66, 0.05)
+type _Weighed = tuple[str, str, int, float, _Yields]  # theme, phrase, weight, times, yields
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One thing that was found, in its plain form, and what it counted for."""
+
+    theme: str
+    phrase: str
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a text is about. `themes` are those found, strongest first; `action` is what a filter would do by default."""
+
+    total: int
+    themes: Mapping[str, int]
+    hits: tuple[Hit, ...]
+    action: Literal["allow", "warn", "block"]
+
+
+@dataclass(slots=True, eq=False)
+class _Meaning:
+    """What one phrase says wherever it stands: it may be a phrase of themes, a context and a part of rules at once."""
+
+    scores: list[tuple[str, int, str]] = field(default_factory=list)  # theme, weight, kind ("" for both)
+    contexts: list[str] = field(default_factory=list)
+    parts: list[int] = field(default_factory=list)
+    never: bool = False
+
+    def weights(self, kind: Kind) -> tuple[tuple[str, int], ...]:
+        """The weight for each theme, the higher where a search has its own."""
+        best: dict[str, int] = {}
+        for theme, weight, only in self.scores:
+            if not only or only == kind:
+                best[theme] = max(weight, best.get(theme, 0))
+        return tuple(best.items())
+
+
+class _Says(NamedTuple):
+    """The same, ready for reading a page: a tuple, because a page holds two thousand of them."""
+
+    phrase: str
+    page: tuple[tuple[str, int], ...]
+    search: tuple[tuple[str, int], ...]
+    parts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    theme: str
+    weight: int
+    kind: str
+    parts: tuple[int, ...]
+    words: str
+
+
+@dataclass(slots=True)
+class _Built:
+    """Everything that the files say, while it is put together."""
+
+    meanings: dict[str, _Meaning] = field(default_factory=dict)
+    rules: list[_Rule] = field(default_factory=list)
+    lowered: dict[str, frozenset[str]] = field(default_factory=dict)
+    sets: dict[str, int] = field(default_factory=dict)
+    languages: set[str] = field(default_factory=set)
+
+    def meaning(self, phrase: str) -> _Meaning:
+        return self.meanings.setdefault(phrase, _Meaning())
+
+    def part(self, phrases: Sequence[str]) -> int:
+        """The number of a set of phrases; equal sets share one."""
+        key = "\n".join(sorted(set(phrases)))
+        if key not in self.sets:
+            self.sets[key] = len(self.sets)
+            for phrase in set(phrases):
+                self.meaning(phrase).parts.append(self.sets[key])
+        return self.sets[key]
+
+
+class Phrases:
+    """Phrase sets, ready to score with. Nothing in it changes; share one between threads."""
+
+    __slots__ = ("_automaton", "_lowered", "_rules", "_vocabulary", "digest", "languages", "themes")
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        """`texts` are the YAML files by name. Raises ValueError in one sentence for what is not understood."""
+        built = _read(texts)
+        self._automaton = ahocorasick.Automaton()
+        for phrase, meaning in built.meanings.items():
+            says = _Says(phrase.strip(), meaning.weights("page"), meaning.weights("search"), tuple(meaning.parts))
+            self._automaton.add_word(phrase, (len(phrase), meaning.never, tuple(meaning.contexts), says))
+        self._automaton.make_automaton()
+        self._rules = tuple(built.rules)
+        self._lowered = built.lowered
+        self._vocabulary = frozenset(word for phrase in built.meanings for word in phrase.split() if len(word) > 2)
+        self.themes = tuple(sorted(built.lowered))
+        self.languages = tuple(sorted(built.languages))
+        named = sorted((name, hashlib.sha256(text.encode()).hexdigest()) for name, text in texts.items())
+        self.digest: str = hashlib.sha256(json.dumps(named, separators=(",", ":")).encode()).hexdigest()
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> Self:
+        """The sets that ship with the product, or those of a folder."""
+        home = folder or Path(__file__).with_name("phrases")
+        return cls({path.name: path.read_text(encoding="utf-8") for path in sorted(home.glob("*.yaml"))})
+
+    def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4") -> Score:
+        """What is this text about, for readers of this phase?"""
+        read = words(text, self._known)
+        seen, contexts = self._found(read)
+        counts: dict[tuple[str, str, int], int] = {}
+        places: dict[int, list[int]] = {}
+        page = kind == "page"
+        for start, (phrase, on_page, in_search, parts) in seen:
+            for theme, weight in on_page if page else in_search:
+                counts[theme, phrase, weight] = counts.get((theme, phrase, weight), 0) + 1
+            for part in parts:
+                if part in places:
+                    places[part].append(start)
+                else:
+                    places[part] = [start]
+        hits = self._hits(counts, places, kind)
+        scores: dict[str, float] = {}
+        for theme, _, weight, again, yields in hits:
+            calm = sum([contexts.get(context, 0) for context in self._lowered[theme]])
+            scores[theme] = scores.get(theme, 0.0) + weight * again * max(yields.least, yields.each**calm)
+        line = _LINE[kind] * _BY_PHASE.get(phase, 1.0)
+        if kind == "page":
+            line *= 1 + 0.6 * max(0.0, math.log2(max(1, read.count(" ")) / _SHORT))
+        themes = {theme: round(score) for theme, score in sorted(scores.items(), key=lambda one: -one[1]) if score >= line}
+        top = max(scores.values(), default=0.0)
+        action: Literal["allow", "warn", "block"] = "block" if themes else "warn" if top >= line * 0.85 else "allow"
+        told = sorted((Hit(theme, phrase, weight) for theme, phrase, weight, _, _ in hits), key=lambda hit: -hit.weight)
+        return Score(round(top), themes, tuple(told), action)
+
+    def _known(self, word: str) -> bool:
+        return word in self._vocabulary
+
+    def _found(self, read: str) -> tuple[list[tuple[int, _Says]], dict[str, int]]:
+        """Every phrase in the text with where it begins, in order, and how many words of each context there are.
+
+        Phrases that stand inside or across one that means no harm are left out.
+        """
+        masks: list[tuple[int, int]] = []
+        seen: list[tuple[int, int, _Says]] = []
+        calm: set[tuple[int, tuple[str, ...]]] = set()
+        for last, (length, never, context, says) in self._automaton.iter(read):
+            if never:
+                masks.append((last - length + 2, last))
+            if context:
+                calm.add((id(says), context))
+            if says[1] or says[2] or says[3]:
+                seen.append((last - length + 2, last, says))
+        contexts = Counter(chain.from_iterable([names for _, names in calm]))
+        seen.sort(key=_BY_PLACE)
+        if not masks:
+            return [(start, says) for start, _, says in seen], contexts
+        masks.sort()
+        starts = [start for start, _ in masks]
+        longest = max(end - start for start, end in masks)
+        left = []
+        for start, end, says in seen:
+            first = bisect_left(starts, start - longest)
+            if first < len(starts) and starts[first] < end:
+                near = masks[first : bisect_left(starts, end, first)]
+                if any(mask[1] > start and _hides(mask, start, end) for mask in near):
+                    continue
+            left.append((start, says))
+        return left, contexts
+
+    def _hits(
+        self, counts: Mapping[tuple[str, str, int], int], places: Mapping[int, list[int]], kind: Kind
+    ) -> list[_Weighed]:
+        hits = [
+            (theme, phrase, weight, 1 + _SAME_AGAIN * min(count - 1, 4), _HARD if weight >= WEIGHTS["hard"] else _SOFT)
+            for (theme, phrase, weight), count in counts.items()
+        ]
+        hits += [
+            (rule.theme, rule.words, rule.weight, 1.0, _FIRM if rule.weight >= WEIGHTS["hard"] else _SOFT)
+            for rule in self._rules
+            if (not rule.kind or rule.kind == kind) and all(part in places for part in rule.parts) and _near(rule, places)
+        ]
+        return hits
+
+
+_BY_PLACE: Final = itemgetter(0)
+
+
+def _hides(mask: tuple[int, int], start: int, end: int) -> bool:
+    """A harmless phrase hides what it covers or cuts, but not a longer phrase that merely holds it."""
+    return not (start < mask[0] and end > mask[1]) and not (start <= mask[0] and end >= mask[1] and (start, end) != mask)
+
+
+def _near(rule: _Rule, places: Mapping[int, list[int]]) -> bool:
+    """Whether one place of every part lies within `_WITHIN` characters, no two parts at the same place.
+
+    The places of each part come in rising order, so only those around an anchor are looked at.
+    """
+    first, *rest = sorted((places[part] for part in rule.parts), key=len)
+    for anchor in first:
+        taken = [anchor]
+        for others in rest:
+            n = bisect_left(others, anchor - _WITHIN)
+            while n < len(others) and others[n] <= anchor + _WITHIN and others[n] in taken:
+                n += 1
+            if n == len(others) or others[n] > anchor + _WITHIN:
+                break
+            taken.append(others[n])
+        else:
+            return True
+    return False
+
+
+@cache
+def shipped() -> Phrases:
+    """The sets that ship with the product, read once."""
+    return Phrases.load()
+
+
+# --- reading, strictly ------------------------------------------------------------------------------------------------
+
+
+def _read(texts: Mapping[str, str]) -> _Built:
+    built = _Built()
+    documents: dict[str, list[object]] = {}
+    for name, text in texts.items():
+        try:
+            documents[name] = [one for one in yaml.safe_load_all(text) if one is not None]
+        except yaml.YAMLError as error:
+            raise ValueError(f"The phrase file {name} is not YAML: {str(error).splitlines()[0]}.") from None
+    named = _named(documents.pop("words.yaml", []), "words.yaml")
+    for language, contexts in _named(documents.pop("contexts.yaml", []), "contexts.yaml").items():
+        for context, phrases in contexts.items():
+            for phrase in _split(phrases, named.get(language, {}), "contexts.yaml"):
+                built.meaning(phrase).contexts.append(context)
+    for name, some in documents.items():
+        for document in some:
+            _theme(built, document, named, name)
+    return built
+
+
+def _named(documents: list[object], name: str) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for document in documents:
+        if not isinstance(document, dict) or not all(isinstance(value, dict) for value in document.values()):
+            raise ValueError(f"The phrase file {name} must give words by language and name.")
+        for language, sets in document.items():
+            found.setdefault(str(language), {}).update({str(key): str(value) for key, value in sets.items()})
+    return found
+
+
+_THEME_FIELDS: Final = frozenset((*WEIGHTS, "theme", "language", "lowered_by", "together", "never", "search"))
+
+
+def _theme(built: _Built, document: object, named: Mapping[str, Mapping[str, str]], name: str) -> None:
+    if not isinstance(document, dict) or "theme" not in document or "language" not in document:
+        raise ValueError(f"In the phrase file {name}, every part needs a theme and a language.")
+    if strange := set(document) - _THEME_FIELDS:
+        raise ValueError(f"In the phrase file {name}, there is an unknown field {min(map(str, strange))!r}.")
+    theme, language = str(document["theme"]), str(document["language"])
+    sets = named.get(language, {})
+    built.languages.add(language)
+    lowered = frozenset(map(str, document.get("lowered_by") or ()))
+    built.lowered[theme] = built.lowered.get(theme, frozenset()) | lowered
+    for phrase in _split(document.get("never"), sets, name):
+        built.meaning(phrase).never = True
+    for kind, fields in (("", document), ("search", document.get("search") or {})):
+        for strength, weight in WEIGHTS.items():
+            for phrase in _split(fields.get(strength), sets, name):
+                built.meaning(phrase).scores.append((theme, weight, kind))
+        for rule in fields.get("together") or ():
+            if not isinstance(rule, dict) or len(rule) != 1 or not set(rule) <= set(WEIGHTS):
+                raise ValueError(f"In the phrase file {name}, a rule of {theme} needs one strength and its sets of words.")
+            strength, groups = next(iter(rule.items()))
+            parts = tuple(built.part(_split(group, sets, name)) for group in groups)
+            built.rules.append(_Rule(theme, WEIGHTS[strength], kind, parts, " + ".join(str(one)[:24] for one in groups)))
+
+
+def _split(given: object, sets: Mapping[str, str], name: str) -> list[str]:
+    """Phrases between commas, each with a space at both ends; `<name>` stands for a set of words.yaml."""
+    found = []
+    for piece in str(given or "").split(","):
+        phrase = piece.strip()
+        if phrase.startswith("<") and phrase.endswith(">"):
+            if phrase[1:-1] not in sets:
+                raise ValueError(f"In the phrase file {name}, there are no words {phrase}.")
+            found += _split(sets[phrase[1:-1]], {}, name)
+        elif phrase and len(spoken := plain(phrase)) > 2:
+            found.append(spoken)
+    return found

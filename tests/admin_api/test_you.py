@@ -1,0 +1,158 @@
+"""Your sign-in: passkeys added, used and taken away; sessions; recovery codes and a new phone."""
+
+import base64
+import html
+import json
+import re
+
+import pyotp
+import pytest
+
+from .conftest import PASSWORD, URL
+
+
+@pytest.fixture
+def device(authenticator):
+    return authenticator(URL)
+
+
+def asked(page: str) -> dict:
+    """What the page's script would ask the authenticator."""
+    return json.loads(html.unescape(re.search(r'data-passkey="([^"]*)"', page)[1]))
+
+
+def challenge(page: str) -> bytes:
+    return base64.urlsafe_b64decode(asked(page)["challenge"] + "==")
+
+
+def add(world, device, username="helen", **wrong):
+    browser = world.browser(username)
+    page = browser.get("/you").text
+    state = re.search(r'name="state" value="([^"]*)"', page)[1]
+    world.clock.forward(seconds=30)
+    given = {"label": "Phone", "state": html.unescape(state), "answer": device.create(challenge(page), **wrong)}
+    return browser.post("/you/passkeys", {**given, "code": world.code(username)})
+
+
+def test_a_headteacher_adds_a_passkey_and_approves_with_it(world, device):
+    helen, change = world.browser("helen"), world.ask()
+    assert "data-passkey" not in helen.get(f"/requests/{change}").text
+    assert add(world, device).headers["location"].endswith("said=passkey-added")
+    page = helen.get(f"/requests/{change}").text
+    assert asked(page)["known"] == [device.credential]
+    answer = helen.post(
+        f"/requests/{change}/approve", {"digest": world.digest(change), "answer": device.get(challenge(page))}
+    )
+    assert answer.status_code == 303, answer.text
+    assert world.state(change) == "in_force"
+    assert "signed by Helen, with a passkey" in helen.get("/changes").text
+    page = helen.get(f"/requests/{change}").text
+    back = helen.post(f"/requests/{change}/reverse", {"digest": world.digest(change), "answer": device.get(challenge(page))})
+    assert back.status_code == 303, back.text
+    assert "entries agree" in helen.get("/changes?check=true").text
+
+
+def test_an_answer_for_one_change_approves_no_other(world, device):
+    helen, first, second = world.browser("helen"), world.ask(), world.ask()
+    add(world, device)
+    answer = device.get(challenge(helen.get(f"/requests/{first}").text))
+    refused = helen.post(f"/requests/{second}/approve", {"digest": world.digest(second), "answer": answer})
+    assert refused.status_code == 403
+    assert world.state(second) == "requested"
+    assert world.access(act="approve", outcome="refused")
+    for nonsense in ("{}", "x", json.dumps({"id": device.credential})):
+        assert (
+            helen.post(f"/requests/{first}/approve", {"digest": world.digest(first), "answer": nonsense}).status_code == 403
+        )
+    body = {"digest": world.digest(first), "assertion": device.get(challenge(helen.get(f"/requests/{first}").text))}
+    world.clock.forward(minutes=5)
+    assert helen.api("POST", f"/changes/{first}/approve", json=body).json()["state"] == "in_force"
+
+
+def test_a_passkey_of_another_origin_or_with_a_wrong_code_is_not_added(world, device, authenticator):
+    assert add(world, authenticator("https://evil.example")).status_code == 403
+    world.secrets["helen"] = pyotp.random_base32()
+    assert add(world, device).status_code == 403
+    assert "You have none yet" in world.browser("helen").get("/you").text
+
+
+def test_signing_in_with_a_passkey(world, device):
+    add(world, device)
+    stranger = world.stranger()
+    page = stranger.get("/sign-in").text
+    state = html.unescape(re.search(r'name="state" value="([^"]*)"', page)[1])
+    given = {"state": state, "answer": device.get(challenge(page)), "next": "/rules"}
+    answer = stranger.post("/sign-in/passkey", given, token=False)
+    assert answer.headers["location"] == "/rules"
+    assert "Helen" in stranger.get("/").text
+    assert world.access(act="sign-in", outcome="done")[-1].log == "oakfield"
+    again = world.stranger().post("/sign-in/passkey", given, token=False)
+    assert again.status_code == 401
+    change = world.ask()
+    stranger.username = "helen"
+    refused = stranger.sign("approve", change)
+    assert refused.status_code == 403
+    assert "sign in with your password" in refused.text
+    page = stranger.get(f"/requests/{change}").text
+    done = stranger.post(
+        f"/requests/{change}/approve", {"digest": world.digest(change), "answer": device.get(challenge(page))}
+    )
+    assert done.status_code == 303
+
+
+def test_a_passkey_is_taken_away(world, device):
+    add(world, device)
+    helen = world.browser("helen")
+    world.clock.forward(seconds=30)
+    gone = helen.post("/you/passkeys/revoke", {"credential": device.credential, "code": world.code("helen")})
+    assert gone.headers["location"].endswith("said=passkey-gone")
+    assert "data-passkey" not in helen.get(f"/requests/{world.ask()}").text
+    world.clock.forward(seconds=30)
+    other = world.browser("adam").post("/you/passkeys/revoke", {"credential": device.credential, "code": world.code("adam")})
+    assert other.status_code == 404
+
+
+def test_sessions_are_seen_and_ended(world):
+    helen = world.browser("helen")
+    world.browsers.clear()
+    other = world.browser("helen")
+    page = helen.get("/you").text
+    assert page.count("from 10.0.0.7") == 2
+    session = re.search(r'name="session" value="(\w+)"', page)[1]
+    adam = world.browser("adam")
+    adam.post("/you/sessions", {"session": session})
+    assert other.get("/").status_code == 200, "nobody ends another person's session"
+    assert helen.post("/you/sessions", {"session": session}).status_code == 303
+    assert other.get("/").status_code == 303
+    assert helen.get("/").status_code == 200
+
+
+def test_a_new_phone_with_a_recovery_code(world):
+    helen = world.browser("helen")
+    world.clock.forward(seconds=30)
+    codes = re.findall(r"<code>([A-Z2-9-]{14})</code>", helen.post("/you/recovery", {"code": world.code("helen")}).text)
+    assert len(codes) == 8
+    assert "You have 8 recovery codes left." in helen.get("/you").text
+    stranger = world.stranger()
+    page = stranger.get("/recover").text
+    secret = re.search(r'<code class="wrap">([A-Z2-7 ]+)</code>', page)[1].replace(" ", "")
+    given = {
+        "sealed": html.unescape(re.search(r'name="sealed" value="([^"]*)"', page)[1]),
+        "username": "helen",
+        "password": PASSWORD,
+        "recovery": codes[0],
+        "code": pyotp.TOTP(secret).at(world.clock.at),
+    }
+    for wrong in ({"recovery": "AAAA-AAAA-AAAA"}, {"password": "not her password"}, {"code": "000000"}, {"sealed": "x"}):
+        world.clock.forward(minutes=5)
+        fresh = {"code": pyotp.TOTP(secret).at(world.clock.at)}
+        assert stranger.post("/recover", {**given, **fresh, **wrong}, token=False).status_code in {401, 403, 422}
+    world.clock.forward(minutes=5)
+    given["code"] = pyotp.TOTP(secret).at(world.clock.at)
+    assert stranger.post("/recover", given, token=False).headers["location"] == "/sign-in?said=recovered"
+    assert helen.get("/").status_code == 303, "every session has ended"
+    world.secrets["helen"] = secret
+    world.browsers.clear()
+    page = world.browser("helen").get("/changes?check=true").text
+    assert "A person set up a new phone with a recovery code" in page
+    assert "entries agree" in page

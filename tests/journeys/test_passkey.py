@@ -1,0 +1,57 @@
+"""In a real Chromium with a virtual authenticator: a headteacher adds a passkey, approves with it, and signs in with it."""
+
+import json
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .test_browser import PHONE, browser, keep, playwright, sign_in  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.browser
+
+
+def virtual_authenticator(page: Page) -> None:
+    """A phone's own authenticator, whose owner always passes."""
+    session = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+
+
+def test_a_passkey_from_adding_it_to_the_signature_in_the_log(box, browser):  # noqa: F811
+    asked = box.desk("hillview-teacher").ask("hillview", kind="site", site="poki.com", action="allow", groups=["ks3"])
+    head = browser("head", size=PHONE)
+    virtual_authenticator(head)
+    sign_in(head, box, "hillview-head")
+    head.goto(f"{box.ready['admin']}/you")
+    head.get_by_label("Name of the device").fill("My phone")
+    head.get_by_label("code").last.scroll_into_view_if_needed()
+    head.locator("#code").fill(box.code("hillview-head"))
+    head.get_by_role("button", name="Add a passkey").click()
+    expect(head.get_by_text("The passkey is added.")).to_be_visible()
+    keep(head, "you")
+
+    head.goto(f"{box.ready['admin']}/requests/{asked['id']}")
+    keep(head, "approve-passkey")
+    head.get_by_role("button", name="Approve with your passkey").focus()
+    head.keyboard.press("Enter")  # the keyboard alone does it
+    expect(head.get_by_text("Approved and signed.")).to_be_visible()
+
+    head.get_by_role("button", name="Sign out").click()
+    head.get_by_role("button", name="Sign in with a passkey").click()
+    expect(head.get_by_role("heading", level=1)).to_contain_text("Today")
+
+    assert box.run("changes", "verify").returncode == 0
+    entries = [json.loads(text) for text in box.desk("hillview-head").get("/ledger", school="hillview")["entries"]]
+    (approved,) = [one for one in entries if one["kind"] == "change.approved" and one["change"] == asked["id"]]
+    assert approved["rests_on"]["signatures"][0]["factor"] == "passkey"
+    assert (
+        box.desk("hillview-head").act("reverse", box.desk("hillview-head").get(f"/changes/{asked['id']}")).status_code == 200
+    )
