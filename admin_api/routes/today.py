@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from admin_api import list_state, words
+from admin_api import list_state, outbox, words
 from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, problems
 from admin_api.permissions import at
@@ -99,6 +99,7 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
         else:
             todo = []
         late = list_state.late_feeds(desk, session, ground) if place.may(Permission.READ_SYSTEM) else ()
+        post = outbox.state(session, desk.office.now()) if place.may(Permission.READ_SYSTEM) else outbox.State()
         provisional = [
             row
             for row in waiting(session, place.log, State.PROVISIONAL)
@@ -125,6 +126,7 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
         in_force=state.on(place.log, snapshot.revisions.get(place.log, 0)),
         problems=problems(desk, snapshot, state),
         late=late,
+        post=post,
         sealed=list_state.sealed_list(desk, ground),
         lists=list_ages(desk, ground) if place.may(Permission.READ_SYSTEM) else (),
         **context,
