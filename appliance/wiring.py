@@ -223,6 +223,7 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
 
     from admin_api.app import create_app
     from admin_api.deps import Services
+    from admin_api.notices import Watcher
     from appliance.certificates import desk_certificate
     from change_control.people import Registry
     from change_control.store import Store
@@ -244,7 +245,7 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
         workers_expected=len(config.filter_processes),
         spool=config.data / "spool",
     )
-    sending = post(config, store)
+    sending = post(config, store, Watcher(services, hooks=bool(config.webhooks)))
     certificate, key = desk_certificate(config)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

@@ -95,7 +95,7 @@ class ChangeRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     log: Mapped[str] = mapped_column(ForeignKey("logs.id"))
     kind: Mapped[str]
-    state: Mapped[str]
+    state: Mapped[str] = mapped_column(index=True)
     diff: Mapped[str] = mapped_column(Text, default="{}")
     requested_by: Mapped[str]  # a person's id, or "block-page" or "console"
     requested_at: Mapped[datetime]
@@ -103,7 +103,7 @@ class ChangeRow(Base):
     reference: Mapped[str | None]  # what a pupil was told, unique: the same request never counts twice
     group: Mapped[str] = mapped_column(default="")
     decided_by: Mapped[str | None]
-    decided_at: Mapped[datetime | None]
+    decided_at: Mapped[datetime | None] = mapped_column(index=True)
     entry: Mapped[int | None]  # the entry that put it in force
     reverses: Mapped[int | None]  # the change that it takes back
     ratify_by: Mapped[datetime | None]

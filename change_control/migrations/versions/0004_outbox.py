@@ -38,3 +38,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("kind", "to", "key", name=op.f("uq_outbox_kind")),
     )
     op.create_index("ix_outbox_state_due", "outbox", ["state", "due"], unique=False)
+    # Looked at every two seconds, to tell whoever should hear of it.
+    op.create_index(op.f("ix_changes_state"), "changes", ["state"], unique=False)
+    op.create_index(op.f("ix_changes_decided_at"), "changes", ["decided_at"], unique=False)
