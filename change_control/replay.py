@@ -23,7 +23,7 @@ from typing import Any
 
 from change_control.ledger import root_of
 from change_control.lifecycle import ENTRY_KINDS, POLICY_ACTS, Act, State, after
-from change_control.witness import Witness, cosignatures, size_and_root
+from change_control.witness import Witness, cosignatures, size_of
 from policy.proof import (
     Checkpoint,
     Entry,
@@ -176,6 +176,8 @@ class Policy:
 def replay(export: LogExport, authority: str, public: bytes) -> Outcome:
     """Check one log from its first entry to its last; DoesNotAgree names the first that is not good."""
     checkpoint = _checkpoint(export, authority, public)
+    for note in export.witnessed:
+        _check_witnessed(export, note, authority, public)
     found = _Replay(export)
     for n, text in enumerate(export.entries):
         try:
@@ -183,6 +185,20 @@ def replay(export: LogExport, authority: str, public: bytes) -> Outcome:
         except (ProofRefused, DoesNotFit, KeyError, TypeError, ValueError, AttributeError) as error:
             raise DoesNotAgree(f"{export.log}: entry {n} is not good: {_said(error)}") from None
     return Outcome(export.log, checkpoint.size, found.text, found.last, found.states, checkpoint.root)
+
+
+def _check_witnessed(export: LogExport, note: str, authority: str, public: bytes) -> None:
+    """A checkpoint that was signed, and shown to a witness, earlier: the entries begin with those that it signs."""
+    try:
+        earlier = read_checkpoint(note, authority, public)
+    except ProofRefused as error:
+        raise DoesNotAgree(f"{export.log}: a checkpoint shown to a witness: {error}") from None
+    known = earlier.origin == origin(authority, export.log) and earlier.size <= len(export.entries)
+    if not known or root_of(leaf_hash(text.encode()) for text in export.entries[: earlier.size]) != earlier.root:
+        raise DoesNotAgree(
+            f"{export.log}: it has been rolled back or made anew: {earlier.size} entries were signed and shown to a witness, "
+            "and these are not they"
+        )
 
 
 def _said(error: Exception) -> str:
@@ -415,7 +431,7 @@ def read_export(text: str) -> Export:
                 tuple(_text(entry) for entry in one["entries"]),
                 tuple(bytes.fromhex(leaf) for leaf in one["leaves"]),
                 _text(one["checkpoint"]),
-                tuple(_text(note) for note in one.get("witnessed", ())),
+                _notes(one.get("witnessed", [])),
             )
             for one in found["logs"]
         )
@@ -428,6 +444,12 @@ def read_export(text: str) -> Export:
     if len({log.log for log in read.logs}) != len(read.logs):
         raise DoesNotAgree("this export holds a change log twice")
     return read
+
+
+def _notes(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError("a list is expected")
+    return tuple(_text(note) for note in value)
 
 
 def _text(value: object) -> str:
@@ -503,12 +525,7 @@ def witness_lines(logs: Sequence[LogExport], witnesses: Sequence[Witness]) -> li
                 seen = cosignatures(note, witnesses)
             except ProofRefused as error:
                 raise DoesNotAgree(f"{log.log}: {error}") from None
-            size, root = size_and_root(note) if seen else (0, b"")
-            if seen and (size > len(log.entries) or root_of(leaf_hash(text.encode()) for text in log.entries[:size]) != root):
-                raise DoesNotAgree(
-                    f"{log.log}: it has been rolled back or made anew: {seen[0].witness} saw {size} entries on "
-                    f"{seen[0].at:%Y-%m-%d at %H:%M} UTC, and these are not they"
-                )
+            size = size_of(note) if seen else 0
             said += [f"{log.log}: {one.witness} saw {size} entries on {one.at:%Y-%m-%d at %H:%M} UTC" for one in seen]
     return list(dict.fromkeys(said)) or [NOBODY]
 
