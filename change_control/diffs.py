@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, get_args
 
+from change_control.replay import DoesNotFit
 from policy.proof import canonical, tightens
 from policy.rules import (
     CategoryRule,
@@ -30,7 +31,7 @@ from policy.rules import (
     write,
 )
 
-__all__ = ["tightens"]  # a worker must be able to tell as well, so it stands in policy/proof.py
+__all__ = ["DoesNotFit", "tightens"]  # a worker must be able to tell as well, so it stands in policy/proof.py
 
 type Diff = Mapping[str, Any]
 
@@ -45,10 +46,6 @@ COLLECTIONS: dict[str, type[Any]] = {
     "suspensions": Suspension,
 }
 SETTABLE = frozenset({"dictionary", "authority"})
-
-
-class DoesNotFit(ValueError):
-    """The diff was made on another ground than the policy it meets."""
 
 
 class InForceAlready(ValueError):

@@ -9,7 +9,7 @@ What is *in* an entry, and what makes it good, is in `policy/proof.py` (a worker
 """
 
 import base64
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from policy.proof import Checkpoint, ProofRefused, canonical, leaf_hash, node_hash
@@ -35,6 +35,22 @@ def append(nodes: MutableMapping[tuple[int, int], bytes], size: int, leaf: bytes
 def root(nodes: Nodes, size: int) -> bytes:
     """The root of the first `size` leaves."""
     return _subtree(nodes, 0, size) if size else EMPTY_ROOT
+
+
+def root_of(leaves: Iterable[bytes]) -> bytes:
+    """The root of leaf hashes that are read once: the full subtrees so far, the largest first, are all that is kept."""
+    full: list[bytes] = []
+    for count, leaf in enumerate(leaves, 1):
+        node = leaf
+        for _ in range((count & -count).bit_length() - 1):
+            node = node_hash(full.pop(), node)
+        full.append(node)
+    if not full:
+        return EMPTY_ROOT
+    found = full.pop()
+    while full:
+        found = node_hash(full.pop(), found)
+    return found
 
 
 def needed(size: int, index: int | None = None) -> list[tuple[int, int]]:

@@ -25,6 +25,7 @@ from change_control.changes import Diff, ListChange, ListsWish
 from change_control.dictionaries import covered_by_mandate
 from change_control.lifecycle import Act, State
 from change_control.list_wishes import RecategoriseWish, SealedWish, SubscriptionWish, role
+from change_control.replay import signed_under
 from change_control.store import Store
 from change_control.tables import ChangeRow, SignatureRow
 from policy.bounds import outside
@@ -212,7 +213,7 @@ def subscriptions(office: "Office", session: Session, log: str) -> list[tuple[Ch
     return [
         (row, entry)
         for row, entry in found
-        if _terms(entry)["from"] <= now < _terms(entry)["until"] and not standing.signed_under(entry) & gone
+        if _terms(entry)["from"] <= now < _terms(entry)["until"] and not signed_under(entry) & gone
     ]
 
 

@@ -26,6 +26,7 @@ from change_control.authority import (
 from change_control.book import Book
 from change_control.keys import Signs
 from change_control.lifecycle import Act, State
+from change_control.replay import PEOPLE, ended_by, signed_under
 from change_control.tables import ChangeRow, EntryRow, RoleRow, SignatureRow
 from policy.proof import Entry, canonical, tightens
 from policy.rules import instant
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 type Sign = Callable[[object], Mapping[str, object]]
 
 LONGEST = timedelta(days=366)
-PEOPLE = ("person.enrolled", "person.released")
 
 
 def entries(session: Session, book: Book, *kinds: str) -> list[Entry]:
@@ -48,16 +48,6 @@ def entries(session: Session, book: Book, *kinds: str) -> list[Entry]:
 
 
 # --- who holds which role -------------------------------------------------------------------------------------------------
-
-
-def ended_by(entry: Entry, before: Iterable[Entry], *, head: str = "headteacher") -> set[int]:
-    """The enrolments, among those before, that an entry ends: a release, or a new headteacher in the place of the old."""
-    earlier = [one for one in before if one["kind"] == "person.enrolled"]
-    if entry["kind"] == "person.released":
-        return {int(one["n"]) for one in earlier if one["person"] == entry["person"]}
-    if entry["kind"] == "person.enrolled" and "replaces" in (entry.get("rests_on") or {}):
-        return {int(one["n"]) for one in earlier if head in one["roles"]}
-    return set()
 
 
 def _people(session: Session, book: Book) -> tuple[list[Entry], set[int]]:
@@ -117,11 +107,6 @@ def _open(session: Session, book: Book, now: datetime, signed: str, revoked: str
         and not signed_under(entry) & ended  # what a headteacher signed beforehand goes when she does
         and _from(entry[terms], "from") <= now < _from(entry[terms], "until")
     ]
-
-
-def signed_under(entry: Entry) -> set[int]:
-    """The enrolments that an entry's signatures were made under."""
-    return {int(signature["enrolled"]) for signature in (entry.get("rests_on") or {}).get("signatures") or ()}
 
 
 def _from(terms: Mapping[str, str], name: str) -> datetime:

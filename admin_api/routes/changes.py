@@ -12,7 +12,9 @@ from starlette.responses import Response
 from admin_api.deps import Desk
 from admin_api.permissions import at
 from admin_api.telling import Ground, actors, names, note
+from change_control import standalone
 from change_control.authority import Permission
+from change_control.replay import fingerprint
 from change_control.tables import EntryRow, LogRow
 from change_control.verify import DoesNotAgree, verify_installation, write_export
 from policy.live import Trust
@@ -63,7 +65,16 @@ def changes(
         proof = prove(session, desk) if check else None
         size = session.get_one(LogRow, desk.place.log).size
     more = noted[-1].n if len(rows) > A_PAGE else None
-    return desk.page("changes.html", noted=noted, proof=proof, size=size, more=more)
+    key = fingerprint(Trust.load(desk.services.data).public)
+    return desk.page("changes.html", noted=noted, proof=proof, size=size, more=more, key=key, verifier=standalone.NAME)
+
+
+@router.get("/changes/verifier")
+def verifier(desk: Annotated[Desk, at(Permission.READ_CHANGES)]) -> Response:
+    """The single file that checks an export on a machine without Schoolgate."""
+    del desk
+    headers = {"Content-Disposition": f'attachment; filename="{standalone.NAME}"'}
+    return Response(standalone.text(), media_type="text/x-python", headers=headers)
 
 
 @router.get("/changes/export")

@@ -1,0 +1,562 @@
+"""The replay of one change log, from its first entry to its last. Pure: texts come in, what they amount to goes out.
+
+The theory. A worker sees a policy with a few entries that it rests on, and can tell that it *was signed*. Only who reads all
+entries can tell that it is *all* that they amount to, that no role, mandate, delegation or passkey had ended when it was
+used, and that each change went through its states as `lifecycle.py` has them. That is done here: with the authority's public
+key and nothing else. An entry is believed because the entries together lead to the signed root; what it says is then held
+against the entries before it. Only those that a later entry can still refer to are kept, so a log of a million entries needs
+no more memory than its texts.
+
+The policy is built up here as plain JSON, not as the values of `policy/rules.py`: a digest tells whether it is the one that
+was signed, and so this module, `ledger.py`, `lifecycle.py`, `policy/proof.py` and `policy/bounds.py` together are the
+verifier that goes with each export (`standalone.py`), with nothing but the `cryptography` package below them.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from change_control.ledger import root_of
+from change_control.lifecycle import ENTRY_KINDS, POLICY_ACTS, Act, State, after
+from change_control.witness import Witness, cosignatures, size_of
+from policy.proof import (
+    Checkpoint,
+    Entry,
+    ProofRefused,
+    canonical,
+    check_authority,
+    check_signatures,
+    digest,
+    head_role,
+    leaf_hash,
+    origin,
+    parse_entry,
+    read_checkpoint,
+    signed_by,
+    tightens,
+    undone,
+)
+
+REVOKES = {
+    "mandate.revoked": "mandate.signed",
+    "delegation.revoked": "delegation.signed",
+    "passkey.revoked": "person.passkey",
+}
+OWN_TERMS = {"person.passkey": "passkey", "passkey.revoked": "revoked"}  # what a person signs about herself
+SIGNED_TERMS = {  # what the head's signature in such an entry is over
+    "mandate.signed": "mandate",
+    "mandate.revoked": "revoked",
+    "delegation.signed": "delegation",
+    "delegation.revoked": "revoked",
+    "person.released": "released",
+}
+PEOPLE = ("person.enrolled", "person.released")
+POLICY_KINDS = frozenset({ENTRY_KINDS[act] for act in POLICY_ACTS} | {"log.founded"})
+IN_FORCE_BY = frozenset({"change.approved", "change.mandated"})
+ENDS = frozenset({State.REFUSED, State.WITHDRAWN, State.REVERSED, State.EXPIRED, State.LAPSED})
+LASTING = frozenset({"subscription", "head"})  # kinds of change that entries rest on long after they were approved
+KEPT = frozenset({"log.founded", "change.approved", "change.mandated"})  # with all that is not a change's
+ALWAYS_WRITTEN = frozenset({"groups", "networks", "timetables", "site_rules", "category_rules"})
+ACTS = {kind: act for act, kind in ENTRY_KINDS.items()}
+
+
+class DoesNotAgree(ValueError):
+    """The first thing that does not agree, in plain words."""
+
+
+class DoesNotFit(ValueError):
+    """The diff was made on another ground than the policy it meets."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogExport:
+    """One log as it leaves the box: its entries as canonical texts, their leaf hashes as they were stored when each was
+    written (they prove nothing, but tell which entry was altered), and the signed checkpoint.
+    """
+
+    log: str
+    tier: str
+    entries: tuple[str, ...]
+    leaves: tuple[bytes, ...]
+    checkpoint: str
+    witnessed: tuple[str, ...] = ()  # the newest checkpoint that each witness co-signed
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a log amounts to: the policy as text, the entry that put it in force, and what became of each change."""
+
+    log: str
+    size: int
+    text: str
+    last: int
+    states: Mapping[int, State]
+    root: bytes
+
+
+# --- who, and what had ended --------------------------------------------------------------------------------------------
+
+
+def ended_by(entry: Entry, before: Iterable[Entry], *, head: str = "headteacher") -> set[int]:
+    """The enrolments, among those before, that an entry ends: a release, or a new headteacher in the place of the old."""
+    earlier = [one for one in before if one["kind"] == "person.enrolled"]
+    if entry["kind"] == "person.released":
+        return {int(one["n"]) for one in earlier if one["person"] == entry["person"]}
+    if entry["kind"] == "person.enrolled" and "replaces" in (entry.get("rests_on") or {}):
+        return {int(one["n"]) for one in earlier if head in one["roles"]}
+    return set()
+
+
+def signed_under(entry: Entry) -> set[int]:
+    """The enrolments that an entry's signatures were made under."""
+    return {int(signature["enrolled"]) for signature in (entry.get("rests_on") or {}).get("signatures") or ()}
+
+
+# --- the policy as plain JSON -------------------------------------------------------------------------------------------
+
+
+class Policy:
+    """A policy document while diffs are applied to it: each value with its canonical text, so that one more rule among two
+    hundred costs one rule and not two hundred.
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._plain: dict[str, str] = {}
+        self._lists: dict[str, dict[str, str]] = {}
+        self._joined: dict[str, str] = {}
+        self._founded = frozenset(document)
+        for name, value in document.items():
+            if isinstance(value, list) and all(isinstance(one, dict) and "id" in one for one in value):
+                self._lists[name] = {str(one["id"]): canonical(one) for one in value}
+            else:
+                self._plain[name] = canonical(value)
+
+    def apply(self, diff: Mapping[str, Any]) -> None:
+        for name in sorted({*diff["add"], *diff["remove"]}):
+            if name in self._plain:
+                raise DoesNotFit(f"a policy has no {name!r}")
+            values = self._lists.setdefault(name, {})
+            for gone in diff["remove"].get(name, ()):
+                if values.pop(str(gone["id"]), None) != canonical(gone):
+                    raise DoesNotFit(f"{gone['id']} is not in the policy as this change knew it")
+            for new in diff["add"].get(name, ()):
+                if str(new["id"]) in values:
+                    raise DoesNotFit(f"{new['id']} is in the policy already")
+                values[str(new["id"])] = canonical(new)
+            self._lists[name] = dict(sorted(values.items()))
+            self._joined.pop(name, None)
+        for name, (old, new) in diff["set"].items():
+            if name in self._lists:
+                raise DoesNotFit(f"a policy has no {name!r} to set")
+            if self._plain.get(name, canonical(old) if not old else "") != canonical(old):
+                raise DoesNotFit(f"{name} has been changed since")
+            self._plain[name] = canonical(new)
+            if not new and name not in self._founded:
+                del self._plain[name]  # an empty value of a younger field leaves no trace
+
+    def text(self) -> str:
+        """The one canonical text of the document."""
+        parts = dict(self._plain)
+        for name, values in self._lists.items():
+            if values or name in ALWAYS_WRITTEN:
+                if name not in self._joined:
+                    self._joined[name] = f"[{','.join(values.values())}]"
+                parts[name] = self._joined[name]
+        return "{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}"
+
+
+# --- the replay -----------------------------------------------------------------------------------------------------------
+
+
+def replay(export: LogExport, authority: str, public: bytes) -> Outcome:
+    """Check one log from its first entry to its last; DoesNotAgree names the first that is not good."""
+    checkpoint = _checkpoint(export, authority, public)
+    for note in export.witnessed:
+        _check_witnessed(export, note, authority, public)
+    found = _Replay(export)
+    for n, text in enumerate(export.entries):
+        try:
+            found.take(n, parse_entry(text))
+        except (ProofRefused, DoesNotFit, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DoesNotAgree(f"{export.log}: entry {n} is not good: {_said(error)}") from None
+    return Outcome(export.log, checkpoint.size, found.text, found.last, found.states, checkpoint.root)
+
+
+def _check_witnessed(export: LogExport, note: str, authority: str, public: bytes) -> None:
+    """A checkpoint that was signed, and shown to a witness, earlier: the entries begin with those that it signs."""
+    try:
+        earlier = read_checkpoint(note, authority, public)
+    except ProofRefused as error:
+        raise DoesNotAgree(f"{export.log}: a checkpoint shown to a witness: {error}") from None
+    known = earlier.origin == origin(authority, export.log) and earlier.size <= len(export.entries)
+    if not known or root_of(leaf_hash(text.encode()) for text in export.entries[: earlier.size]) != earlier.root:
+        raise DoesNotAgree(
+            f"{export.log}: it has been rolled back or made anew: {earlier.size} entries were signed and shown to a witness, "
+            "and these are not they"
+        )
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, ProofRefused | DoesNotFit) else f"{type(error).__name__} {error}"
+
+
+def _checkpoint(export: LogExport, authority: str, public: bytes) -> Checkpoint:
+    """The signed checkpoint, if the entries are those that it signs; else DoesNotAgree names the first that is not."""
+    log = export.log
+    try:
+        checkpoint = read_checkpoint(export.checkpoint, authority, public)
+    except ProofRefused as error:
+        raise DoesNotAgree(f"{log}: {error}") from None
+    if checkpoint.origin != origin(authority, log):
+        raise DoesNotAgree(f"{log}: its checkpoint is of {checkpoint.origin}")
+    if checkpoint.size == len(export.entries):
+        if root_of(leaf_hash(text.encode()) for text in export.entries) == checkpoint.root:
+            return checkpoint
+        where = _first_wrong(export)
+        raise DoesNotAgree(f"{log}: {where} is not what was signed: the entries do not lead to the signed root")
+    if checkpoint.size > len(export.entries):
+        raise DoesNotAgree(
+            f"{log}: the change log is cut short: of {checkpoint.size} signed entries {len(export.entries)} are there, and "
+            f"{_first_wrong(export)} is the first that is missing"
+        )
+    where = _first_wrong(export)
+    if where == f"entry {len(export.entries)}":
+        where = f"entry {checkpoint.size}"
+    raise DoesNotAgree(f"{log}: {where} and what follows was never signed there")
+
+
+def _first_wrong(export: LogExport) -> str:
+    """The first entry that is not at its place, or not as it was hashed when it was written."""
+    for n, text in enumerate(export.entries):
+        try:
+            said = json.loads(text).get("n")
+        except (ValueError, AttributeError, RecursionError):
+            said = None
+        if said != n or (n < len(export.leaves) and leaf_hash(text.encode()) != export.leaves[n]):
+            return f"entry {n}"
+    return f"entry {len(export.entries)}" if export.entries else "an entry"
+
+
+@dataclass(slots=True)
+class _Replay:
+    """How far the replay has come."""
+
+    export: LogExport
+    states: dict[int, State] = field(default_factory=dict)
+    last: int = -1
+    text: str = ""
+    _policy: Policy | None = None
+    _known: dict[int, Entry] = field(default_factory=dict)
+    _people: list[Entry] = field(default_factory=list)
+    _in_force: dict[int, Entry] = field(default_factory=dict)  # what put each change in force
+    _ratified: set[int] = field(default_factory=set)
+    _replaced: set[int] = field(default_factory=set)
+    _head_enrolled: bool = False
+    _ended: set[int] = field(default_factory=set)
+    _revoked: set[int] = field(default_factory=set)
+    _before: str = ""
+
+    def take(self, n: int, entry: Entry) -> None:
+        """The next entry; raises when it is not good."""
+        if (entry.get("log"), entry.get("n"), entry.get("tier")) != (self.export.log, n, self.export.tier):
+            raise ProofRefused("it belongs elsewhere")
+        if str(entry["at"]) < self._before:
+            raise ProofRefused(f"it is dated {entry['at']}, before the entry above it")
+        self._before = str(entry["at"])
+        self._known[n] = entry
+        self._check_standing(entry)
+        if entry["kind"] in POLICY_KINDS:
+            check_authority(entry, self._known)
+            self._check_subscription(entry)
+            self._apply(entry)
+            self.last = n
+            if digest(self.text) != entry["policy"]["digest"]:
+                raise ProofRefused("the policy it names is not what its change makes of the one before")
+        elif "policy" in entry:
+            raise ProofRefused(f"an entry of kind {entry['kind']} changes no policy")
+        self._check_people(entry)
+        self._check_change(entry)
+        if entry["kind"].startswith(("change.", "access.")) and entry["kind"] not in KEPT:
+            del self._known[n]  # nothing can refer to it
+
+    def _apply(self, entry: Entry) -> None:
+        diff = entry["diff"]
+        if diff["kind"] == "founding":
+            if self._policy is not None:
+                raise DoesNotFit("a policy is founded once")
+            self._policy = Policy(diff["document"])
+        elif self._policy is None:
+            raise DoesNotFit("there is no policy to change yet")
+        else:
+            self._policy.apply(diff)
+        self.text = self._policy.text()
+
+    def _check_standing(self, entry: Entry) -> None:
+        """Who has lost a role, and what has been revoked, as the entries go by: what no single proof can show."""
+        rests = entry.get("rests_on") or {}
+        if signed_under(entry) & self._ended:
+            raise ProofRefused("it is signed by someone who no longer held the role")
+        if "of" not in rests:  # what a mandate let through may lapse after the mandate has
+            for number in (int(rests[name]) for name in ("mandate", "delegation") if name in rests):
+                if number in self._revoked or signed_under(self._known.get(number, {})) & self._ended:
+                    raise ProofRefused("it rests on what had been revoked")
+        if any(int(one.get("passkey", -1)) in self._revoked for one in rests.get("signatures") or ()):
+            raise ProofRefused("it is signed with a passkey that had been revoked")
+        if entry["kind"] in REVOKES:
+            number = int(entry["revoked"]["of"])
+            if self._known.get(number, {}).get("kind") != REVOKES[entry["kind"]]:
+                raise ProofRefused("it revokes what is not there")
+            self._revoked.add(number)
+        if entry["kind"] in PEOPLE:
+            self._ended |= ended_by(entry, self._people)
+            self._people.append(entry)
+
+    def _check_people(self, entry: Entry) -> None:
+        """Invitations are the head's; before there is a head, the console's codes enrol the first people; one head a log."""
+        kind, known = entry["kind"], self._known
+        if kind == "person.invited":
+            check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(entry["invite"])), known)
+        if kind in SIGNED_TERMS:
+            check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(entry[SIGNED_TERMS[kind]])), known)
+        if kind in OWN_TERMS:
+            (signature,) = entry["rests_on"]["signatures"]
+            enrolled = known[int(signature["enrolled"])]
+            over = digest(canonical(entry[OWN_TERMS[kind]]))
+            if entry["person"] != signature["person"] or not signed_by(entry, signature, over, enrolled):
+                raise ProofRefused("the person did not sign this herself")
+            if kind == "passkey.revoked" and known[int(entry["revoked"]["of"])]["person"] != entry["person"]:
+                raise ProofRefused("it revokes another person's passkey")
+        if kind == "person.enrolled":
+            self._check_enrolment(entry)
+
+    def _check_enrolment(self, entry: Entry) -> None:
+        rests = entry["rests_on"]
+        is_head = head_role(entry) in entry["roles"]
+        if rests.get("replaces"):
+            replacing = self._known.get(int(rests["invited"]))
+            if replacing is None or replacing.get("kind") != "change.approved" or replacing["diff"]["kind"] != "head":
+                raise ProofRefused("nobody signed that there should be another headteacher")
+            if int(rests["invited"]) in self._replaced:
+                raise ProofRefused("the headteacher is replaced twice by the same signatures")
+            self._replaced.add(int(rests["invited"]))
+            if entry["roles"] != ["headteacher"]:
+                raise ProofRefused("it gives other roles than were signed")
+            self._head_enrolled = True
+            return
+        if self._head_enrolled and is_head:
+            raise ProofRefused("a second person is enrolled as the one whose signature counts")
+        if "invited" in rests:
+            invited = self._known.get(int(rests["invited"]))
+            if invited is None or invited.get("kind") != "person.invited" or invited["invite"]["roles"] != entry["roles"]:
+                raise ProofRefused("it names an invitation that is not there")
+        elif self._head_enrolled:
+            raise ProofRefused("someone was enrolled without the head's invitation")
+        self._head_enrolled = self._head_enrolled or is_head
+
+    def _check_subscription(self, entry: Entry) -> None:
+        """A feed's update rests on a subscription that nobody had taken back by then."""
+        rests = entry.get("rests_on") or {}
+        mandate = self._known.get(int(rests["mandate"])) if "mandate" in rests and "of" not in rests else None
+        if mandate and mandate["kind"] == "change.approved" and self.states.get(mandate["change"]) != State.IN_FORCE:
+            raise ProofRefused("the subscription that it rests on had been taken back")
+
+    def _check_change(self, entry: Entry) -> None:
+        """Follow each change through its states, as the table in lifecycle.py has them."""
+        if entry["kind"] == "change.requested":
+            if entry["change"] in self.states:
+                raise ProofRefused(f"change {entry['change']} is requested twice")
+            self.states[entry["change"]] = State.REQUESTED
+            return
+        act = ACTS.get(entry["kind"])
+        if act is None:
+            return
+        change = entry["change"]
+        self.states[change] = after(self.states[change], act)
+        if entry["kind"] in IN_FORCE_BY:
+            self._in_force[change] = entry
+        if act is Act.RATIFY:
+            let_through = self._known[int(entry["of"])]
+            signed, kind = entry["rests_on"]["signatures"], str(let_through["diff"]["kind"])
+            check_signatures(entry, signed, digest(canonical(let_through["diff"])), self._known, kind=kind)
+            if "delegation" in entry["rests_on"] and let_through.get("requested_by") == entry.get("by"):
+                raise ProofRefused("it was asked for and ratified by the same person")
+            self._ratified.add(change)
+        if act is Act.APPROVE and entry["diff"]["kind"] == "reverse":
+            other = entry["diff"]["change"]
+            self.states[other] = after(self.states[other], Act.REVERSE)
+            self._forget(other)
+        if act is Act.REVERSE:
+            in_force = self._in_force.get(change)
+            if in_force is None or undone(in_force["diff"]) != entry["diff"]:
+                raise ProofRefused("it does not undo the change that it names")
+            signed_by_head = in_force["kind"] == "change.approved" or change in self._ratified
+            if signed_by_head and not tightens(entry["diff"]):
+                raise ProofRefused("the head alone took back what had tightened")
+        if self.states[change] in ENDS:
+            self._forget(change)
+
+    def _forget(self, change: int) -> None:
+        """What put a change in force that has come to its end: nothing can refer to it any more."""
+        entry = self._in_force.pop(change, None)
+        if entry is not None and entry["diff"]["kind"] not in LASTING:
+            self._known.pop(int(entry["n"]), None)
+
+
+# --- a whole export -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A file of change logs, read but not yet believed."""
+
+    authority: str
+    public: bytes
+    logs: tuple[LogExport, ...]
+    policies: tuple[tuple[str, int, str], ...]
+
+
+def read_export(text: str) -> Export:
+    """The parts of an export; DoesNotAgree when it is none."""
+    try:
+        found = json.loads(text)
+        logs = tuple(
+            LogExport(
+                _text(one["log"]),
+                _text(one["tier"]),
+                tuple(_text(entry) for entry in one["entries"]),
+                tuple(bytes.fromhex(leaf) for leaf in one["leaves"]),
+                _text(one["checkpoint"]),
+                _notes(one.get("witnessed", [])),
+            )
+            for one in found["logs"]
+        )
+        policies = tuple((_text(one["log"]), int(one["n"]), _text(one["text"])) for one in found["policies"])
+        read = Export(_text(found["authority"]), base64.b64decode(found["public"], validate=True), logs, policies)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise DoesNotAgree("this is not an export of change logs") from None
+    if not read.logs:
+        raise DoesNotAgree("this export holds no change log")
+    if len({log.log for log in read.logs}) != len(read.logs):
+        raise DoesNotAgree("this export holds a change log twice")
+    return read
+
+
+def _notes(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError("a list is expected")
+    return tuple(_text(note) for note in value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text is expected")
+    value.encode()  # a lone surrogate has no digest
+    return value
+
+
+def check_policies(policies: Sequence[tuple[str, int, str]], logs: Sequence[LogExport]) -> None:
+    """Each stored policy is the one that its entry signs."""
+    entries = {log.log: log.entries for log in logs}
+    for log, n, text in policies:
+        signed = entries.get(log, ())
+        entry = parse_entry(signed[n]) if 0 <= n < len(signed) else {}
+        if (entry.get("policy") or {}).get("digest") != digest(text):
+            raise DoesNotAgree(f"{log}: the stored policy of entry {n} is not the one that the entry signs")
+
+
+def fingerprint(public: bytes) -> str:
+    """A public key as people compare it: the first 20 bytes of its SHA-256, in fours."""
+    found = digest_of_key(public)
+    return " ".join(found[start : start + 4] for start in range(0, 40, 4))
+
+
+def digest_of_key(public: bytes) -> str:
+    return hashlib.sha256(public).hexdigest()
+
+
+def same_key(given: str, public: bytes) -> bool:
+    """Is this, a fingerprint or the key itself in base64, the authority's key?"""
+    tidy = "".join(given.split())
+    return tidy == base64.b64encode(public).decode() or tidy.lower() == digest_of_key(public)[:40]
+
+
+def agree(outcome: Outcome) -> str:
+    """What is said of a log in which everything agrees."""
+    many = "its 1 entry agrees" if outcome.size == 1 else f"all {outcome.size} entries agree"
+    return f"{outcome.log}: {many} with the signatures, the proofs and the policy in force"
+
+
+# --- as a command of its own ----------------------------------------------------------------------------------------------
+
+
+def key_line(export: Export) -> str:
+    return f"signed under the key of {export.authority}, fingerprint {fingerprint(export.public)}"
+
+
+COMPARE = (
+    "Compare that with the fingerprint that the authority told you, or give it with --key: whoever forges a whole export "
+    "signs it under a key of his own."
+)
+
+
+def check_key(export: Export, key: str) -> None:
+    """The key in the export is the one that the reader knows; DoesNotAgree otherwise."""
+    if key and not same_key(key, export.public):
+        raise DoesNotAgree(
+            f"this export is signed under another key than the one given: {fingerprint(export.public)}; "
+            "it is not the authority's, or the authority has told you another key"
+        )
+
+
+NOBODY = "No witness vouches for these logs, so whoever rules the machine could roll all of it back together."
+
+
+def witness_lines(logs: Sequence[LogExport], witnesses: Sequence[Witness]) -> list[str]:
+    """How far which witness vouches for each log: a cosigned checkpoint is the root of the entries that it counts."""
+    said = []
+    for log in logs:
+        for note in (log.checkpoint, *log.witnessed):
+            try:
+                seen = cosignatures(note, witnesses)
+            except ProofRefused as error:
+                raise DoesNotAgree(f"{log.log}: {error}") from None
+            size = size_of(note) if seen else 0
+            said += [f"{log.log}: {one.witness} saw {size} entries on {one.at:%Y-%m-%d at %H:%M} UTC" for one in seen]
+    return list(dict.fromkeys(said)) or [NOBODY]
+
+
+def verify_text(text: str, key: str = "", witnesses: Sequence[Witness] = ()) -> list[str]:
+    """An export gone through from its first entry to its last, in lines for people."""
+    export = read_export(text)
+    check_key(export, key)
+    said = [agree(replay(log, export.authority, export.public)) for log in export.logs]
+    check_policies(export.policies, export.logs)
+    return [*said, *witness_lines(export.logs, witnesses), key_line(export), *([] if key else [COMPARE])]
+
+
+def main(words: Sequence[str]) -> int:
+    """The single-file verifier's command line."""
+    parser = argparse.ArgumentParser(description="Does a change log of Schoolgate agree?")
+    parser.add_argument("export", metavar="EXPORT")
+    parser.add_argument(
+        "--key", default="", metavar="FINGERPRINT", help="the fingerprint of the authority's key, as it told you"
+    )
+    parser.add_argument("--witness", action="append", default=[], metavar="KEY", help="the key of a witness, name+hash+key")
+    given = parser.parse_args(words)
+    try:
+        witnesses = [Witness.read(one) for one in given.witness]
+        with open(given.export, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - one import less to read
+            said = verify_text(file.read(), given.key, witnesses)
+    except DoesNotAgree as error:
+        print(f"does not agree: {error}", file=sys.stderr)
+        return 1
+    except (OSError, ValueError) as error:
+        print(str(error), file=sys.stderr)
+        return 2
+    print("\n".join(said))
+    return 0
