@@ -30,6 +30,7 @@ from admin_api.routes import (
     machine,
     people,
     requests,
+    resolver,
     rules,
     sign_in,
     standing,
@@ -55,7 +56,8 @@ from policy.words import uk_date, uk_end
 logger = logging.getLogger(__name__)
 
 PAGES = (
-    sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, list_name, people, standing, you, access, help,
+    sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, list_name, people, standing, you, access,
+    resolver, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.

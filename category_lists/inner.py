@@ -179,7 +179,7 @@ def _read(text: str, query: str | None) -> Site | None:
 # --- names that look like another ------------------------------------------------------------------------------------
 
 _DIGIT: Final = re.compile("[" + "".join(DIGITS) + "]").search  # most names have none, and this runs for every question
-_POSING: Final = re.compile(r"[^0-9]*[{0}][^0-9]*(?:[{0}][^0-9]*)?".format("".join(DIGITS))).fullmatch  # one or two, no others
+_POSING: Final = re.compile(r"[^0-9]*[{0}][^0-9]*(?:[{0}][^0-9]*)?".format("".join(DIGITS))).fullmatch  # one or two
 _SHORT: Final = 5  # letters: shorter names look like too many others
 
 

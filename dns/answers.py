@@ -119,7 +119,9 @@ class Answers:
     def told(self, **more: int) -> dict[str, object]:
         """The counters as JSON has them."""
         new = self._fetching.new_names
-        return self.counters.told(unrecorded=self.unrecorded, undecided=self.undecided, new_names=new, **more)
+        upstreams = [peer.told() for peer in self._fetching.upstream.peers]
+        told = self.counters.told(unrecorded=self.unrecorded, undecided=self.undecided, new_names=new, **more)
+        return {**told, "upstreams": upstreams}
 
     @staticmethod
     def come_by_tcp(packet: bytes) -> bytes | None:

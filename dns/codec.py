@@ -143,6 +143,12 @@ def text_lines(reply: bytes) -> list[str]:
     return [str(record) for record in DNSRecord.parse(reply).rr]
 
 
+def reason_text(reply: bytes) -> str:
+    """The extended error of a reply of ours, as clients are told it; "" when it has none."""
+    found = [option for record in DNSRecord.parse(reply).ar if record.rtype == OPT for option in record.rdata]
+    return next((bytes(each.data)[2:].decode() for each in found if each.code == EDE), "")
+
+
 def wire_name(text: str) -> bytes:
     """A plain lower-case name as DNS carries it."""
     labels = [label.encode("ascii") for label in text.split(".")] if text else []

@@ -48,6 +48,11 @@ def test_the_desk_counts_and_explain_tells(box):
         metrics = box.ready["admin"] + "/metrics"
         until(lambda: 'transport="doh"} 0' not in client.get(metrics).text, 15, "each worker has counted")
         assert "schoolgate_dns_decisions_total{" in client.get(metrics).text
+    desk = box.desk("hillview-technician").client
+    page = desk.get("/why?school=hillview&group=ks3&site=crazygames.com&dns=A").text
+    assert "Decided by policy, before anything was looked up" in page
+    assert "crazygames.com." in page
+    assert "127.0.0.1:" in desk.get("/resolver?school=hillview").text
     done = box.run("explain", "--dns", "crazygames.com", "--school", "hillview", "--group", "ks3", "--json")
     told = json.loads(done.stdout)
     assert (told["step"], told["action"], told["category"]) == ("decision", "block", "games")
