@@ -2,13 +2,19 @@
 
 import base64
 import json
+import os
+import sqlite3
 import ssl
 import subprocess
+from contextlib import closing
 
 import dnslib
 import httpx2
+import pytest
+from playwright.sync_api import Error, sync_playwright
 
 from .conftest import until
+from .test_browser import CHROMIUM, QUIET
 
 
 def port(box, kind):
@@ -57,3 +63,49 @@ def test_the_desk_counts_and_explain_tells(box):
     told = json.loads(done.stdout)
     assert (told["step"], told["action"], told["category"]) == ("decision", "block", "games")
     assert "no resolver" not in done.stderr
+
+
+@pytest.fixture
+def answered_nxdomain(box):
+    """Oakfield's head has blocked names answered as if they did not exist, and takes that back afterwards."""
+    head = box.desk("oakfield-head")
+    change = box.desk("oakfield-technician").ask("oakfield", kind="answer", answer="nxdomain")
+    assert head.act("approve", change).json()["state"] == "in_force"
+    until(lambda: box.resolves("bet365.com", "127.10.1.5") == "NXDOMAIN", 10, "the school's new answer is in force")
+    yield
+    taken_back = head.act("reverse", change)
+    assert taken_back.status_code == 200, taken_back.text
+
+
+@pytest.mark.browser
+def test_chromium_with_secure_dns_keeps_the_schools_policy(box, internet, answered_nxdomain, tmp_path):
+    database = tmp_path / ".pki" / "nssdb"
+    database.mkdir(parents=True)
+    subprocess.run(["certutil", "-d", f"sql:{database}", "-N", "--empty-password"], check=True, capture_output=True)
+    for name, file in (("Schoolgate", box.ca), ("Internet", internet.ca)):
+        trust = ["certutil", "-d", f"sql:{database}", "-A", "-t", "C,,", "-n", name, "-i", str(file)]
+        subprocess.run(trust, check=True, capture_output=True)
+    profile = tmp_path / "profile"
+    profile.mkdir()
+    template = f"https://localhost:{port(box, 'doh')}/dns-query/oakfield/ks1"
+    secure = {"dns_over_https": {"mode": "secure", "templates": template}}
+    (profile / "Local State").write_text(json.dumps(secure))
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(profile), executable_path=CHROMIUM, headless=True, args=QUIET, env={**os.environ, "HOME": str(tmp_path)}
+        )
+        page = context.pages[0]
+        page.goto(box.https("en.wikipedia.org", "/wiki/Otter"))
+        assert page.get_by_role("heading", level=1).text_content() == "This is en.wikipedia.org/wiki/Otter"
+        with pytest.raises(Error, match="ERR_NAME_NOT_RESOLVED"):
+            page.goto(box.https("bet365.com"))
+        context.close()
+    assert internet.fetched["bet365.com"] == 0
+
+    def recorded():
+        with closing(sqlite3.connect(box.data / "log.sqlite3", timeout=10)) as log:
+            return log.execute(
+                "SELECT 1 FROM events WHERE school = 'oakfield' AND network = 'h-ks1' AND host = 'bet365.com' AND action = 'block'"
+            ).fetchall()
+
+    until(recorded, 20, "it is in the filter log, as that listener's")
