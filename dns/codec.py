@@ -61,6 +61,7 @@ class Edns:
     cookie: bytes = b""  # the client's, with ours behind it if it has one (RFC 7873 4)
     keepalive: bool = False  # it asks how long a connection may stay (RFC 7828)
     padded: bool = False  # it hides the length of its query, and wants ours hidden (RFC 7830)
+    structured: bool = False  # it reads reasons as JSON (draft-ietf-dnsop-structured-dns-error)
     reply: bytes = b""  # options of ours to go with the reply
 
 
@@ -266,7 +267,7 @@ def _edns(size: int, do: bool, options: bytes) -> Edns:
     cookie = found.get(COOKIE, b"")
     if COOKIE in found and len(cookie) != 8 and not 16 <= len(cookie) <= 40:
         raise Malformed("a cookie of a wrong length")  # RFC 7873 5.2.2
-    return Edns(size, do, cookie, KEEPALIVE in found, PADDING in found)
+    return Edns(size, do, cookie, KEEPALIVE in found, PADDING in found, EDE in found)
 
 
 def option(code: int, data: bytes) -> bytes:

@@ -64,7 +64,7 @@ KINDS = [
     (GroupWish("Year 10", "ks3", "ks4"), "The group Years 10-11 is called Year 10. Year 10 gets what is usual for key stage 3, no longer for key stage 4.", False),
     (SafetyWish("ks4", safe_search=False), "The group Years 10-11 may search without safe search.", False),
     (SafetyWish("ks4", safe_search=True, video="moderate"), "The group Years 10-11 has safe search and restricted video forced on; video sites leave out what is for adults.", False),
-    (AnswerWish("null"), "At Hillview Academy, a blocked name leads nowhere, to the address 0.0.0.0; until now it leads to the page that says so.", False),
+    (AnswerWish("null"), "At Hillview Academy, a blocked name leads nowhere, to the address 0.0.0.0; until now it leads to the page that says so.", True),
     (NetworkWish("10.4.0.0/16", "ks4", forced=True), "Devices with addresses in 10.4.0.0/16 are filtered as Years 10-11. Their web traffic cannot go round the proxy.", False),
     (NetworkWish("10.3.0.0/16", "ks4"), "Devices with addresses in 10.3.0.0/16 are filtered as Years 10-11.", False),
     (NetworkGone("n1"), "Devices with addresses in 10.3.0.0/16 are no longer the school’s, so they get the strictest rules.", False),
