@@ -140,13 +140,19 @@ def type_number(text: str) -> int:
 
 
 def text_lines(reply: bytes) -> list[str]:
-    """The answers of a reply of ours as people read them."""
-    return [str(record) for record in DNSRecord.parse(reply).rr]
+    """The answers of a reply of ours as people read them; records that dnslib cannot read are not guessed at."""
+    try:
+        return [str(record) for record in DNSRecord.parse(reply).rr]
+    except Exception:  # noqa: BLE001 - dnslib raises many kinds; this is for people to read, and decides nothing
+        return ["(records that cannot be shown)"] if reply[6:8] != b"\0\0" else []
 
 
 def reason_text(reply: bytes) -> str:
     """The extended error of a reply of ours, as clients are told it; "" when it has none."""
-    found = [option for record in DNSRecord.parse(reply).ar if record.rtype == OPT for option in record.rdata]
+    try:
+        found = [option for record in DNSRecord.parse(reply).ar if record.rtype == OPT for option in record.rdata]
+    except Exception:  # noqa: BLE001 - dnslib raises many kinds; this is for people to read, and decides nothing
+        return ""
     return next((bytes(each.data)[2:].decode() for each in found if each.code == EDE), "")
 
 
