@@ -5,12 +5,10 @@ No part below imports another part beside it; what it needs from there is handed
 
 import asyncio
 import contextlib
-import gc
 import json
 import logging
 import os
 import ssl
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -53,7 +51,7 @@ def in_force(config: Config, name: str, record: Callable[[Event], None]) -> Live
 
 
 async def run_dns(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
-    from dns.server import serve
+    from dns.server import serve, steady
     from dns.settings import Settings
 
     writer, record = recording(config, name)
@@ -79,9 +77,7 @@ async def run_dns(config: Config, name: str, ready: Ready, stop: asyncio.Event) 
         said = {"worker": name, "pid": os.getpid(), "at": time.time(), "lost": writer.lost, **counters}
         write_quickly(config.data / "run" / "counters" / f"{name}.json", json.dumps(said).encode())
 
-    gc.freeze()  # what is loaded now stays: no collection looks through it again
-    gc.set_threshold(10_000, 20, 100)  # replies kept ready are no garbage; a full look through 100,000 of them takes 50 ms
-    sys.setswitchinterval(0.001)  # a policy is loaded in a thread, and must not hold up answers for 5 ms at a time
+    steady()
     with contextlib.closing(writer):
         await serve(
             settings,
