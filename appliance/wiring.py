@@ -67,6 +67,7 @@ async def run_dns(config: Config, name: str, ready: Ready, stop: asyncio.Event) 
         doh_listen=config.dns.doh_listen,
         certificate=(str(config.data / "ca" / "dns.pem"), str(config.data / "ca" / "dns-key.pem")),
         balancers=config.dns.proxy_protocol_from,
+        names_folder=str(config.data / "run" / "names"),
         explain_socket=str(config.data / "run" / "explain" / f"{name}.sock"),
         client_queries_s=config.dns.client_queries_per_s,
         cookie_key=secret_of(config.data / "secrets" / "dns-cookie.key"),

@@ -2,9 +2,9 @@
 
 Compare only within one run: the machine's speed drifts. 70% of the queries are for 10,000 names that may be resolved
 (Zipf, all in every cache after the warm-up), 30% for blocked names, evenly from all of them. Ours has everything on: eight
-profiles, site rules, an event of each query in a spool on disk. Latency: at 5,000 queries a second, in the same rounds; of each
-server the quietest round counts, as the others say more of the machine. Reload: the list is loaded anew under 5,000 queries a
-second. Unbound is left out where its names would take more than half of the free memory.
+profiles, site rules, an event of each query in a spool on disk. Latency: at 5,000 queries a second, in the same rounds; of
+each server the quietest round counts, as the others say more of the machine. Reload: the list is loaded anew under 5,000
+queries a second. Unbound is left out where its names would take more than half of the free memory.
 
     .venv/bin/python benchmarks/dns.py [--names 100000 1000000 5000000] [--rounds 3] [--seconds 3]
 """

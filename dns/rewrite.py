@@ -50,7 +50,7 @@ def led(query: Query, target: str, found: Answer | None) -> Answer:
 def unhidden(query: Query, answer: Answer) -> Answer:
     """The answer without ECH keys and offers of HTTP/3. The same object when there are none.
 
-    Names may overlap with what stands behind the answers and is not passed on. No client could read those, and none gets them.
+    Names may overlap with what stands behind the answers and is not passed on. No client could read those.
     """
     try:
         return _unhidden(query, answer)
