@@ -31,6 +31,7 @@ from admin_api.routes import (
     machine,
     people,
     requests,
+    resolver,
     rules,
     sign_in,
     standing,
@@ -57,7 +58,7 @@ logger = logging.getLogger(__name__)
 
 PAGES = (
     sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, list_name, people, standing, you, contact,
-    access, help,
+    access, resolver, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.

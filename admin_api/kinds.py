@@ -14,6 +14,7 @@ from category_lists.names import canonical_site, shown
 from change_control.changes import NetworkGone, Wish
 from change_control.wishes import (
     DAYS,
+    AnswerWish,
     GroupWish,
     HeadWish,
     ListedWish,
@@ -92,6 +93,12 @@ def _safety(form: Filled) -> Wish:
         wrong.fields["video"] = "choose how video sites are held"
     wrong.done()
     return SafetyWish(form.text("group"), form.text("safe_search") == "on", form.text("video"))
+
+
+def _answer(form: Filled) -> Wish:
+    if form.text("answer") not in {"page", "nxdomain", "null"}:
+        raise Wrong({"answer": "choose how blocked names are answered"})
+    return AnswerWish(form.text("answer"))
 
 
 def _listed(collection: ShortList) -> Callable[[Filled], Wish]:
@@ -195,6 +202,14 @@ KINDS: dict[str, Kind] = {
             "Ask about a group",
             "name",
             _group,
+        ),
+        Kind(
+            "answer",
+            "How blocked names are answered",
+            "What devices hear from DNS: the address of a page, no such name, or an address that leads nowhere.",
+            "Ask about the answer for blocked names",
+            "answer",
+            _answer,
         ),
         Kind(
             "network",

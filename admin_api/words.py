@@ -139,6 +139,7 @@ CHANGE_KINDS = {
     "timetable": "hours",
     "group": "a group",
     "safety": "safe search",
+    "answer": "how blocked names are answered",
     "never_inspect": "a site never looked into",
     "coursework": "the coursework list",
     "suspension": "a suspension",
@@ -152,6 +153,23 @@ CHANGE_KINDS = {
     "founding": "the beginning",
 }
 
+TRANSPORTS = {"udp": "by UDP", "tcp": "by TCP", "dot": "by TLS", "doh": "by HTTPS"}
+REPLIES = {
+    "ready": "Kept ready",
+    "cache": "An answer remembered",
+    "stale": "An answer past its time, since no resolver answered",
+    "upstream": "Another resolver, asked just then",
+    "ourselves": "The resolver itself: blocked and local names",
+    "failure": "Nobody could answer",
+}
+DROPPED = {
+    "malformed": "not DNS",
+    "stranger": "from addresses of no school",
+    "overloaded": "too many at once",
+    "large reply": "large replies, told to come by TCP",
+    "client rate": "too many from one address",
+    "not proxied": "from a balancer, but not saying for whom",
+}
 REASONS = {
     "sealed": "Illegal content, which nobody can open",
     "blocked": "Blocked",
@@ -165,6 +183,7 @@ REASONS = {
     "default_category": "The authority’s suggestion for this category",
     "phase_default": "What is usual at this age",
     "unknown_name": "No list knows this site",
+    "safe_search": "A search engine that cannot be held to safe search",
     "error": "The filter could not decide, so it refused",
 }
 

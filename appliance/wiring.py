@@ -6,12 +6,10 @@ imports its own parts when it runs: a resolver carries no database, and is back 
 
 import asyncio
 import contextlib
-import gc
 import json
 import logging
 import os
 import ssl
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -53,7 +51,7 @@ def in_force(config: Config, name: str, record: Callable[[Event], None]) -> Live
 
 
 async def run_dns(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
-    from dns.server import serve
+    from dns.server import serve, steady
     from dns.settings import Settings
 
     writer, record = recording(config, name)
@@ -69,6 +67,7 @@ async def run_dns(config: Config, name: str, ready: Ready, stop: asyncio.Event) 
         doh_listen=config.dns.doh_listen,
         certificate=(str(config.data / "ca" / "dns.pem"), str(config.data / "ca" / "dns-key.pem")),
         balancers=config.dns.proxy_protocol_from,
+        names_folder=str(config.data / "run" / "names"),
         explain_socket=str(config.data / "run" / "explain" / f"{name}.sock"),
         client_queries_s=config.dns.client_queries_per_s,
         cookie_key=secret_of(config.data / "secrets" / "dns-cookie.key"),
@@ -79,9 +78,7 @@ async def run_dns(config: Config, name: str, ready: Ready, stop: asyncio.Event) 
         said = {"worker": name, "pid": os.getpid(), "at": time.time(), "lost": writer.lost, **counters}
         write_quickly(config.data / "run" / "counters" / f"{name}.json", json.dumps(said).encode())
 
-    gc.freeze()  # what is loaded now stays: no collection looks through it again
-    gc.set_threshold(10_000, 20, 100)  # replies kept ready are no garbage; a full look through 100,000 of them takes 50 ms
-    sys.setswitchinterval(0.001)  # a policy is loaded in a thread, and must not hold up answers for 5 ms at a time
+    steady()
     with contextlib.closing(writer):
         await serve(
             settings,

@@ -1,8 +1,9 @@
 """A campaign of malformed DNS: no traceback, no growth, and valid queries beside it answered within 5 ms at the median.
 
-First a million mutated packets into the resolver's own functions (parse, the fast path, an upstream's answer), then a running
-resolver under ten thousand connections that say nothing, drips, floods and 64 KB of rubbish. A seeded share of this is in
-tests/dns/. Exit code 1 when something does not hold.
+First a million mutated packets into the resolver's own functions (parse, the fast path, an upstream's answer), most of them
+guided by coverage: what reaches a branch of the codec that nothing reached before is kept, and mutated further. Then a
+running resolver under ten thousand connections that say nothing, others that drip a byte at a time, floods and 64 KB of
+rubbish. A seeded share of this is in tests/dns/. Exit code 1 when something does not hold.
 
     .venv/bin/python benchmarks/fuzz_dns.py [--packets 1000000] [--connections 10000] [--seed 1]
 """
@@ -21,8 +22,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from sys import monitoring
+from types import CodeType, FunctionType, ModuleType
 
 sys.path[:] = [each for each in sys.path if Path(each or ".").resolve() != Path(__file__).resolve().parent]
 # ... since Python puts a script's own folder first, where dns.py would be taken for our folder `dns`
@@ -30,7 +34,7 @@ sys.path[:] = [each for each in sys.path if Path(each or ".").resolve() != Path(
 from category_lists import taxonomy
 from category_lists.index import Index, compile_index
 from category_lists.lists import store
-from dns import codec
+from dns import codec, proxied, rewrite
 from dns.answers import Answers, Waiting
 from dns.codec import Malformed, Query
 from dns.server import serve
@@ -42,6 +46,7 @@ from policy.snapshot import LoadedDictionary, Snapshot
 
 FASTEST_GROWTH_MB = 40  # over a whole campaign: caches fill, and then no more
 PROBES = 200
+LORIS, LORIS_S = 60, 15.0
 
 
 class Still:
@@ -82,7 +87,8 @@ def query(text: str, qtype: int = 1, options: bytes | None = None) -> bytes:
 
 def reply(text: str) -> bytes:
     records = b"\xc0\x0c" + struct.pack("!HHIH", 5, 1, 300, 2) + b"\xc0\x0c"
-    records += b"\xc0\x0c" + struct.pack("!HHIH", 65, 1, 300, 13) + struct.pack("!HBHH4sH", 1, 0, 4, 4, b"\1\2\3\4", 0)
+    hints = struct.pack("!HBHH3sHH4sHH4s", 1, 0, 1, 3, b"\2h3", 4, 4, b"\1\2\3\4", 5, 4, b"echo")
+    records += b"\xc0\x0c" + struct.pack("!HHIH", 65, 1, 300, len(hints)) + hints
     records += b"\xc0\x0c" + struct.pack("!HHIH", 28, 1, 300, 16) + bytes(16) + b"\0" + struct.pack("!HHIH", 41, 1232, 0, 0)
     return struct.pack("!HHHHHH", 7, 0x8180, 1, 3, 0, 1) + name(text) + struct.pack("!HH", 1, 1) + records
 
@@ -117,6 +123,110 @@ def mutated(chance: random.Random, seeds: list[bytes]) -> bytes:
     return bytes(packet)
 
 
+class Coverage:
+    """Which ways through the codec's branches have been gone, by the interpreter's own events (PEP 669)."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[CodeType, int], set[int]] = {}
+        self.count, self._new = 0, False
+        monitoring.use_tool_id(monitoring.COVERAGE_ID, "fuzz_dns")
+        kinds = [getattr(monitoring.events, each, 0) for each in ("BRANCH_LEFT", "BRANCH_RIGHT")]
+        kinds = kinds if all(kinds) else [monitoring.events.BRANCH]
+        for kind in kinds:
+            monitoring.register_callback(monitoring.COVERAGE_ID, kind, self._branch)
+        for code in codes(codec, rewrite, proxied):
+            monitoring.set_local_events(monitoring.COVERAGE_ID, code, sum(kinds))
+
+    def _branch(self, code: CodeType, at: int, to: int) -> object:
+        ways = self._seen.setdefault((code, at), set())
+        if to not in ways:
+            ways.add(to)
+            self.count += 1
+            self._new = True
+        return monitoring.DISABLE if len(ways) > 1 else None  # both ways are known: it costs nothing from now on
+
+    def found(self) -> bool:
+        """Was anything new since the last time?"""
+        new, self._new = self._new, False
+        return new
+
+    def close(self) -> None:
+        monitoring.free_tool_id(monitoring.COVERAGE_ID)
+
+
+def codes(*modules: ModuleType) -> Iterator[CodeType]:
+    """The code of all functions and methods that are written in these modules."""
+    for module in modules:
+        members = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
+        members += [method for each in members if isinstance(each, type) for method in vars(each).values()]
+        yield from (each.__code__ for each in members if isinstance(each, FunctionType))
+
+
+ASKED = Query(7, "bet.example", name("bet.example"), codec.A)
+
+
+def a_query(data: bytes) -> None:
+    """What may be done with a client's bytes: only Malformed may come of it."""
+    read = codec.parse(data)
+    made = [codec.error(read, codec.SERVFAIL), codec.truncated(read), codec.pointing(read, ("127.0.0.1", "::1"), 5)]
+    made.append(codec.absent(read, codec.NXDOMAIN, 5, codec.Ede(codec.BLOCKED, "no")))
+    assert all(each[:2] == data[:2] and each[2] & 0x80 and len(each) <= 600 for each in made)
+
+
+def an_answer(data: bytes) -> None:
+    """The same for an upstream's."""
+    got = codec.read_answer(data, ASKED, 7)
+    if got:
+        changed = rewrite.unhidden(ASKED, got)
+        for each in (got, changed):
+            wire = codec.relay(ASKED, each, age=3, ttl_max=60, limit=512)
+            assert len(wire) <= 512
+            codec.text_lines(wire)
+            codec.reason_text(wire)
+
+
+def a_header(data: bytes) -> None:
+    """The same for a balancer's."""
+    with contextlib.suppress(proxied.NotProxied):
+        assert proxied.read(data).size <= len(data)
+
+
+PROXIED = proxied.SIGNATURE + b"\x21\x12\0\x0c" + bytes(8) + b"\1\2\3\4"
+
+
+def guided(packets: int, seed: int) -> list[str]:
+    """What does not hold under a search that follows coverage."""
+    chance, wrong, began = random.Random(seed), list[str](), time.perf_counter()
+    coverage = Coverage()
+    try:
+        targets = [(a_query, [*QUERIES]), (an_answer, [reply("bet.example")]), (a_header, [PROXIED])]
+        for target, corpus in targets:
+            for each in corpus:
+                target(each)
+        begun, seeds = coverage.count, sum(len(corpus) for _, corpus in targets)
+        for number in range(packets):
+            target, corpus = targets[1 if number % 2 else 2 if number % 16 == 0 else 0]
+            data = mutated(chance, corpus)
+            try:
+                target(data)
+            except Malformed:
+                pass
+            except Exception as error:  # noqa: BLE001 - that is what is looked for
+                wrong.append(f"{target.__name__}: {type(error).__name__} {error}: {data.hex()}")
+                if len(wrong) > 10:
+                    break
+            if coverage.found():
+                corpus.append(data)
+        kept = sum(len(corpus) for _, corpus in targets)
+    finally:
+        coverage.close()
+    print(
+        f"{packets:,} packets guided by coverage in {time.perf_counter() - began:.0f} s: from {begun} ways through "
+        f"branches to {coverage.count}, {kept - seeds} packets kept for it; {len(wrong)} wrong"
+    )
+    return wrong
+
+
 def functions(folder: Path, packets: int, seed: int) -> list[str]:
     """What does not hold of the functions."""
     chance, wrong = random.Random(seed), []
@@ -124,7 +234,6 @@ def functions(folder: Path, packets: int, seed: int) -> list[str]:
     logging.getLogger().addHandler(handler := logging.Handler())
     handler.emit = complaints.append  # type: ignore[method-assign]
     answers = Answers(Settings((("127.0.0.1", 0),), (("127.0.0.1", 9),)), Still(folder), lambda _: None, write=lambda _: None)
-    asked = Query(7, "bet.example", name("bet.example"), codec.A)
     seeds, answer = [*QUERIES], [reply("bet.example")]
     source, before, began = bytes((127, 0, 0, 1)), 0, time.perf_counter()
     for number in range(0, packets, 32):
@@ -135,7 +244,7 @@ def functions(folder: Path, packets: int, seed: int) -> list[str]:
             if not isinstance(said, Waiting) and said is not None and len(said) > 1232:
                 wrong.append(f"a reply that is too long: {packet.hex()}")
         with contextlib.suppress(Malformed):
-            codec.read_answer(mutated(chance, answer), asked, 7)
+            codec.read_answer(mutated(chance, answer), ASKED, 7)
         if number >= packets // 10 and not before:
             before = resident()
     grown = (resident() - before) / 1024
@@ -189,6 +298,36 @@ def crowd(port: int, connections: int) -> list[socket.socket]:
     return made
 
 
+def dripping(chance: random.Random, idle: list[socket.socket], port: int) -> float:
+    """A probe, just after a few of the silent connections have said one byte more."""
+    for sock in chance.sample(idle, min(20, len(idle))):
+        with contextlib.suppress(OSError):
+            sock.send(b"x")
+    return probe(port)
+
+
+def loris(port: int) -> int:
+    """How many connections live on a byte each half second for longer than the time that a silent one has (10 s)."""
+    socks = crowd(port, LORIS)
+    end = time.monotonic() + LORIS_S
+    while time.monotonic() < end and socks:
+        time.sleep(0.5)
+        for sock in [*socks]:
+            try:
+                sock.send(b"\0")
+                sock.settimeout(0.001)
+                if sock.recv(1) == b"":
+                    raise ConnectionError
+            except TimeoutError:
+                continue
+            except OSError:
+                sock.close()
+                socks.remove(sock)
+    for sock in socks:
+        sock.close()
+    return len(socks)
+
+
 def server(folder: Path, connections: int, seed: int) -> list[str]:
     """What does not hold of a running resolver."""
     chance, wrong = random.Random(seed), []
@@ -200,13 +339,14 @@ def server(folder: Path, connections: int, seed: int) -> list[str]:
         before = resident(str(process.pid))
         quiet = statistics.median(probe(port) for _ in range(PROBES))
         idle = crowd(port, connections)
-        beside = statistics.median(probe(port) for _ in range(PROBES))
+        beside = statistics.median(dripping(chance, idle, port) for _ in range(PROBES))
         with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
             sock.sendall(len(QUERIES[0]).to_bytes(2) + QUERIES[0])
             if not sock.recv(2):
                 wrong.append("no answer by TCP beside the crowd")
         for sock in idle:
             sock.close()
+        left = loris(port)
         times = []
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             for _ in range(PROBES):
@@ -223,9 +363,11 @@ def server(folder: Path, connections: int, seed: int) -> list[str]:
         flooded = statistics.median(times)
         grown = (resident(str(process.pid)) - before) / 1024
         print(
-            f"median ms of a valid query: alone {quiet:.2f}, beside {connections:,} silent connections {beside:.2f}, "
-            f"in a flood of rubbish {flooded:.2f}; memory grew by {grown:.0f} MB"
+            f"median ms of a valid query: alone {quiet:.2f}, beside {connections:,} silent connections, some of which drip, "
+            f"{beside:.2f}, in a flood of rubbish {flooded:.2f}; memory grew by {grown:.0f} MB; of {LORIS} connections that "
+            f"drip a byte each half second {left} were open after {LORIS_S:.0f} s"
         )
+        wrong += [f"{left} dripping connections were left open"] if left else []
         wrong += [f"{each:.1f} ms is too slow" for each in (beside, flooded) if each > 5]
         wrong += [f"memory grew by {grown:.0f} MB"] if grown > FASTEST_GROWTH_MB else []
     finally:
@@ -250,7 +392,8 @@ def main() -> int:
     room = min(given.connections + 200, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, room), hard))
     with tempfile.TemporaryDirectory() as made:
-        wrong = functions(Path(made), given.packets, given.seed)
+        wrong = guided(given.packets * 2 // 3, given.seed)
+        wrong += functions(Path(made), given.packets // 3, given.seed)
         wrong += server(Path(made), min(given.connections, room - 200), given.seed)
     for each in wrong:
         print(f"WRONG: {each}")

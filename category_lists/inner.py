@@ -179,6 +179,7 @@ def _read(text: str, query: str | None) -> Site | None:
 # --- names that look like another ------------------------------------------------------------------------------------
 
 _DIGIT: Final = re.compile("[" + "".join(DIGITS) + "]").search  # most names have none, and this runs for every question
+_POSING: Final = re.compile(r"[^0-9]*[{0}][^0-9]*(?:[{0}][^0-9]*)?".format("".join(DIGITS))).fullmatch  # one or two
 _SHORT: Final = 5  # letters: shorter names look like too many others
 
 
@@ -196,19 +197,18 @@ def imitated(host: str) -> str | None:
     if not _DIGIT(host):
         return None
     name = _own_label(host)
-    if len(name) < _SHORT or not any(digit in name for digit in DIGITS) or not any(char.isalpha() for char in name):
+    if len(name) < _SHORT or not _POSING(name) or not any(map(str.isalpha, name)):
         return None
-    read = "".join([DIGITS.get(char, char) for char in name])
-    if sum(one != other for one, other in zip(name, read, strict=True)) > 2 or any(char.isdigit() for char in read):
-        return None
-    return host.replace(name, read, 1)
+    return host.replace(name, "".join([DIGITS.get(char, char) for char in name]), 1)
 
 
 def _own_label(host: str) -> str:
     """The label that somebody chose when they registered the name, by a rule of thumb that needs no list."""
-    labels = host.split(".")
-    short_second_level = len(labels) > 2 and len(labels[-2]) <= 3 and len(labels[-1]) == 2
-    return labels[-3 if short_second_level else -2] if len(labels) > 1 else host
+    last = host.rfind(".")
+    second = host.rfind(".", 0, max(last, 0))
+    if second >= 0 and last - second <= 4 and len(host) - last == 3:  # co.uk and its like
+        return host[host.rfind(".", 0, second) + 1 : second]
+    return host[second + 1 : last] if last >= 0 else host
 
 
 def _seen(label: str) -> str | None:

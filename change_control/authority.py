@@ -85,6 +85,7 @@ DELEGABLE = frozenset(
         "suspension",
         "coursework",
         "safety",
+        "answer",
         "never_inspect",
         "group",
         "network",

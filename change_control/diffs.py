@@ -45,7 +45,7 @@ COLLECTIONS: dict[str, type[Any]] = {
     "coursework": ListedSite,
     "suspensions": Suspension,
 }
-SETTABLE = frozenset({"dictionary", "authority"})
+SETTABLE = frozenset({"dictionary", "authority", "blocked_answer"})
 
 
 class InForceAlready(ValueError):

@@ -172,6 +172,35 @@ def _group(school: SchoolPolicy, group: str) -> Group:
     return next(one for one in school.groups if one.id == group)
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerWish:
+    """What the resolver says for a blocked name, for the whole school."""
+
+    answer: str
+
+    def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
+        del taxonomy
+        school = school_of(document, "this setting")
+        if self.answer not in ANSWER_WORDS:
+            raise ValueError(f"a blocked name is answered {', '.join(ANSWER_WORDS)}, not {self.answer[:20]!r}")
+        if self.answer == school.blocked_answer:
+            raise ValueError("this is how blocked names are answered already")
+        return make("answer", change, values={"blocked_answer": (school.blocked_answer, self.answer)})
+
+
+ANSWER_WORDS = {
+    "page": "leads to the page that says so",
+    "nxdomain": "is answered as if it did not exist",
+    "null": "leads nowhere, to the address 0.0.0.0",
+}
+
+
+def _tell_answer(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
+    del taxonomy
+    old, new = diff["set"]["blocked_answer"]
+    return f"At {document.name}, a blocked name {ANSWER_WORDS[new]}; until now it {ANSWER_WORDS[old]}."
+
+
 PHASE_WORDS = {
     "early-years": "early years",
     "ks1": "key stage 1",
@@ -331,13 +360,14 @@ def _tell_head(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     )
 
 
-type Wish = HeadWish | TimetableWish | GroupWish | SafetyWish | ListedWish | SuspensionWish
+type Wish = HeadWish | TimetableWish | GroupWish | SafetyWish | AnswerWish | ListedWish | SuspensionWish
 
 TELLERS: Mapping[str, Teller] = {
     "head": _tell_head,
     "timetable": _tell_timetable,
     "group": _tell_group,
     "safety": _tell_safety,
+    "answer": _tell_answer,
     "never_inspect": _tell_never_inspect,
     "coursework": _tell_coursework,
     "suspension": _tell_suspension,

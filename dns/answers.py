@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
+from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Final, Protocol
 
@@ -26,6 +27,7 @@ from dns.explain import Parts
 from dns.fetching import Fetching
 from dns.limits import Rate
 from dns.local import Local
+from dns.newnames import NewNames
 from dns.ready import Ready, ReadyReplies, Seat
 from dns.respond import Forward, Reply, Ways, could_not_decide, question, remaining, respond, tunnelled
 from dns.screen import screened
@@ -89,6 +91,7 @@ class Answers:
         self._write = write or self._record_each
         self._live, self._record, self._worker, self._clock = live, record, worker, clock
         self._fetching = Fetching(settings, clock)
+        self._new_names = NewNames(Path(settings.names_folder) if settings.names_folder else None, worker, clock)
         self._ready = ReadyReplies(settings.reply_entries)
         inner = tuple(map(ip_network, settings.inner_networks))
         local = Local.of(settings.hosts, (zone for zone, _ in settings.forward))
@@ -118,8 +121,11 @@ class Answers:
 
     def told(self, **more: int) -> dict[str, object]:
         """The counters as JSON has them."""
-        new = self._fetching.new_names
-        return self.counters.told(unrecorded=self.unrecorded, undecided=self.undecided, new_names=new, **more)
+        self._new_names.save()
+        new = self._new_names.count
+        upstreams = [peer.told() for peer in self._fetching.upstream.peers]
+        told = self.counters.told(unrecorded=self.unrecorded, undecided=self.undecided, new_names=new, **more)
+        return {**told, "upstreams": upstreams}
 
     @staticmethod
     def come_by_tcp(packet: bytes) -> bytes | None:
@@ -282,9 +288,10 @@ class Answers:
 
     def _to_ask(self, waiting: Waiting, seat: Seat, said: Forward, now: float) -> bytes | Waiting:
         """A name that the cache does not know: an upstream is asked, unless it is one of a tunnel's."""
-        self._fetching.noticed(waiting.query.name)
+        unheard = self._new_names.noticed(waiting.query.name) and said.decision.reason is Reason.UNKNOWN_NAME
         attempt = "tunnel" if self._tunnels.noticed(waiting.address, waiting.query.name, now) else ""
-        if attempt and self._block_tunnels:
+        attempt = attempt or ("new name" if unheard else "")
+        if attempt == "tunnel" and self._block_tunnels:
             return self._reply(waiting, seat, tunnelled(waiting.query, self._ways), now, now)
         return replace(waiting, asked=said.instead, attempt=attempt)
 

@@ -4,7 +4,7 @@ What is asked for again moves to the younger generation, so names in use survive
 hit, and no single entry is ever searched out to be evicted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from dns import codec
@@ -51,6 +51,11 @@ class Generations[K, V]:
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
+
+    def __iter__(self) -> Iterator[K]:
+        """The keys, those of the older generation first; some may come twice."""
+        yield from self._old
+        yield from self._young
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class Edns:
     cookie: bytes = b""  # the client's, with ours behind it if it has one (RFC 7873 4)
     keepalive: bool = False  # it asks how long a connection may stay (RFC 7828)
     padded: bool = False  # it hides the length of its query, and wants ours hidden (RFC 7830)
+    structured: bool = False  # it reads reasons as JSON (draft-ietf-dnsop-structured-dns-error)
     reply: bytes = b""  # options of ours to go with the reply
 
 
@@ -139,8 +140,20 @@ def type_number(text: str) -> int:
 
 
 def text_lines(reply: bytes) -> list[str]:
-    """The answers of a reply of ours as people read them."""
-    return [str(record) for record in DNSRecord.parse(reply).rr]
+    """The answers of a reply of ours as people read them; records that dnslib cannot read are not guessed at."""
+    try:
+        return [str(record) for record in DNSRecord.parse(reply).rr]
+    except Exception:  # noqa: BLE001 - dnslib raises many kinds; this is for people to read, and decides nothing
+        return ["(records that cannot be shown)"] if reply[6:8] != b"\0\0" else []
+
+
+def reason_text(reply: bytes) -> str:
+    """The extended error of a reply of ours, as clients are told it; "" when it has none."""
+    try:
+        found = [option for record in DNSRecord.parse(reply).ar if record.rtype == OPT for option in record.rdata]
+    except Exception:  # noqa: BLE001 - dnslib raises many kinds; this is for people to read, and decides nothing
+        return ""
+    return next((bytes(each.data)[2:].decode() for each in found if each.code == EDE), "")
 
 
 def wire_name(text: str) -> bytes:
@@ -260,7 +273,7 @@ def _edns(size: int, do: bool, options: bytes) -> Edns:
     cookie = found.get(COOKIE, b"")
     if COOKIE in found and len(cookie) != 8 and not 16 <= len(cookie) <= 40:
         raise Malformed("a cookie of a wrong length")  # RFC 7873 5.2.2
-    return Edns(size, do, cookie, KEEPALIVE in found, PADDING in found)
+    return Edns(size, do, cookie, KEEPALIVE in found, PADDING in found, EDE in found)
 
 
 def option(code: int, data: bytes) -> bytes:

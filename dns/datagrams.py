@@ -22,7 +22,10 @@ from typing import Final
 
 AT_ONCE: Final = 64  # packets; a batch is answered in well under a millisecond
 LARGEST: Final = 4096  # of a query; one that is cut off here is malformed
-_ROOM: Final = 65_536  # for a reply
+_LONGEST: Final = 65_536  # of a reply
+# From one packet's place in a buffer to the next. No power of two: 64 packets would lie in the same few lines of the cache.
+_STEP_IN: Final = LARGEST + 320
+_STEP_OUT: Final = _LONGEST + 320
 _NAME: Final = 28  # struct sockaddr_in6
 _CONTROL: Final = 64
 _MSG_DONTWAIT: Final = 0x40
@@ -74,7 +77,7 @@ class Batches:
         six = sock.family == socket.AF_INET6
         self._name_length = _NAME if six else 16
         self._address = slice(8, 24) if six else slice(4, 8)
-        self._bytes_in, self._bytes_out = mmap.mmap(-1, AT_ONCE * LARGEST), mmap.mmap(-1, AT_ONCE * _ROOM)
+        self._bytes_in, self._bytes_out = mmap.mmap(-1, AT_ONCE * _STEP_IN), mmap.mmap(-1, AT_ONCE * _STEP_OUT)
         self._names, self._controls = mmap.mmap(-1, AT_ONCE * _NAME), mmap.mmap(-1, AT_ONCE * _CONTROL)
         self._wild = sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104 - looked at, not listened on
         if self._wild and six:
@@ -83,8 +86,8 @@ class Batches:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         # Kept here, since the kernel is given their addresses.
         self._iov_in, self._iov_out = (_IoVec * AT_ONCE)(), (_IoVec * AT_ONCE)()
-        self._in = self._messages(self._iov_in, self._bytes_in, LARGEST)
-        self._out = self._messages(self._iov_out, self._bytes_out, _ROOM)
+        self._in = self._messages(self._iov_in, self._bytes_in, LARGEST, _STEP_IN)
+        self._out = self._messages(self._iov_out, self._bytes_out, _LONGEST, _STEP_OUT)
         self._words_in = memoryview(self._in).cast("B").cast("I")
         self._lengths_out = memoryview(self._iov_out).cast("B").cast("L")  # size_t
         self._lengths = slice(_RECEIVED, None, _STEP)
@@ -93,11 +96,11 @@ class Batches:
         self._out_at = ctypes.addressof(self._out)
         self.unsent = 0  # replies that the kernel would not take: its buffer is full, or nobody can be there (port 0)
 
-    def _messages(self, iov: ctypes.Array[_IoVec], buffer: mmap.mmap, size: int) -> ctypes.Array[_Message]:
+    def _messages(self, iov: ctypes.Array[_IoVec], buffer: mmap.mmap, size: int, step: int) -> ctypes.Array[_Message]:
         messages = (_Message * AT_ONCE)()
         data, names, controls = map(_address_of, (buffer, self._names, self._controls))
         for number, message in enumerate(messages):
-            iov[number].base, iov[number].length = data + number * size, size
+            iov[number].base, iov[number].length = data + number * step, size
             message.name, message.name_length = names + number * _NAME, self._name_length
             message.iov, message.iov_length = ctypes.addressof(iov) + number * ctypes.sizeof(_IoVec), 1
             if self._wild:  # where a packet came to is where its reply leaves from: one place for both
@@ -119,7 +122,7 @@ class Batches:
         found, at, name = [], 0, 0
         for length in self._words_in[self._lengths][:count]:
             found.append((data[at : at + length], names[name + start : name + stop]))
-            at += LARGEST
+            at += _STEP_IN
             name += _NAME
         return found
 
@@ -143,7 +146,7 @@ class Batches:
             else:
                 buffer[at : at + len(reply)] = reply
                 lengths[2 * number + 1] = len(reply)
-            at += _ROOM
+            at += _STEP_OUT
         self._send_from(first, len(replies))
 
     def _send_from(self, first: int, last: int) -> None:

@@ -72,6 +72,7 @@ async def explain(parts: Parts, name: str, kind: str, client: Client) -> dict[st
 
 
 def _told(step: str, decision: Decision | None, wire: bytes, detail: str, *, refused: bool = False) -> dict[str, Any]:
+    decision = decision.told() if decision else None  # nobody reads the sealed list by asking
     return {
         "step": step,
         "action": decision.action.value if decision else "block" if refused else "allow",
@@ -81,6 +82,7 @@ def _told(step: str, decision: Decision | None, wire: bytes, detail: str, *, ref
         "detail": detail,
         "rcode": codec.rcode_text(wire[3] & 0xF),
         "answer": codec.text_lines(wire),
+        "ede": codec.reason_text(wire),
     }
 
 

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from typing import Final
 
 from dns import codec
-from dns.cache import Bounds, Cache, Generations, Stored
+from dns.cache import Bounds, Cache, Stored
 from dns.codec import Answer, Ede, Query
 from dns.settings import Settings
 from dns.upstream import DEFINITE, NoAnswer, Upstream
 
-NAMES: Final = 100_000  # names remembered, to tell a new one
 NO_ANSWER_FOUND: Final = Ede(codec.NO_UPSTREAM, "The resolver that this network asks found no answer.")
 
 
@@ -25,8 +24,6 @@ class Fetching:
         bounds = Bounds(settings.keep_min_s, settings.keep_max_s, settings.keep_absent_max_s, settings.stale_s)
         self.cache, self.upstream = Cache(settings.cache_bytes, bounds), Upstream(settings)
         self._stale_after, self._clock = settings.stale_after_s, clock
-        self._known: Generations[str, bool] = Generations(NAMES)
-        self.new_names = 0  # names asked of an upstream for the first time, as far as this worker remembers
 
     def kept(self, asked: Query, now: float) -> Stored | None:
         """What the cache has. Near its end it is fetched anew as well."""
@@ -34,12 +31,6 @@ class Fetching:
         if stored and stored.ends_soon(now) and not self.upstream.is_busy(asked):
             self.upstream.started(asked).add_done_callback(lambda done: self._keep(asked, done))
         return stored
-
-    def noticed(self, name: str) -> None:
-        """Count a name that an upstream is about to be asked for."""
-        if self._known.get(name) is None:
-            self._known.put(name, True)
-            self.new_names += 1
 
     async def fetched(self, asked: Query) -> Stored | Ede:
         """An answer fetched now; a stale one when that takes long or fails; what the trouble is when there is neither."""

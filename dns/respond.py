@@ -3,6 +3,7 @@
 Read `respond`. What an upstream then says is judged in screen.py. Both ask `policy.decide`, and nothing else decides.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +18,7 @@ from dns.inner import INNER_ADDRESS, inner_address
 from dns.local import Local
 from policy.decide import REFUSED_ON_ERROR, Decision, Question, Reason, decide
 from policy.identity import Client
-from policy.rules import Action
+from policy.rules import Action, SchoolPolicy
 from policy.snapshot import Snapshot
 from policy.words import WHY, because
 
@@ -181,12 +182,21 @@ def blocked(
     ede = None
     if query.edns:
         code = codec.BLOCKED if decision.reason in BLOCKLISTS else codec.FILTERED
-        ede = Ede(code, because(snapshot, profile, decision))
+        ede = Ede(code, _reason(query.edns, because(snapshot, profile, decision), snapshot.schools.get(client.school)))
     write = _WAYS[profile.blocked_answer]
     rcode = "NXDOMAIN" if profile.blocked_answer == "nxdomain" else "NOERROR"
     return Reply(
         write(query, ways, ttl, ede), rcode, decision, refused=True, detail=detail, attempt=attempted(query, decision)
     )
+
+
+def _reason(edns: codec.Edns, text: str, school: SchoolPolicy | None) -> str:
+    """Why, in a sentence; as JSON for a client that has said that it reads that."""
+    if not edns.structured:
+        return text
+    said = {"j": text, "l": "en-GB", **({"o": school.name} if school else {})}
+    made = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+    return made if len(made.encode()) <= codec.LONGEST_TEXT else text
 
 
 def attempted(query: Query, decision: Decision) -> str:

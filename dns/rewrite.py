@@ -48,7 +48,17 @@ def led(query: Query, target: str, found: Answer | None) -> Answer:
 
 
 def unhidden(query: Query, answer: Answer) -> Answer:
-    """The answer without ECH keys and offers of HTTP/3. The same object when there are none."""
+    """The answer without ECH keys and offers of HTTP/3. The same object when there are none.
+
+    Names may overlap with what stands behind the answers and is not passed on. No client could read those.
+    """
+    try:
+        return _unhidden(query, answer)
+    except (IndexError, struct.error, ValueError):
+        return replace(answer, ad=False, counts=(0, 0, 0), body=b"", ttls=())
+
+
+def _unhidden(query: Query, answer: Answer) -> Answer:
     data = bytes(12) + query.qname + struct.pack("!HH", query.qtype, query.qclass) + answer.body
     start = len(data) - len(answer.body)
     at, changed = start, False
@@ -58,6 +68,9 @@ def unhidden(query: Query, answer: Answer) -> Answer:
         rtype, rclass, ttl, length = _RECORD.unpack_from(data, at)
         at += _RECORD.size
         rdata = data[at : at + length]
+        if rclass != codec.IN:  # of another class: no client takes it for an answer
+            at += length
+            continue
         if rtype in (codec.SVCB, codec.HTTPS):
             target, parameters_at = codec.name_at(data, at + 2)
             parameters = data[parameters_at : at + length]
@@ -101,7 +114,7 @@ def _plain(parameters: bytes) -> bytes:
             del found[ALPN]
             found.pop(NO_DEFAULT_ALPN, None)
     if MANDATORY in found:
-        keys = struct.unpack(f"!{len(found[MANDATORY]) // 2}H", found[MANDATORY])
+        keys = [key for (key,) in struct.iter_unpack("!H", found[MANDATORY][: len(found[MANDATORY]) // 2 * 2])]
         found[MANDATORY] = b"".join(struct.pack("!H", key) for key in keys if key in found)
         if not found[MANDATORY]:
             del found[MANDATORY]

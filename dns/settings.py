@@ -46,6 +46,8 @@ class Settings:
     hosts: tuple[tuple[str, tuple[str, ...]], ...] = ()
     # Are names that look like data in names refused? They are told of either way.
     block_tunnels: bool = False
+    # A folder where the names that were asked for are remembered as hashes, to tell a newly seen one; none: until the end.
+    names_folder: str = ""
     # A UNIX socket where `schoolgate explain --dns` asks; none: nobody can.
     explain_socket: str = ""
     # Upstream questions under way at once in each worker (each holds a socket a try); more wait for their turn.

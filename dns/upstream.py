@@ -57,6 +57,11 @@ class Peer:
     lost: int = 0
     rests_until: float = 0.0
 
+    def told(self) -> dict[str, object]:
+        """What the counters say of it."""
+        rests = self.rests_until > time.monotonic()
+        return {"name": self.server.words, "asked": self.asked, "lost": self.lost, "latency": self.latency, "rests": rests}
+
     def answered(self, took: float) -> None:
         self.latency = took if not self.latency else self.latency + WEIGHT * (took - self.latency)
         self.failures, self.rests_until = 0, 0.0

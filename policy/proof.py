@@ -33,6 +33,7 @@ from policy.bounds import outside
 
 TAKEN_IN = frozenset({"dictionary", "authority"})  # what a mandate lets through though it is no rule of a site
 TWO_PERSON_KINDS = frozenset({"sealed"})  # whoever asks, the head and a second person sign
+HARMLESS = frozenset({"blocked_answer"})  # settings that decide nothing
 SECOND_ROLES = frozenset({"deputy", "chair_of_governors", "la_officer"})  # who may agree to the head's own request
 
 
@@ -295,10 +296,10 @@ def tightens(diff: Mapping[str, Any]) -> bool:
 
     INVARIANT: an allow is the weakest answer and a block the strongest, so whatever other rules say once an allow is gone
     or a block has come is at least as strict. A suspension only blocks, and what its coursework list spares is answered as
-    it is without one. Nothing else is taken as proven: networks, groups, timetables, never-inspect entries and settings
-    move questions between rules, so they wait.
+    it is without one. The words in which DNS refuses open nothing. Nothing else is taken as proven: networks, groups,
+    timetables, never-inspect entries and settings move questions between rules, so they wait.
     """
-    if diff["kind"] in {"founding", "subscription"} or diff["set"]:
+    if diff["kind"] in {"founding", "subscription"} or set(diff["set"]) - HARMLESS:
         return False
     return all(_stops(name, value) for name, values in diff["add"].items() for value in values) and all(
         _opens(name, value) for name, values in diff["remove"].items() for value in values

@@ -1,8 +1,9 @@
 """/why: may this group open this site, at this time? The answer, and the change behind it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -15,6 +16,7 @@ from admin_api.telling import Ground, Told, tell
 from category_lists.names import canonical_site
 from change_control.authority import Permission
 from change_control.tables import ChangeRow
+from dns import asking
 from policy.decide import Decision, Question, Reason, decide
 from policy.rules import SchoolPolicy
 from policy.snapshot import Snapshot
@@ -63,6 +65,7 @@ def why(
     site: Annotated[str, Query(max_length=2000)] = "",
     group: str = "",
     when: Annotated[str, Query(max_length=40)] = "",
+    dns: Annotated[str, Query(max_length=10)] = "",
 ) -> Response:
     snapshot = desk.services.snapshot()
     ground = Ground.of(snapshot, desk.place.log)
@@ -93,7 +96,30 @@ def why(
         category=ground.category(found.decision.category) if found and found.decision.category else "",
         takes=TAKES.get(found.decision.reason, "") if found else "",
         behind=behind,
+        dns=dns,
+        types=TYPES,
+        trace=_trace(desk, found, dns) if found and dns else None,
     )
+
+
+TYPES = ("A", "AAAA", "HTTPS", "CNAME", "MX", "TXT", "NS", "SRV", "PTR")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a running resolver would answer this group now, and by which step."""
+
+    trouble: str = ""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    how: str = ""
+
+
+def _trace(desk: Desk, found: Answer, kind: str) -> Trace:
+    try:
+        told = asking.ask(desk.services.data, found.question.host, kind, found.question.school, found.question.group)
+    except asking.NobodyThere:
+        return Trace("No resolver runs on this machine now.")
+    return Trace(str(told["error"])) if "error" in told else Trace("", told, asking.how(told))
 
 
 def _when(desk: Desk, text: str) -> datetime:

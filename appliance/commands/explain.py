@@ -2,16 +2,15 @@
 
 import argparse
 import json
-import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from appliance.commands.words import WrongWords, data_option
 from category_lists.names import NameRefused, canonical_site
+from dns import asking
 from policy import words as plain
 from policy.decide import REFUSED_ON_ERROR, Decision, Question, Reason, decide
 from policy.live import Live
@@ -52,46 +51,21 @@ def _by_dns(words: argparse.Namespace) -> int:
     """Each name as a running resolver sees it at this moment."""
     if words.batch or words.at:
         raise WrongWords("--dns asks a running resolver about names, now: it goes with neither --batch nor --at")
-    sockets = sorted((words.data / "run" / "explain").glob("*.sock"))
     for name in words.asked:
-        told = _told_by(sockets, {"name": name, "type": words.type, "school": words.school, "group": words.group})
+        told = asking.ask(words.data, name, words.type, words.school, words.group)
         if "error" in told:
             raise WrongWords(str(told["error"]))
         print(json.dumps({"asked": name, **told}, ensure_ascii=False) if words.json else _in_words(name, told))
     return 0
 
 
-def _told_by(sockets: Iterable[Path], asked: Mapping[str, str]) -> dict[str, Any]:
-    """What the first resolver that runs says."""
-    for path in sockets:
-        try:
-            with socket.socket(socket.AF_UNIX) as way:
-                way.settimeout(12)
-                way.connect(str(path))
-                way.sendall(json.dumps(asked).encode() + b"\n")
-                with way.makefile("rb") as stream:
-                    if line := stream.readline():
-                        told: dict[str, Any] = json.loads(line)
-                        return told
-        except OSError:
-            continue  # that worker has ended
-    raise RuntimeError("no resolver of this data folder runs; start it with `schoolgate up`")
-
-
-STEPS = {
-    "decision": "decided by policy, before anything was looked up",
-    "ourselves": "answered by the resolver itself",
-    "cache": "resolved earlier, and still in the resolver's memory",
-    "upstream": "resolved just now, by asking upstream",
-}
-
-
 def _in_words(name: str, told: Mapping[str, Any]) -> str:
-    step, _, screen = str(told["step"]).partition(", ")
-    how = STEPS.get(step, step) + (", and then refused for where it leads" if screen else "")
+    how = asking.how(told)
     why = ", ".join(str(part) for part in (told["reason"], told["category"], told["detail"]) if part)
     change = f", change {told['change']}" if told["change"] else ""
     lines = [f"{name}: {told['action']}, {how} ({why}{change})" if why else f"{name}: {told['action']}, {how}"]
+    if told["ede"]:
+        lines.append(f"clients are told: {told['ede']}")
     return "\n  ".join([*lines, *(told["answer"] or [f"{told['rcode']}, no records"])])
 
 

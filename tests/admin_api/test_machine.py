@@ -34,6 +34,7 @@ def test_metrics_have_what_the_resolver_counts(world):
         "dropped": {"malformed": 1},
         "upstream": {"buckets": [["0.001", 4], ["+Inf", 1]], "sum": 9.5},
         "troubles": {"unsent": 0},
+        "upstreams": [{"name": "10.0.0.1:53", "asked": 7, "lost": 1, "latency": 0.0125, "rests": False}],
     }
     (folder / "dns-1.json").write_text(json.dumps(said))
     (folder / "dns-2.json").write_text("half a")
@@ -45,8 +46,20 @@ def test_metrics_have_what_the_resolver_counts(world):
         'schoolgate_dns_upstream_seconds_bucket{worker="dns-1",le="+Inf"} 5',
         'schoolgate_dns_upstream_seconds_count{worker="dns-1"} 5',
         "# TYPE schoolgate_dns_upstream_seconds histogram",
+        'schoolgate_dns_upstream_latency_seconds{worker="dns-1",upstream="10.0.0.1:53"} 0.0125',
+        'schoolgate_dns_upstream_rests{worker="dns-1",upstream="10.0.0.1:53"} 0',
     ):
         assert line in text.splitlines()
+    page = world.browser("tom").get("/resolver").text
+    for words in (
+        "by HTTPS 3",
+        "not DNS 1",
+        "Illegal content, which nobody can open",
+        "10.0.0.1:53",
+        "12.5 ms",
+        "up to 1 ms",
+    ):
+        assert words in page
 
 
 def test_a_worker_that_is_gone_is_not_counted(world):

@@ -341,10 +341,10 @@ def test_names_of_the_network_are_answered_here_after_the_decision(desk, upstrea
     assert addresses(it.ask("printer.school.local")) == ["10.1.0.9"]
     assert addresses(it.ask("9.0.1.10.in-addr.arpa", "PTR")) == ["printer.school.local."]
     assert addresses(it.ask("bet.example")) == ["127.0.0.1"]  # a setting opens nothing
-    assert it.answers._fetching.new_names == 0
-    for name in ("one.example", "two.example", "one.example"):
+    assert it.answers._new_names.count == 0
+    for name in ("one.example", "two.example", "www.one.example"):
         it.ask(name)
         it.now += 3_700
-    assert it.answers._fetching.new_names == 2
+    assert it.answers._new_names.count == 2
     upstream.asked.clear()
     assert upstream.asked == []

@@ -1,5 +1,6 @@
 """Messages read and written, with dnslib as the second opinion."""
 
+import struct
 from contextlib import suppress
 
 import dnslib
@@ -288,3 +289,11 @@ def test_the_shared_examples(dns_examples):
             outcome = error.outcome
         wanted = expected.get(row["expected"], {"FORMERR"} if row["expected"].startswith("FORMERR") else {"read"})
         assert outcome in wanted, row["name"]
+
+
+def test_records_that_cannot_be_shown_are_said_to_be_so():
+    asked = query()
+    wire = codec.error(asked, codec.NOERROR)
+    wire = wire[:6] + b"\0\1" + wire[8:] + b"\xc0\x0c" + struct.pack("!HHIH", 84, 1, 300, 2) + b"\xff"
+    assert codec.text_lines(wire) == ["(records that cannot be shown)"]
+    assert codec.reason_text(wire) == ""

@@ -5,6 +5,7 @@ silence, or a function of the raw reply.
 """
 
 import contextlib
+import json
 import socket
 import struct
 
@@ -88,6 +89,7 @@ ROWS = [
     ("6891 6.2.3: less than 512 counts as 512", query(opt=opt(size=100)), {"rcode": 0, "tc": 0}),
     ("3225 3: DO is copied", query(opt=opt(ttl=0x8000)), lambda wire: edns(wire).ttl & 0x8000),
     ("8914 2: a block says why", query(opt=opt()), lambda wire: options(wire)[15][:2] == b"\0\x11"),
+    ("structured-dns-error 5.1: as JSON to who asks for that", query(opt=opt(options=option(15, b"\0\0"))), lambda wire: json.loads(options(wire)[15][2:])["o"] == "Hillview School"),
     ("2845 3: a TSIG that we do not know is passed over", query(opt=opt() + b"\0" + struct.pack("!HHIH", 250, 255, 0, 0), counts=(1, 0, 0, 2)), {"rcode": 0}),
     # RFC 7873
     ("7873 5.2.3: a client's cookie comes back with ours", query(opt=opt(options=option(10, CLIENT))), lambda wire: options(wire)[10][:8] == CLIENT and len(options(wire)[10]) == 24),

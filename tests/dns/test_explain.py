@@ -5,7 +5,11 @@ import socket
 
 import pytest
 
+from dns.asking import NobodyThere, ask, how
 from dns.counters import Counters
+from dns.explain import _told
+from policy.decide import Decision, Reason
+from policy.rules import Action, Handling
 
 
 @pytest.fixture
@@ -14,7 +18,7 @@ def asking(running, make_live, upstream, tmp_path):
     upstream.zone["shop.example", "A"] = "shop.example. 300 IN CNAME bet.example.\nbet.example. 300 IN A 203.0.113.9"
     path = tmp_path / "explain" / "dns-1.sock"
 
-    def ask(name, **more):
+    def asked(name, **more):
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(10)
             sock.connect(str(path))
@@ -27,13 +31,15 @@ def asking(running, make_live, upstream, tmp_path):
     with running(make_live(), upstream.address, explain_socket=str(path)) as server:
         server.ask("bet.example")  # by now the socket is open
         server.events.clear()
-        yield ask, server, path
+        yield asked, server, path
     assert not path.exists()
 
 
 def test_each_step_is_named(asking):
-    ask, server, path = asking
-    said = [ask(name) for name in ("bet.example", "news.example", "shop.example", "use-application-dns.net", "gone.example")]
+    asked, server, path = asking
+    said = [
+        asked(name) for name in ("bet.example", "news.example", "shop.example", "use-application-dns.net", "gone.example")
+    ]
     assert [(one["step"], one["action"], one["rcode"]) for one in said] == [
         ("decision", "block", "NOERROR"),
         ("upstream", "allow", "NOERROR"),
@@ -43,9 +49,10 @@ def test_each_step_is_named(asking):
     ]
     assert said[0]["worker"] == "dns-1"
     assert said[2]["detail"] == "via bet.example"
+    assert ["Gambling" in one["ede"] for one in said[:3]] == [True, False, True]
     assert server.events == []  # nobody asked
     server.ask("news.example")
-    assert ask("NEWS.example.")["step"] == "cache"
+    assert asked("NEWS.example.")["step"] == "cache"
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -57,6 +64,22 @@ def test_each_step_is_named(asking):
 ])  # fmt: skip
 def test_what_cannot_be_asked_is_said_plainly(asking, more, why):
     assert why in asking[0](**{"name": "bet.example", **more})["error"]
+
+
+def test_it_is_asked_over_the_data_folder(running, make_live, upstream, tmp_path):
+    with running(make_live(), upstream.address, explain_socket=str(tmp_path / "run" / "explain" / "dns-1.sock")) as server:
+        server.ask("bet.example")
+        (tmp_path / "run" / "explain" / "dns-0.sock").touch()  # of a worker that is gone
+        told = ask(tmp_path, "bet.example", "A", "hillview", "ks3")
+        assert how(told) == "decided by policy, before anything was looked up"
+    with pytest.raises(NobodyThere):
+        ask(tmp_path, "bet.example", "A", "hillview", "ks3")
+
+
+def test_of_the_sealed_list_no_more_is_told_than_that_it_blocks():
+    sealed = Decision(Action.BLOCK, Handling.INSPECT, Reason.SEALED, list="secret")
+    told = _told("decision", sealed, bytes.fromhex("000081830000000000000000"), "")
+    assert (told["action"], told["reason"], told["category"]) == ("block", "blocked", None)
 
 
 def test_counters_add_up():

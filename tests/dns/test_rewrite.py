@@ -99,3 +99,16 @@ def test_strangers_parameters_raise_only_malformed(data):
         return
     plain = rewrite.unhidden(asked, answer)
     assert codec.relay(asked, plain, age=0, ttl_max=60, limit=4096)
+
+
+def test_an_answer_that_cannot_be_read_whole_says_nothing():
+    """Found by the fuzzer: an owner that runs through a TTL and on to behind the answers."""
+    wire = bytes.fromhex(
+        "00078180000100030000000103626574076578616d706c650000010001c00c000500010000012c0002c00cc00c004100012a18012c001a00010001"
+        "010003026833000400040102030400050004656368a5c031001c00010000012c00100000000000000000000000000000000000002904d00000000d"
+        "000068330004000401020304000500046563"
+    )
+    asked = query("bet.example", "A")
+    got = codec.read_answer(wire, asked, 7)
+    assert got.counts[0] == 3
+    assert rewrite.unhidden(asked, got).counts == (0, 0, 0)
