@@ -106,6 +106,7 @@ ENTRIES = {
     "change.refused": "Refused",
     "change.withdrawn": "Withdrawn",
     "change.mandated": "Put in force under a standing mandate",
+    "change.updated": "Put in force by a subscription, within its bounds",
     "change.ratified": "Ratified",
     "change.lapsed": "Lapsed: nobody ratified it in time",
     "change.reversed": "Taken back",

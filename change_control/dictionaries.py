@@ -14,8 +14,9 @@ from category_lists import essentials, index, taxonomy
 from category_lists.lists import ListVersion, starter
 from category_lists.names import parents
 from category_lists.taxonomy import Category
-from policy import search_engines
+from policy import rebuild, search_engines
 from policy.live import Objects
+from policy.proof import canonical
 from policy.rules import Dictionary, ListRef, read, write
 
 STARTER = "starter-"  # how the ids of the shipped lists begin
@@ -59,6 +60,16 @@ class Dictionaries:
         gone = {*ids, *(version.id for version in versions)}
         kept = [self._version(ref) for ref in named.lists if ref.id not in gone]
         return self._compile([*kept, *versions], None, (named.taxonomy, named.engines), named.sealed)
+
+    def rebuilt(self, before: str, after: str, now: str) -> str:
+        """The dictionary `now` without what led from `before` to `after` (policy/rebuild.py says what that means)."""
+        fields = rebuild.rebuilt(*(self.objects.text(each) for each in (before, after, now)))
+        wanted = read(Dictionary, canonical({**fields, "index": ""}))
+        if replace(self.named(now), index="") == wanted:
+            return now
+        return self._compile(
+            [self._version(ref) for ref in wanted.lists], None, (wanted.taxonomy, wanted.engines), wanted.sealed
+        )
 
     def with_sealed(self, dictionary: str, digest: str) -> str:
         """The dictionary with a sealed list, or a newer one. There is no way to one without."""

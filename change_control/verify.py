@@ -38,6 +38,7 @@ from policy.proof import (
     signed_by,
     undone,
 )
+from policy.rebuild import takes_back
 from policy.rules import Document, instant, write
 
 REVOKES = {
@@ -205,7 +206,7 @@ class _Standing:
         if standing.signed_under(entry) & self.ended:
             raise ProofRefused("it is signed by someone who no longer held the role")
         if "of" not in rests:  # what a mandate let through may lapse after the mandate has
-            for number in (int(rests[name]) for name in ("mandate", "delegation") if name in rests):
+            for number in (int(rests[name]) for name in ("mandate", "subscription", "delegation") if name in rests):
                 if number in self.revoked or standing.signed_under(known.get(number, {})) & self.ended:
                     raise ProofRefused("it rests on what had been revoked")
         if any(int(one.get("passkey", -1)) in self.revoked for one in rests.get("signatures") or ()):
@@ -222,7 +223,8 @@ class _Standing:
 def _check_subscription(entry: Entry, known: Mapping[int, Entry], states: Mapping[int, State]) -> None:
     """A feed's update rests on a subscription that nobody had taken back by then."""
     rests = entry.get("rests_on") or {}
-    mandate = known.get(int(rests["mandate"])) if "mandate" in rests and "of" not in rests else None
+    number = rests.get("subscription", rests.get("mandate")) if "of" not in rests else None
+    mandate = known.get(int(number)) if number is not None else None
     if mandate and mandate["kind"] == "change.approved" and states.get(mandate["change"]) != State.IN_FORCE:
         raise ProofRefused("the subscription that it rests on had been taken back")
 
@@ -250,12 +252,14 @@ def _check_change(entry: Entry, known: Mapping[int, Entry], states: dict[int, St
         in_force = [
             one
             for one in known.values()
-            if one.get("change") == entry["change"] and one["kind"] in {"change.approved", "change.mandated"}
+            if one.get("change") == entry["change"]
+            and one["kind"] in {"change.approved", "change.mandated", "change.updated"}
         ]
-        if not in_force or undone(in_force[-1]["diff"]) != entry["diff"]:
+        back = entry["diff"]
+        if not in_force or (undone(in_force[-1]["diff"]) != back and not takes_back(in_force[-1]["diff"], back)):
             raise ProofRefused("it does not undo the change that it names")
         ratified = any(one["kind"] == "change.ratified" and one.get("change") == entry["change"] for one in known.values())
-        if (in_force[-1]["kind"] == "change.approved" or ratified) and not changes.tightens(entry["diff"]):
+        if (in_force[-1]["kind"] != "change.mandated" or ratified) and not changes.tightens(entry["diff"]):
             raise ProofRefused("the head alone took back what had tightened")
 
 

@@ -312,6 +312,8 @@ def withdraw(case: Annotated[Case, on(Permission.REQUEST)]) -> Json:
 def request_reversal(case: Annotated[Case, on(Permission.REQUEST)], given: Reasoned) -> Json:
     """Ask that a change in force be taken back; answers with the new request."""
     desk = case.desk
+    with desk.read() as session:
+        desk.office.taken_back(session, session.get_one(ChangeRow, case.id))  # compiled outside of the transaction
     with desk.write() as session:
         row = desk.office.request_reversal(session, session.get_one(ChangeRow, case.id), desk.visitor.person, given.reason)
     return _one(desk, row.id)
