@@ -138,6 +138,7 @@ CHANGE_KINDS = {
     "timetable": "hours",
     "group": "a group",
     "safety": "safe search",
+    "unknown": "sites that no list knows",
     "never_inspect": "a site never looked into",
     "coursework": "the coursework list",
     "suspension": "a suspension",

@@ -25,6 +25,7 @@ from policy.rules import (
     SiteRule,
     Suspension,
     Timetable,
+    UnknownRule,
     read,
     read_document,
     write,
@@ -43,6 +44,7 @@ COLLECTIONS: dict[str, type[Any]] = {
     "never_inspect": ListedSite,
     "coursework": ListedSite,
     "suspensions": Suspension,
+    "unknown_rules": UnknownRule,
 }
 SETTABLE = frozenset({"dictionary", "authority"})
 

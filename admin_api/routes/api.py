@@ -138,8 +138,8 @@ class Asking(BaseModel):
     site: site, action, groups, during, until. category: category, action, groups, during, until. timetable: name, hours,
     terms, or timetable to change one, or gone. group: name, phase, group to change one. safety: group, safe_search "on" or
     "off", video "strict", "moderate" or "off" (left out: as safe_search). never_inspect, coursework: site, gone. suspension:
-    groups or person, starts, until. network: prefix, group, listener, forced, or network, the one that goes. `groups` left
-    out or empty: everyone. `until`: 2026-12-18.
+    groups or person, starts, until. unknown: sign "any", "looks_harmful" or "generated", action, groups, until. network:
+    prefix, group, listener, forced, or network, the one that goes. `groups` left out or empty: everyone. `until`: 2026-12-18.
     """
 
     model_config = CLOSED
@@ -151,6 +151,7 @@ class Asking(BaseModel):
         "timetable",
         "group",
         "safety",
+        "unknown",
         "never_inspect",
         "coursework",
         "suspension",
@@ -173,6 +174,7 @@ class Asking(BaseModel):
     phase: Text = ""
     safe_search: Text = ""
     video: Text = ""
+    sign: Text = ""
     person: Text = ""
     starts: Text = ""
     network: Text = ""
