@@ -13,7 +13,7 @@ from pathlib import Path
 
 from category_lists import classifier, essentials, examples, index, taxonomy, train
 from category_lists.corrections import PREFIX
-from category_lists.lists import ListVersion, starter
+from category_lists.lists import ListVersion, Progress, starter
 from category_lists.names import parents
 from category_lists.taxonomy import Category
 from policy import rebuild, search_engines
@@ -26,6 +26,15 @@ LEARN_AGAIN_PERCENT = 20  # more or fewer names than the model saw, before it is
 STARTER = "starter-"  # how the ids of the shipped lists begin
 
 
+type Lists = Sequence[tuple[ListVersion, Path]]
+type Learn = Callable[[Lists, Mapping[str, object], Progress | None], classifier.Model]
+
+
+def learned_here(lists: Lists, about: Mapping[str, object], progress: Progress | None) -> classifier.Model:
+    """A model of names from the lists of this box, beside a share of our own examples."""
+    return train.train(examples.box_examples(lists), about, progress)
+
+
 def reference(version: ListVersion) -> ListRef:
     return ListRef(version.id, version.category, version.version, version.digest, version.entries)
 
@@ -33,8 +42,9 @@ def reference(version: ListVersion) -> ListRef:
 class Dictionaries:
     """The dictionaries of an installation, in its objects folder; normalised lists are in its lists folder."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, learn: "Learn | None" = None, learn_from: int = LEARN_FROM) -> None:
         self.objects = Objects(data)
+        self._learn, self._learn_from = learn or learned_here, learn_from
         self._made: dict[object, str] = {}  # what was compiled already: every school asks for the same
         self.lists = data / "lists"
 
@@ -154,13 +164,13 @@ class Dictionaries:
         """The model for these lists: the one there is, or a new one once they hold a good deal more or less than it saw."""
         lists = [(version, self._path(version)) for version in versions if not version.id.startswith((STARTER, PREFIX))]
         names, seen = sum(version.entries for version, _ in lists), self._learned(model)
-        if names < LEARN_FROM:
+        if names < self._learn_from:
             return self._shipped_model() if seen else model
         if seen and abs(names - seen) * 100 <= seen * LEARN_AGAIN_PERCENT:
             return model
         about = {"trained_on": "the lists of this installation and our own examples", "from_lists": names}
         try:
-            learned = train.train(examples.box_examples(lists), about, progress)
+            learned = self._learn(lists, about, progress)
         except ValueError:  # many names, but of too few kinds
             return model
         return self._put_model(learned.to_bytes())
