@@ -164,7 +164,10 @@ REASONS = {
     "default_site": "The authority’s suggestion for this site",
     "default_category": "The authority’s suggestion for this category",
     "phase_default": "What is usual at this age",
+    "looks_harmful": "No list knows this site; a program guesses its category, and the school has a rule about that",
+    "generated": "No list knows this site; its name looks made up by a program, and the school has a rule about that",
     "unknown_name": "No list knows this site",
+    "safe_search": "Safe search cannot be kept on here by DNS alone",
     "error": "The filter could not decide, so it refused",
 }
 

@@ -17,12 +17,15 @@ import argparse
 import csv
 import random
 import subprocess
+import sys
 import time
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # not this folder, where dns.py stands
 
 from appliance.commands.evaluating import judge_of
 from category_lists.classifier import GENERATED, Model, shipped
