@@ -14,6 +14,7 @@ from category_lists.names import canonical_site, shown
 from change_control.changes import NetworkGone, Wish
 from change_control.wishes import (
     DAYS,
+    SIGNS,
     AnswerWish,
     GroupWish,
     HeadWish,
@@ -22,8 +23,9 @@ from change_control.wishes import (
     ShortList,
     SuspensionWish,
     TimetableWish,
+    UnknownWish,
 )
-from policy.rules import Window
+from policy.rules import Action, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,18 @@ def _answer(form: Filled) -> Wish:
     if form.text("answer") not in {"page", "nxdomain", "null"}:
         raise Wrong({"answer": "choose how blocked names are answered"})
     return AnswerWish(form.text("answer"))
+
+
+def _unknown(form: Filled) -> Wish:
+    wrong = Checks()
+    if form.text("sign") not in SIGNS:
+        wrong.fields["sign"] = "choose which sites"
+    if form.text("action") not in {"allow", "warn", "block"}:
+        wrong.fields["action"] = "choose what should happen"
+    groups = wrong.check("groups", lambda: groups_chosen(form.many("groups")))
+    until = wrong.check("until", lambda: last_moment(form.text("until"), words.ZONE))
+    wrong.done()
+    return UnknownWish(form.text("sign"), Action(form.text("action")), groups or (), until)
 
 
 def _listed(collection: ShortList) -> Callable[[Filled], Wish]:
@@ -186,6 +200,14 @@ KINDS: dict[str, Kind] = {
             "Ask about safe search",
             "group",
             _safety,
+        ),
+        Kind(
+            "unknown",
+            "Sites that no list knows",
+            "Open them, warn before them or block them: all, or those whose names look harmful or made up.",
+            "Ask about sites that no list knows",
+            "sign",
+            _unknown,
         ),
         Kind(
             "never_inspect",

@@ -228,5 +228,9 @@ def delegation_sentence(entry: Entry, who: Mapping[str, str]) -> str:
 
 
 def standing_sentence(entry: Entry, who: Mapping[str, str]) -> str:
-    """A mandate or a delegation in a sentence."""
+    """A mandate, a delegation or a subscription in a sentence."""
+    if entry["kind"] == "change.approved":
+        terms = entry["diff"]["terms"]
+        until = uk_end(datetime.fromisoformat(terms["until"]))
+        return f"The subscription to {terms['feed']['name']}, which lets updates within its bounds take effect until {until}."
     return delegation_sentence(entry, who) if entry["kind"] == "delegation.signed" else mandate_sentence(entry)

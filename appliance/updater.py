@@ -104,11 +104,21 @@ class Updater:
             if feed in self.feeds and feed_state.load(self.data, feed).due(now, self.feeds[feed].every_hours)
         ]
 
+    def moved(self) -> list[str]:
+        """The logs in which requests about lists wait that were made on another dictionary than the one in force."""
+        office = self.founded.office
+        with self.founded.store.read() as session:
+            logs = [office.book(session, name) for name in session.scalars(select(LogRow.id).order_by(LogRow.id)).all()]
+            forces = [(book.log, book.in_force()) for book in logs]
+            return [name for name, force in forces if force and list_service.stale(session, name, force.document.dictionary)]
+
     # --- doing ---------------------------------------------------------------------------------------------------
 
     def update(self, ids: Collection[str]) -> list[Outcome]:
         """Bring these feeds up to date, one after the other. Busy when that is being done already."""
         with self._alone():
+            for name in self.moved():
+                renew(self.founded, name)
             subscribers = self.subscribers()
             return [self._one(each, subscribers.get(each, [])) for each in sorted(ids)]
 
@@ -303,7 +313,8 @@ async def keep_updated(config: Config, stop: asyncio.Event, look_s: float = LOOK
 
 
 def _due(config: Config, founded: Founded) -> list[str]:
-    return Updater.open(config, founded).due()
+    updater = Updater.open(config, founded)
+    return updater.due() + updater.moved()
 
 
 async def _run_aside(config: Config, stop: asyncio.Event) -> None:

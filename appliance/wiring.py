@@ -159,6 +159,7 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
     """Spools into the filter log; requests from the block page into change control; and what time alone does."""
     from appliance.requests import take_request
     from appliance.updater import keep_updated
+    from change_control.list_service import prepare_lapses
     from change_control.publish import publish
     from change_control.service import Office
     from change_control.store import Store
@@ -173,6 +174,8 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
         take_request(store, office, event)
 
     def tick() -> None:
+        with store.read() as session:
+            prepare_lapses(office, session)
         with store.write() as session:
             moved = {row.log for row in office.tick(session)}
             moved |= session.info.get("logs", set()) if moved else set()  # the authority's own changes reach its schools

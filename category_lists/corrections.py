@@ -30,12 +30,15 @@ def corrected(
     mine: Mapping[str, tuple[ListVersion, Path]],
     log: str,
     site: str,
-    category: str,
+    category: str | None,
     *,
     at: datetime,
 ) -> tuple[list[str], list[ListVersion]]:
-    """The correction lists of a school once a site is put in a category ("": in none): ids that go, versions that come."""
-    target = list_id(log, category)
+    """The correction lists of a school once a site is put in a category: ids that go, versions that come.
+
+    `category` "" puts it in none; None takes the school's word on it back, so that others' counts again.
+    """
+    target = list_id(log, category or "") if category is not None else None
     gone: list[str] = []
     versions: list[ListVersion] = []
     rows = {each: set(path.read_text("utf-8").split("\n")) - {""} for each, (_, path) in mine.items()}
@@ -46,6 +49,8 @@ def corrected(
                 versions.append(_kept(folder, each, version.category, left, at))
             else:
                 gone.append(each)
+    if target is None:
+        return gone, versions
     names = {row for row in rows.get(target, set()) if row.partition(" ")[0] != site}
     names.add(site if category else f"{site} @")
     versions.append(_kept(folder, target, category or _NOWHERE, names, at))

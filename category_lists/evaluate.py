@@ -43,6 +43,7 @@ class Verdict:
     list: str | None
     entry: str | None
     categories: tuple[str, ...]  # everything the dictionary says of the name, as it is weighed
+    proposed: tuple[str, ...] | None = None  # what the model of names makes of a name that no list knows; None: one does
 
 
 type Judge = Callable[[str, str], Verdict]  # name, phase
@@ -80,6 +81,7 @@ class Report:
     cases: int = 0
     labelled: int = 0
     right: int = 0  # names of which a category that counts as right was found
+    proposals: dict[str, list[int]] = field(default_factory=dict)  # kind -> unknown names, with a proposal, a right one
     tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)  # (kind, column)
     confusion: Counter[tuple[str, str]] = field(default_factory=Counter)  # (kind, category that decided or first known)
     offenders: Counter[tuple[str, str]] = field(default_factory=Counter)  # (list, over-block)
@@ -152,11 +154,21 @@ def evaluate(cases: Iterable[Case], judge: Judge) -> Report:
             continue
         report.cases += 1
         verdicts = {phase: judge(name, phase) for phase in _phases(case)}
+        _proposed(report, case, next(iter(verdicts.values())))
         for column, expected in case.expected.items():
             _count(report, case, column, expected, [verdicts[phase] for phase in COLUMNS[column]])
         if case.acceptable:
             _confuse(report, case, verdicts.get("ks3") or next(iter(verdicts.values())))
     return report
+
+
+def _proposed(report: Report, case: Case, verdict: Verdict) -> None:
+    if verdict.proposed is None:
+        return
+    counts = report.proposals.setdefault(case.kind, [0, 0, 0])
+    counts[0] += 1
+    counts[1] += bool(verdict.proposed)
+    counts[2] += bool(case.acceptable & set(verdict.proposed))
 
 
 def _phases(case: Case) -> list[str]:
@@ -202,6 +214,10 @@ def to_fields(report: Report) -> dict[str, object]:
         "cases": report.cases,
         "unreadable": report.unreadable,
         "categories_right": {"right": report.right, "of": report.labelled, "rate": rate(report.right, report.labelled)},
+        "unknown_names": {
+            kind: {"names": names, "proposed": some, "proposed_right": right}
+            for kind, (names, some, right) in sorted(report.proposals.items())
+        },
         "totals": {column: _tally(report.total(column)) for column in report.columns()},
         "categories": {
             kind: {
@@ -249,6 +265,11 @@ def to_text(report: Report) -> Iterator[str]:
                 f"  {kind:34} {tally.to_block or '':>9} {_percent(tally.blocked, tally.to_block):>8} "
                 f"{tally.to_allow or '':>9} {_percent(tally.refused, tally.to_allow):>8}"
             )
+    if report.proposals:
+        yield ""
+        yield f"{'names that no list knows':36} {'names':>9} {'proposed':>8} {'right':>9}"
+        for kind, (names, some, right) in sorted(report.proposals.items()):
+            yield f"  {kind:34} {names:>9} {_percent(some, names):>8} {_percent(right, names):>9}"
     if report.offenders:
         yield ""
         yield "lists that refused what must stay open:"

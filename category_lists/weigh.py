@@ -61,16 +61,19 @@ _HELP = (
     r".*\.(?:org|uk|ie|ca|au|nz|scot|wales|cymru|edu|gov)$"
 )
 _BODY = r"sexual-?health|rape-?crisis|sexual-?(?:assault|abuse|violence)|breast-?(?:cancer|feed)|asexuality"
-_SENSE: Final = {
-    "drugs_substance": re.compile(_HELP).search,
-    "alcohol_tobacco_vaping": re.compile(_HELP + r"|quit-?smok|stop-?smok|smoke-?free").search,
-    "gambling": re.compile(
+_WORDS_OF: Final = {
+    "drugs_substance": _HELP,
+    "alcohol_tobacco_vaping": _HELP + r"|quit-?smok|stop-?smok|smoke-?free",
+    "gambling": (
         r"gambl\w*-?(?:help|aware|care|anonymous|support|therapy|with-?lives|harm|clinic)|problem-?gambl|stop-?gambl"
-    ).search,
-    "pornography": re.compile(_BODY).search,
-    "adult_mixed": re.compile(_BODY).search,
-    "games": re.compile(r"phonics|times-?tables|spelling|literacy|numeracy|preschool").search,
+    ),
+    "pornography": _BODY,
+    "adult_mixed": _BODY,
+    "games": r"phonics|times-?tables|spelling|literacy|numeracy|preschool",
 }
+_SENSE: Final = {category: re.compile(words).search for category, words in _WORDS_OF.items()}
+_ANY_SENSE: Final = re.compile("|".join(f"(?:{words})" for words in dict.fromkeys(_WORDS_OF.values()))).search
+_VETTED_ENDS: Final = frozenset(name.rpartition(".")[2] for name in VETTED)
 
 
 def curated(list_id: str) -> bool:
@@ -84,6 +87,11 @@ def vetted(host: str) -> bool:
         if host in VETTED:
             return True
     return False
+
+
+def doubted(host: str) -> bool:
+    """Whether the letters of a name may outweigh what lists say of it, so that names on the same list fare differently."""
+    return (host.rpartition(".")[2] in _VETTED_ENDS and vetted(host)) or _ANY_SENSE(host) is not None
 
 
 def weigh(matches: Sequence[Match], host: str) -> Sequence[Match]:

@@ -202,13 +202,14 @@ class DefaultsWish:
 
 @dataclass(frozen=True, slots=True)
 class ReverseWish:
-    """Take back a change that is in force."""
+    """Take back a change that is in force. `ready`: the diff that does it, where others have come after it."""
 
     diff_in_force: Diff
+    ready: Diff | None = None
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del change, document, taxonomy  # the diff keeps the number of the change that it takes back
-        return undone(self.diff_in_force)
+        return self.ready or undone(self.diff_in_force)
 
 
 class Wish(Protocol):
@@ -302,6 +303,8 @@ def _tell_defaults(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
 
 def _tell_reverse(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     del document, taxonomy
+    if "dictionaries" in diff or "site" in diff:
+        return f"Change {diff['change']} is taken back. What others have changed since stays."
     return f"Change {diff['change']} is taken back: everything is as it was before it."
 
 

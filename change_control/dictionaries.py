@@ -4,21 +4,35 @@ A school's policy names the dictionary it decides with by digest, so accepting a
 old digest to the new one.
 """
 
+import hashlib
 import os
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from category_lists import essentials, index, taxonomy
-from category_lists.lists import ListVersion, starter
+from category_lists import classifier, essentials, examples, index, taxonomy, train
+from category_lists.corrections import PREFIX
+from category_lists.lists import ListVersion, Progress, starter
 from category_lists.names import parents
 from category_lists.taxonomy import Category
-from policy import search_engines
-from policy.live import Objects
+from policy import rebuild, search_engines
+from policy.live import Objects, write_aside
+from policy.proof import canonical
 from policy.rules import Dictionary, ListRef, read, write
 
+LEARN_FROM = 50_000  # names in lists of others, from which on a model of one's own is worth its half minute
+LEARN_AGAIN_PERCENT = 20  # more or fewer names than the model saw, before it is learned anew
 STARTER = "starter-"  # how the ids of the shipped lists begin
+
+
+type Lists = Sequence[tuple[ListVersion, Path]]
+type Learn = Callable[[Lists, Mapping[str, object], Progress | None], classifier.Model]
+
+
+def learned_here(lists: Lists, about: Mapping[str, object], progress: Progress | None) -> classifier.Model:
+    """A model of names from the lists of this box, beside a share of our own examples."""
+    return train.train(examples.box_examples(lists), about, progress)
 
 
 def reference(version: ListVersion) -> ListRef:
@@ -28,8 +42,9 @@ def reference(version: ListVersion) -> ListRef:
 class Dictionaries:
     """The dictionaries of an installation, in its objects folder; normalised lists are in its lists folder."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, learn: "Learn | None" = None, learn_from: int = LEARN_FROM) -> None:
         self.objects = Objects(data)
+        self._learn, self._learn_from = learn or learned_here, learn_from
         self._made: dict[object, str] = {}  # what was compiled already: every school asks for the same
         self.lists = data / "lists"
 
@@ -39,7 +54,7 @@ class Dictionaries:
         for version, path in shipped:
             self._adopt(version, path)
         texts = (self.objects.put(taxonomy.load().to_json()), self.objects.put(search_engines.load().to_json()))
-        return self._compile([version for version, _ in shipped], progress, texts)
+        return self._compile([version for version, _ in shipped], progress, texts, model=self._shipped_model())
 
     def with_lists(
         self, dictionary: str, versions: Sequence[ListVersion], progress: Callable[[int], None] | None = None
@@ -47,7 +62,7 @@ class Dictionaries:
         """The dictionary that a dictionary becomes with lists added, or put in the place of their older versions."""
         named, fresh = self.named(dictionary), {version.id for version in versions}
         kept = [self._version(ref) for ref in named.lists if ref.id not in fresh]
-        return self._compile([*kept, *versions], progress, (named.taxonomy, named.engines), named.sealed)
+        return self._compile([*kept, *versions], progress, (named.taxonomy, named.engines), named.sealed, named.model)
 
     def with_list(self, dictionary: str, version: ListVersion, progress: Callable[[int], None] | None = None) -> str:
         """The same for one list."""
@@ -58,7 +73,16 @@ class Dictionaries:
         named = self.named(dictionary)
         gone = {*ids, *(version.id for version in versions)}
         kept = [self._version(ref) for ref in named.lists if ref.id not in gone]
-        return self._compile([*kept, *versions], None, (named.taxonomy, named.engines), named.sealed)
+        return self._compile([*kept, *versions], None, (named.taxonomy, named.engines), named.sealed, named.model)
+
+    def rebuilt(self, before: str, after: str, now: str) -> str:
+        """The dictionary `now` without what led from `before` to `after` (policy/rebuild.py says what that means)."""
+        fields = rebuild.rebuilt(*(self.objects.text(each) for each in (before, after, now)))
+        wanted = read(Dictionary, canonical({**fields, "index": ""}))
+        if replace(self.named(now), index="") == wanted:
+            return now
+        refs, texts = [self._version(ref) for ref in wanted.lists], (wanted.taxonomy, wanted.engines)
+        return self._compile(refs, None, texts, wanted.sealed, wanted.model, learn=False)
 
     def with_sealed(self, dictionary: str, digest: str) -> str:
         """The dictionary with a sealed list, or a newer one. There is no way to one without."""
@@ -73,12 +97,14 @@ class Dictionaries:
         fresh = {reference(version) for version, _ in shipped}
         kept = {ref for ref in named.lists if not ref.id.startswith(STARTER)}
         new_taxonomy, new_engines = taxonomy.load(), search_engines.load()
-        if (set(named.lists), named.taxonomy, named.engines) == (fresh | kept, new_taxonomy.digest, new_engines.digest):
+        model = named.model if self._learned(named.model) else self._shipped_model()
+        now, then = (set(named.lists), named.taxonomy, named.engines), (fresh | kept, new_taxonomy.digest, new_engines.digest)
+        if now == then and named.model == model:
             return dictionary
         for version, path in shipped:
             self._adopt(version, path)
         texts = (self.objects.put(new_taxonomy.to_json()), self.objects.put(new_engines.to_json()))
-        return self._compile([self._version(ref) for ref in fresh | kept], progress, texts, named.sealed)
+        return self._compile([self._version(ref) for ref in fresh | kept], progress, texts, named.sealed, model)
 
     def named(self, digest: str) -> Dictionary:
         return read(Dictionary, self.objects.text(digest))
@@ -92,10 +118,16 @@ class Dictionaries:
         progress: Callable[[int], None] | None,
         texts: tuple[str, str],
         sealed: str = "",
+        model: str = "",
+        *,
+        learn: bool = True,
     ) -> str:
-        """Compile the index, test it, and name everything; `texts` are the digests of taxonomy and search engines."""
+        """Compile the index, test it, and name everything; `texts` are the digests of taxonomy and search engines.
+
+        `model` is the model of names so far; it is learned anew where the lists have grown beyond it.
+        """
         versions = sorted(versions, key=lambda version: version.id)
-        asked = (tuple(reference(version) for version in versions), texts, sealed)
+        asked = (tuple(reference(version) for version in versions), texts, sealed, model, learn)
         if asked in self._made:
             return self._made[asked]
         aside = self.objects.folder / f".compiling-{os.getpid()}-{secrets.token_hex(8)}.idx"  # the desk may compile as well
@@ -103,18 +135,45 @@ class Dictionaries:
         made = index.compile_index([(version, self._path(version)) for version in versions], aside, progress=progress)
         self._test(aside, versions)
         aside.replace(self.objects.path(made, "idx"))
-        digest = self._made[asked] = self.objects.put(
-            write(
-                Dictionary(
-                    index=made,
-                    taxonomy=texts[0],
-                    engines=texts[1],
-                    lists=asked[0],
-                    sealed=sealed,
-                )
-            )
-        )
+        if learn and model:
+            model = self._model(versions, model, progress)
+        found = Dictionary(index=made, taxonomy=texts[0], engines=texts[1], lists=asked[0], sealed=sealed, model=model)
+        digest = self._made[asked] = self.objects.put(write(found))
         return digest
+
+    # --- the model of names: compiled from the lists, like the index ------------------------------------------------------
+
+    def _shipped_model(self) -> str:
+        return self._put_model(classifier.SHIPPED.read_bytes())
+
+    def _put_model(self, data: bytes) -> str:
+        digest = hashlib.sha256(data).hexdigest()
+        path = self.objects.path(digest, "model")
+        if not path.exists():
+            write_aside(path, data)
+        return digest
+
+    def _learned(self, digest: str) -> int:
+        """How many names of lists a model was learned from here; 0 for the one that ships, or none."""
+        if not digest:
+            return 0
+        known = self.objects.model(digest).about.get("from_lists", 0)
+        return known if isinstance(known, int) else 0
+
+    def _model(self, versions: Sequence[ListVersion], model: str, progress: Callable[[int], None] | None) -> str:
+        """The model for these lists: the one there is, or a new one once they hold a good deal more or less than it saw."""
+        lists = [(version, self._path(version)) for version in versions if not version.id.startswith((STARTER, PREFIX))]
+        names, seen = sum(version.entries for version, _ in lists), self._learned(model)
+        if names < self._learn_from:
+            return self._shipped_model() if seen else model
+        if seen and abs(names - seen) * 100 <= seen * LEARN_AGAIN_PERCENT:
+            return model
+        about = {"trained_on": "the lists of this installation and our own examples", "from_lists": names}
+        try:
+            learned = self._learn(lists, about, progress)
+        except ValueError:  # many names, but of too few kinds
+            return model
+        return self._put_model(learned.to_bytes())
 
     def _test(self, path: Path, versions: Sequence[ListVersion]) -> None:
         """What must stay reachable is known as such in the new index, or the index is not used at all."""

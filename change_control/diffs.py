@@ -26,6 +26,7 @@ from policy.rules import (
     SiteRule,
     Suspension,
     Timetable,
+    UnknownRule,
     read,
     read_document,
     write,
@@ -44,6 +45,7 @@ COLLECTIONS: dict[str, type[Any]] = {
     "never_inspect": ListedSite,
     "coursework": ListedSite,
     "suspensions": Suspension,
+    "unknown_rules": UnknownRule,
 }
 SETTABLE = frozenset({"dictionary", "authority", "blocked_answer"})
 

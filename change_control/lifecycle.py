@@ -19,6 +19,7 @@ class Act(StrEnum):
     REFUSE = "refuse"
     WITHDRAW = "withdraw"
     MANDATE = "mandate"
+    UPDATE = "update"  # a feed's update, within the bounds of a subscription that the head signed
     RATIFY = "ratify"
     LAPSE = "lapse"
     REVERSE = "reverse"
@@ -30,6 +31,7 @@ MOVES: dict[tuple[State, Act], State] = {
     (State.REQUESTED, Act.REFUSE): State.REFUSED,
     (State.REQUESTED, Act.WITHDRAW): State.WITHDRAWN,
     (State.REQUESTED, Act.MANDATE): State.PROVISIONAL,
+    (State.REQUESTED, Act.UPDATE): State.IN_FORCE,
     (State.PROVISIONAL, Act.RATIFY): State.IN_FORCE,
     (State.PROVISIONAL, Act.LAPSE): State.LAPSED,
     (State.PROVISIONAL, Act.REVERSE): State.REVERSED,
@@ -43,13 +45,14 @@ ENTRY_KINDS: dict[Act, str] = {
     Act.REFUSE: "change.refused",
     Act.WITHDRAW: "change.withdrawn",
     Act.MANDATE: "change.mandated",
+    Act.UPDATE: "change.updated",
     Act.RATIFY: "change.ratified",
     Act.LAPSE: "change.lapsed",
     Act.REVERSE: "change.reversed",
     Act.EXPIRE: "change.expired",
 }
 # Those of them that put another policy in force.
-POLICY_ACTS = frozenset({Act.APPROVE, Act.MANDATE, Act.LAPSE, Act.REVERSE})
+POLICY_ACTS = frozenset({Act.APPROVE, Act.MANDATE, Act.UPDATE, Act.LAPSE, Act.REVERSE})
 
 
 class NotPossible(ValueError):

@@ -29,7 +29,7 @@ from change_control.replay import signed_under
 from change_control.store import Store
 from change_control.tables import ChangeRow, SignatureRow
 from policy.bounds import outside
-from policy.proof import Entry, canonical, terms_of
+from policy.proof import Entry, canonical, terms_of, undone
 from policy.rules import ListRef, instant
 
 if TYPE_CHECKING:
@@ -136,7 +136,11 @@ def accept(
         return Asked(row, in_force=row.state in {State.PROVISIONAL, State.IN_FORCE}, waits_because="it was refused")
     if why_not or mandate is None:
         return Asked(row, in_force=False, waits_because=why_not or "no standing mandate covers it")
-    office.put_in_force(book, row, json.loads(row.diff), Act.MANDATE, by, {"mandate": mandate["n"]}, roles=sorted(held))
+    diff = json.loads(row.diff)
+    if "ratify_days" not in _terms(mandate):  # a subscription: its signature is all that an update within its bounds needs
+        office.put_in_force(book, row, diff, Act.UPDATE, by, {"subscription": mandate["n"]}, roles=sorted(held))
+        return Asked(row, in_force=True)
+    office.put_in_force(book, row, diff, Act.MANDATE, by, {"mandate": mandate["n"]}, roles=sorted(held))
     row.ratify_by = office.now() + timedelta(days=int(_terms(mandate)["ratify_days"]))
     return Asked(row, in_force=True)
 
@@ -248,43 +252,80 @@ def update(office: "Office", session: Session, log: str, feed: Feed, taken: Sequ
 # --- requests whose ground has moved ----------------------------------------------------------------------------------
 
 
-def moved(office: "Office", session: Session, log: str) -> Iterator[tuple[ChangeRow, str]]:
-    """Waiting requests about lists that were made on another dictionary than the one in force, each with the one that it
+def moved(office: "Office", session: Session, log: str) -> Iterator[tuple[ChangeRow, Diff]]:
+    """Waiting requests about lists that were made on another dictionary than the one in force, each with what it
     now comes to. A feed's daily update must not make every other request impossible to approve.
     """
     from change_control.service import policy_of
 
     now = policy_of(office.book(session, log)).document.dictionary
+    for row in stale(session, log, now):
+        yield row, _again(office, session, row, now)
+
+
+def stale(session: Session, log: str, now: str) -> list[ChangeRow]:
+    """Waiting requests about lists that were made on another dictionary than the one in force."""
     waiting = select(ChangeRow).where(
-        ChangeRow.log == log, ChangeRow.state == State.REQUESTED, ChangeRow.kind.in_(ABOUT_LISTS - {"defaults"})
+        ChangeRow.log == log, ChangeRow.state == State.REQUESTED, ChangeRow.kind.in_({*ABOUT_LISTS, "reverse"} - {"defaults"})
     )
-    for row in session.scalars(waiting.order_by(ChangeRow.id)).all():
-        diff = json.loads(row.diff)
-        if "dictionary" in diff["set"] and diff["set"]["dictionary"][0] != now:
-            yield row, _again(office, log, diff, now)
+    rows = session.scalars(waiting.order_by(ChangeRow.id)).all()
+    return [row for row in rows if json.loads(row.diff)["set"].get("dictionary", [now])[0] != now]
 
 
-def _again(office: "Office", log: str, diff: Diff, dictionary: str) -> str:
+def _again(office: "Office", session: Session, row: ChangeRow, dictionary: str) -> Diff:
+    """A request about lists as it would be made on this dictionary."""
+    diff: Diff = json.loads(row.diff)
     match diff["kind"]:
+        case "reverse":
+            first = session.get_one(ChangeRow, row.reverses)
+            return taken_back(office, row.log, json.loads(first.diff), dictionary)
         case "recategorise":
-            return _corrected(office, log, dictionary, diff["site"], diff["category"])
+            wanted = _corrected(office, row.log, dictionary, diff["site"], diff["category"])
         case "sealed":
-            return office.dictionaries.with_sealed(dictionary, diff["sealed"]["digest"])
+            wanted = office.dictionaries.with_sealed(dictionary, diff["sealed"]["digest"])
         case _:
             found = [lists.find(office.dictionaries.lists, one["id"], one["digest"])[0] for one in diff.get("lists", ())]
-            return office.dictionaries.with_lists(dictionary, found)
+            wanted = office.dictionaries.with_lists(dictionary, found)
+    return {**diff, "set": {"dictionary": [dictionary, wanted]}}
+
+
+def taken_back(office: "Office", log: str, diff: Diff, now: str) -> Diff:
+    """The diff by which a change is taken back while the dictionary `now` is in force.
+
+    While nothing has come after it, that is the change undone. Otherwise the dictionary is rebuilt without it, and the diff
+    carries what proves so (policy/rebuild.py). A correction shares its list with other corrections, so its site alone goes.
+    """
+    back = undone(diff)
+    if "dictionary" not in diff["set"] or diff["set"]["dictionary"][1] == now:
+        return back
+    before, after = diff["set"]["dictionary"]
+    if diff["kind"] == "recategorise":
+        wanted = _corrected(office, log, now, diff["site"], None)
+        return {**back, "set": {"dictionary": [now, wanted]}, "site": diff["site"]}
+    wanted = office.dictionaries.rebuilt(before, after, now)
+    named = {each: office.dictionaries.objects.text(each) for each in (before, after, now, wanted)}
+    return {**back, "set": {"dictionary": [now, wanted]}, "dictionaries": named}
+
+
+def prepare_lapses(office: "Office", session: Session) -> None:
+    """Compile what `tick` will name, before the transaction in which it does."""
+    from change_control.service import policy_of
+
+    now: dict[str, str] = {}
+    for row in office.lapsing(session):
+        force = now.get(row.log) or policy_of(office.book(session, row.log)).document.dictionary
+        back = taken_back(office, row.log, json.loads(row.diff), force)
+        now[row.log] = back["set"].get("dictionary", (force, force))[1]
 
 
 def renew(office: "Office", session: Session, log: str) -> list[ChangeRow]:
     """Bring waiting requests about lists onto the dictionary in force. Signatures given to the old text are void."""
     renewed = []
-    for row, wanted in moved(office, session, log):
-        diff = json.loads(row.diff)
-        now = office.book(session, log).in_force()
-        if now is None or wanted == now.document.dictionary:
+    for row, fresh_diff in moved(office, session, log):
+        ground, wanted = fresh_diff["set"]["dictionary"]
+        if wanted == ground:
             office.note(session, office.book(session, log), row, Act.WITHDRAW, None, "")
             continue
-        fresh_diff = {**diff, "set": {"dictionary": [now.document.dictionary, wanted]}}
         row.diff = canonical(fresh_diff)
         session.execute(delete(SignatureRow).where(SignatureRow.change == row.id))
         office.book(session, log).append("change.renewed", office.now(), change=row.id, diff=fresh_diff)
@@ -317,7 +358,7 @@ def recategorise(
     return office.request(session, log, RecategoriseWish(wanted, text, category, others, agree), by=by, reason=reason)
 
 
-def _corrected(office: "Office", log: str, dictionary: str, site: str, category: str) -> str:
+def _corrected(office: "Office", log: str, dictionary: str, site: str, category: str | None) -> str:
     named = office.dictionaries.named(dictionary)
     mine = [ref for ref in named.lists if is_correction(ref.id)]
     paths = {ref.id: lists.find(office.dictionaries.lists, ref.id, ref.digest) for ref in mine}

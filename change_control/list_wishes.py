@@ -13,13 +13,15 @@ from policy.rules import Document, instant
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionWish:
-    """Let a feed's updates take effect by themselves, within bounds, until a date. Approved, it is a standing mandate."""
+    """Let a feed's updates take effect by themselves, within bounds, until a date.
+
+    Approved, it is the signature that each update within the bounds rests on; none is ratified once more (policy/proof.py).
+    """
 
     feed: Feed
     begins: datetime
     until: datetime
     bounds: Bounds
-    ratify_days: int = 60
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del document
@@ -40,7 +42,6 @@ class SubscriptionWish:
             },
             "from": instant(self.begins),
             "until": instant(self.until),
-            "ratify_days": self.ratify_days,
         }
         return {"kind": "subscription", "change": change, "add": {}, "remove": {}, "set": {}, "terms": terms}
 

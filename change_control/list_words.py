@@ -41,12 +41,15 @@ def tell_subscription(diff: Diff, document: Document, taxonomy: Taxonomy) -> str
     terms = diff["terms"]
     feed, bounds = terms["feed"], terms["bounds"]
     names = [category_name(category, taxonomy) for category in bounds["categories"]]
+    ratified = (
+        f" She ratifies each update within {_many(int(terms['ratify_days']), 'day')}." if "ratify_days" in terms else ""
+    )
     listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     return (
         f"{document.name} subscribes to {feed['name']} ({listed}) until {uk_end(datetime.fromisoformat(terms['until']))}. "
         f"An update takes effect by itself while each list loses at most {bounds['max_shrink_percent']}% and gains at most "
         f"{bounds['max_growth_percent']}%, holds at most {bounds['max_entries']:,} sites and opens none; what goes beyond "
-        f"that waits for the headteacher. She ratifies each update within {_many(int(terms['ratify_days']), 'day')}."
+        f"that waits for the headteacher.{ratified}"
     )
 
 

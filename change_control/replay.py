@@ -8,7 +8,7 @@ against the entries before it. Only those that a later entry can still refer to 
 no more memory than its texts.
 
 The policy is built up here as plain JSON, not as the values of `policy/rules.py`: a digest tells whether it is the one that
-was signed, and so this module, `ledger.py`, `lifecycle.py`, `policy/proof.py` and `policy/bounds.py` together are the
+was signed, and so this module, `ledger.py`, `lifecycle.py`, `policy/proof.py`, `rebuild.py` and `bounds.py` together are the
 verifier that goes with each export (`standalone.py`), with nothing but the `cryptography` package below them.
 """
 
@@ -41,6 +41,7 @@ from policy.proof import (
     tightens,
     undone,
 )
+from policy.rebuild import takes_back
 
 REVOKES = {
     "mandate.revoked": "mandate.signed",
@@ -57,7 +58,7 @@ SIGNED_TERMS = {  # what the head's signature in such an entry is over
 }
 PEOPLE = ("person.enrolled", "person.released")
 POLICY_KINDS = frozenset({ENTRY_KINDS[act] for act in POLICY_ACTS} | {"log.founded"})
-IN_FORCE_BY = frozenset({"change.approved", "change.mandated"})
+IN_FORCE_BY = frozenset({"change.approved", "change.mandated", "change.updated"})
 ENDS = frozenset({State.REFUSED, State.WITHDRAWN, State.REVERSED, State.EXPIRED, State.LAPSED})
 LASTING = frozenset({"subscription", "head"})  # kinds of change that entries rest on long after they were approved
 KEPT = frozenset({"log.founded", "change.approved", "change.mandated"})  # with all that is not a change's
@@ -302,7 +303,7 @@ class _Replay:
         if signed_under(entry) & self._ended:
             raise ProofRefused("it is signed by someone who no longer held the role")
         if "of" not in rests:  # what a mandate let through may lapse after the mandate has
-            for number in (int(rests[name]) for name in ("mandate", "delegation") if name in rests):
+            for number in (int(rests[name]) for name in ("mandate", "subscription", "delegation") if name in rests):
                 if number in self._revoked or signed_under(self._known.get(number, {})) & self._ended:
                     raise ProofRefused("it rests on what had been revoked")
         if any(int(one.get("passkey", -1)) in self._revoked for one in rests.get("signatures") or ()):
@@ -361,7 +362,8 @@ class _Replay:
     def _check_subscription(self, entry: Entry) -> None:
         """A feed's update rests on a subscription that nobody had taken back by then."""
         rests = entry.get("rests_on") or {}
-        mandate = self._known.get(int(rests["mandate"])) if "mandate" in rests and "of" not in rests else None
+        number = rests.get("subscription", rests.get("mandate")) if "of" not in rests else None
+        mandate = self._known.get(int(number)) if number is not None else None
         if mandate and mandate["kind"] == "change.approved" and self.states.get(mandate["change"]) != State.IN_FORCE:
             raise ProofRefused("the subscription that it rests on had been taken back")
 
@@ -392,10 +394,11 @@ class _Replay:
             self._forget(other)
         if act is Act.REVERSE:
             in_force = self._in_force.get(change)
-            if in_force is None or undone(in_force["diff"]) != entry["diff"]:
+            back = entry["diff"]
+            if in_force is None or (undone(in_force["diff"]) != back and not takes_back(in_force["diff"], back)):
                 raise ProofRefused("it does not undo the change that it names")
-            signed_by_head = in_force["kind"] == "change.approved" or change in self._ratified
-            if signed_by_head and not tightens(entry["diff"]):
+            signed_by_head = in_force["kind"] != "change.mandated" or change in self._ratified
+            if signed_by_head and not tightens(back):
                 raise ProofRefused("the head alone took back what had tightened")
         if self.states[change] in ENDS:
             self._forget(change)

@@ -25,7 +25,7 @@ from change_control.keys import AuthorityKey, Signs
 from change_control.lifecycle import ENTRY_KINDS, Act, State
 from change_control.tables import AccessRow, ChangeRow, DetailRow, LogRow, SignatureRow
 from change_control.wishes import HeadWish, SuspensionWish
-from policy.proof import SECOND_ROLES, TWO_PERSON_KINDS, Entry, canonical, digest, undone
+from policy.proof import SECOND_ROLES, TWO_PERSON_KINDS, Entry, canonical, digest
 from policy.rules import Action, AuthorityPolicy, SchoolPolicy, instant, write
 
 LONGEST = timedelta(days=366)  # no exception without an end, and none that outlives a school year
@@ -226,7 +226,11 @@ class Office:
         return state
 
     def _ratified_before(self, session: Session, row: ChangeRow, sets: Collection[str]) -> None:
-        """What a mandate let through lies below this change: if it lapsed later, this one would hang in the air."""
+        """What a mandate let through lies below this change: if it lapsed later, this one would hang in the air.
+
+        Not so with the dictionary: it is rebuilt without what lapses (policy/rebuild.py), so nobody has to wait.
+        """
+        sets = set(sets) - {"dictionary"}
         below = select(ChangeRow).where(ChangeRow.log == row.log, ChangeRow.state == State.PROVISIONAL)
         for first in session.scalars(below.order_by(ChangeRow.entry)):
             if not set(sets).isdisjoint(json.loads(first.diff)["set"]):
@@ -284,7 +288,8 @@ class Office:
         lifecycle.after(State(row.state), Act.REVERSE)
         _not_sealed(row)
         require(by.at(row.log), Permission.REVERSE, tier=book.tier)
-        diff = undone(_shown(row, shown))
+        _shown(row, shown)
+        diff = self.taken_back(session, row)
         if row.state == State.IN_FORCE and not changes.tightens(diff):
             raise NotAllowed(
                 "taking this back would open something, so it needs a request and a second person; ask for its reversal"
@@ -295,7 +300,13 @@ class Office:
         """Ask that a change in force be taken back."""
         lifecycle.after(State(row.state), Act.REVERSE)
         _not_sealed(row)
-        return self.request(session, row.log, ReverseWish(json.loads(row.diff)), by=by, reason=reason, reverses=row.id)
+        wish = ReverseWish(json.loads(row.diff), self.taken_back(session, row))
+        return self.request(session, row.log, wish, by=by, reason=reason, reverses=row.id)
+
+    def taken_back(self, session: Session, row: ChangeRow) -> Diff:
+        """The diff by which a change is taken back as things stand now."""
+        now = policy_of(self.book(session, row.log)).document.dictionary
+        return list_service.taken_back(self, row.log, json.loads(row.diff), now)
 
     def _follow_reversal(self, session: Session, row: ChangeRow) -> None:
         if row.reverses is not None and (reversed_ := session.get(ChangeRow, row.reverses)):
@@ -322,7 +333,7 @@ class Office:
             change=row.id,
             diff=diff,
             requested_by=row.requested_by if act is not Act.REVERSE else None,
-            by=by.id if by else row.requested_by if act is Act.MANDATE else CONSOLE,
+            by=by.id if by else row.requested_by if act in {Act.MANDATE, Act.UPDATE} else CONSOLE,
             by_roles=sorted(by.at(row.log)) if by else list(roles),
             rests_on=dict(rests_on),
             policy={"digest": digest(text)},
@@ -428,7 +439,7 @@ class Office:
             ChangeRow.log == row.log,
             ChangeRow.state == State.PROVISIONAL,
             ChangeRow.entry < row.entry,
-            ChangeRow.kind.in_(stacks_with(row.kind)),
+            ChangeRow.kind.in_(stacks_with(row.kind) - {"dictionary"}),
         )
         if first := session.scalars(earlier.order_by(ChangeRow.entry)).first():
             raise ValueError(f"change {first.id} came before this one; ratify or reverse that first")
@@ -445,25 +456,34 @@ class Office:
         now = self.now()
         for log in session.scalars(select(LogRow.id)).all():
             access.write_digests(session, self.book(session, log), now)
-        moved: list[ChangeRow] = []
-        due = select(ChangeRow).where(ChangeRow.state == State.PROVISIONAL, ChangeRow.ratify_by <= now)
-        for first in session.scalars(due.order_by(ChangeRow.entry)).all():
-            if first.state != State.PROVISIONAL:
-                continue  # it went back with one before it
-            stacked = select(ChangeRow).where(  # a dictionary stands on the one before it; rules stand by themselves
-                ChangeRow.log == first.log,
-                ChangeRow.state == State.PROVISIONAL,
-                ChangeRow.entry >= first.entry,
-                (ChangeRow.id == first.id) | ChangeRow.kind.in_(stacks_with(first.kind)),
-            )
-            for row in session.scalars(stacked.order_by(ChangeRow.entry.desc())).all():
-                self._lapse(session, row)
-                moved.append(row)
+        moved = self.lapsing(session)
+        for row in moved:
+            self._lapse(session, row)
         ended = select(ChangeRow).where(ChangeRow.state == State.IN_FORCE, ChangeRow.until <= now)
         for row in session.scalars(ended).all():
             self.note(session, self.book(session, row.log), row, Act.EXPIRE, None, "")
             moved.append(row)
         return moved
+
+    def lapsing(self, session: Session) -> list[ChangeRow]:
+        """What lapses now, in the order in which it does."""
+        found: list[ChangeRow] = []
+        due = select(ChangeRow).where(ChangeRow.state == State.PROVISIONAL, ChangeRow.ratify_by <= self.now())
+        for first in session.scalars(due.order_by(ChangeRow.entry)).all():
+            if first in found:
+                continue  # it goes back with one before it
+            stacked = select(ChangeRow).where(
+                ChangeRow.log == first.log,
+                ChangeRow.state == State.PROVISIONAL,
+                ChangeRow.entry >= first.entry,
+                (ChangeRow.id == first.id) | ChangeRow.kind.in_(stacks_with(first.kind)),
+            )
+            found += [
+                row
+                for row in session.scalars(stacked.order_by(ChangeRow.entry.desc())).all()
+                if row not in found and _stands_on(row, first)
+            ]
+        return found
 
     def daily(self, session: Session) -> int:
         """The access log of each day that is over gets its digest into the change log. Returns how many were written."""
@@ -476,7 +496,7 @@ class Office:
             return
         let_through = book.entry(row.entry)
         rests_on = {"mandate": let_through["rests_on"]["mandate"], "of": row.entry}
-        self.put_in_force(book, row, undone(let_through["diff"]), Act.LAPSE, None, rests_on)
+        self.put_in_force(book, row, self.taken_back(session, row), Act.LAPSE, None, rests_on)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -488,6 +508,14 @@ class Office:
     def access(self, session: Session, act: str, outcome: str, **where: str) -> None:
         """One line of the access log."""
         session.add(AccessRow(at=self.now(), act=act, outcome=outcome, **{name: text[:200] for name, text in where.items()}))
+
+
+def _stands_on(row: ChangeRow, first: ChangeRow) -> bool:
+    """Does a change go back with an earlier one? The authority's rules do; lists only if both speak of the same list."""
+    if row.id == first.id or row.kind != "dictionary":
+        return True
+    named, before = ({one["id"] for one in json.loads(each.diff).get("lists", ())} for each in (row, first))
+    return not named.isdisjoint(before)
 
 
 def session_of(row: ChangeRow) -> Session:

@@ -11,6 +11,7 @@ from pathlib import Path
 NAME = "verify_change_log.py"
 MODULES = (
     "policy.bounds",
+    "policy.rebuild",
     "policy.proof",
     "change_control.ledger",
     "change_control.lifecycle",

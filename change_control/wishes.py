@@ -12,7 +12,20 @@ from typing import Any, Literal, get_args
 from category_lists.names import canonical_site
 from category_lists.taxonomy import Taxonomy
 from change_control.diffs import Diff, check_groups, make, school_of, who
-from policy.rules import Document, Group, ListedSite, Phase, SchoolPolicy, Suspension, Timetable, Video, Window
+from policy.rules import (
+    Action,
+    Document,
+    Group,
+    ListedSite,
+    Phase,
+    SchoolPolicy,
+    Sign,
+    Suspension,
+    Timetable,
+    UnknownRule,
+    Video,
+    Window,
+)
 from policy.words import uk_date, uk_end
 
 type Teller = Callable[[Diff, Document, Taxonomy], str]
@@ -360,9 +373,56 @@ def _tell_head(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     )
 
 
-type Wish = HeadWish | TimetableWish | GroupWish | SafetyWish | AnswerWish | ListedWish | SuspensionWish
+@dataclass(frozen=True, slots=True)
+class UnknownWish:
+    """Say what happens to names that no list knows, or to those of them that bear a sign; replaces what was said of it."""
+
+    sign: str
+    action: Action
+    groups: tuple[str, ...] = ()
+    until: datetime | None = None
+
+    def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
+        del taxonomy
+        school = school_of(document, "these rules")
+        check_groups(document, self.groups)
+        if self.sign not in SIGNS:
+            raise ValueError(f"there is no sign {self.sign[:40]!r}; there are: {', '.join(SIGNS)}")
+        sign: Sign = self.sign  # type: ignore[assignment]  # looked up above
+        groups = tuple(sorted(self.groups))
+        new = UnknownRule(f"u{change}", sign, Action(self.action), change, groups, self.until)
+        held = [old for old in school.unknown_rules if (old.sign, old.groups) == (sign, groups)]
+        if any((old.action, old.until) == (new.action, new.until) for old in held):
+            raise ValueError("this is how it is set already")
+        return make("unknown", change, add={"unknown_rules": [new]}, remove={"unknown_rules": held})
+
+
+SIGNS: Mapping[str, str] = {
+    "any": "sites that no list knows",
+    "looks_harmful": "sites that no list knows and whose names look like something that is closed to them",
+    "generated": "sites that no list knows and whose names look made up by a program",
+}
+_MAY = {Action.ALLOW: "may open", Action.WARN: "will see a warning before", Action.BLOCK: "may not open"}
+
+
+def _tell_unknown(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
+    del taxonomy
+    said = []
+    for rule in diff["add"].get("unknown_rules", ()):
+        ends = uk_end(_at(rule["until"])) if rule["until"] else "someone changes it"
+        text = f"{who(document, rule['groups'])} {_MAY[Action(rule['action'])]} {SIGNS[rule['sign']]}, until {ends}."
+        if rule["sign"] != "any":
+            text += (
+                " A program guesses that from the letters of the name, and is sometimes wrong: each site can be put right."
+            )
+        said.append(text)
+    return " ".join(said)
+
+
+type Wish = UnknownWish | HeadWish | TimetableWish | GroupWish | SafetyWish | AnswerWish | ListedWish | SuspensionWish
 
 TELLERS: Mapping[str, Teller] = {
+    "unknown": _tell_unknown,
     "head": _tell_head,
     "timetable": _tell_timetable,
     "group": _tell_group,

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from category_lists.classifier import CLASSIFIER, NOTHING
 from category_lists.embedded import hosts_in
 from category_lists.index import Match
 from category_lists.inner import imitated, inner_sites
 from category_lists.names import Site, parents, path_covers
-from category_lists.weigh import curated, weigh
-from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule, Suspension
+from category_lists.weigh import curated, doubted, vetted, weigh
+from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule, Suspension, UnknownRule
 from policy.snapshot import Profile, Snapshot
 from policy.timetable import applies, next_change
 
@@ -34,6 +35,8 @@ class Reason(StrEnum):
     DEFAULT_SITE = "default_site"
     DEFAULT_CATEGORY = "default_category"
     PHASE_DEFAULT = "phase_default"
+    LOOKS_HARMFUL = "looks_harmful"  # no list knows it, and a rule says what happens to names that look like a category
+    GENERATED = "generated"  # no list knows it, and a program seems to have made its name up
     UNKNOWN_NAME = "unknown_name"
     SAFE_SEARCH = "safe_search"  # safe search is wanted, and where DNS alone filters it cannot be forced here
     BLOCKED = "blocked"  # said instead of SEALED to whoever asks about a site (see `Decision.told`)
@@ -96,10 +99,10 @@ class _Case:
     never_inspect: bool  # the name is private: banking, health, support by its category, or on the school's own list
     edges: list[datetime] = field(default_factory=list)
 
-    def active(self, rule: SiteRule | CategoryRule | Suspension) -> bool:
+    def active(self, rule: SiteRule | CategoryRule | Suspension | UnknownRule) -> bool:
         """Is the rule in force at this moment? Remembers when that changes."""
         at = self.asked.at
-        starts = None if isinstance(rule, CategoryRule) else rule.starts
+        starts = None if isinstance(rule, CategoryRule | UnknownRule) else rule.starts
         if rule.until is not None:
             if rule.until <= at:
                 return False
@@ -107,7 +110,7 @@ class _Case:
         if starts is not None and starts > at:
             self.edges.append(starts)
             return False
-        if not isinstance(rule, Suspension) and rule.during is not None:
+        if not isinstance(rule, Suspension | UnknownRule) and rule.during is not None:
             table = self.profile.timetables.get(rule.during)
             if table is None:
                 return False
@@ -117,7 +120,7 @@ class _Case:
         return True
 
 
-type _Found = tuple[SiteRule | CategoryRule | Suspension | None, Action, Match | None, Reason]
+type _Found = tuple[SiteRule | CategoryRule | Suspension | UnknownRule | None, Action, Match | None, Reason]
 
 
 def sealed(case: _Case) -> _Found | None:
@@ -198,6 +201,38 @@ def _one_category(case: _Case, match: Match) -> _Found:
     return None, profile.phase_defaults[match.category], match, Reason.PHASE_DEFAULT
 
 
+def unknown_by_rule(case: _Case) -> _Found | None:
+    """What the school says of names that no list knows: of each sign its most specific rule, then the strictest of those.
+
+    A rule about names that look harmful is never stricter than the category that the name looks like: what staff may open
+    once a list knows it, they may open before.
+    """
+    if case.matches or not case.profile.unknown_rules or vetted(case.asked.host):
+        return None
+    rules: dict[str, UnknownRule] = {}
+    for rule in case.profile.unknown_rules:
+        held = rules.get(rule.sign)
+        if case.active(rule) and (held is None or _firmness(rule) > _firmness(held)):
+            rules[rule.sign] = rule
+    model = case.profile.dictionary.model
+    guess = model.guess(case.asked.host) if model and rules.keys() & {"looks_harmful", "generated"} else NOTHING
+    plain = rules.get("any")
+    found: list[_Found] = [(plain, plain.action if plain else case.profile.unknown, None, Reason.UNKNOWN_NAME)]
+    if guess.generated and (by := rules.get("generated")):
+        found.append((by, by.action, None, Reason.GENERATED))
+    if model and (by := rules.get("looks_harmful")):
+        for proposal in guess.proposals:
+            if proposal.category in case.profile.phase_defaults:
+                match = Match(proposal.category, CLASSIFIER, model.version, case.asked.host, "")
+                usual = _one_category(case, match)[1]
+                found.append((by, min(by.action, usual, key=STRICTNESS.__getitem__), match, Reason.LOOKS_HARMFUL))
+    return _strictest(found)
+
+
+def _firmness(rule: UnknownRule) -> tuple[bool, int]:
+    return bool(rule.groups), STRICTNESS[rule.action]
+
+
 def unknown_name(case: _Case) -> _Found | None:
     return None, case.profile.unknown, None, Reason.UNKNOWN_NAME
 
@@ -211,6 +246,7 @@ PRECEDENCE: tuple[Callable[[_Case], _Found | None], ...] = (
     school_site,  # the head's own rules: person over group over school, the longest path, a block wins a tie
     default_site,  # below the school's sites, above categories: a named site is more exact than a kind of site
     category,  # the strictest of the name's categories, each by school rule, authority default or phase default
+    unknown_by_rule,  # a name that no list knows, where the school has a rule about such names
     unknown_name,  # a name that no list knows
 )
 
@@ -264,6 +300,8 @@ OPENABLE = frozenset(  # what a school's own path rule may open a part of
         Reason.DEFAULT_SITE,
         Reason.DEFAULT_CATEGORY,
         Reason.PHASE_DEFAULT,
+        Reason.LOOKS_HARMFUL,
+        Reason.GENERATED,
         Reason.UNKNOWN_NAME,
     }
 )
@@ -370,7 +408,10 @@ def alike(profile: Profile, host: str) -> Hashable | None:
         if name in ruled:
             return None
         name = name.partition(".")[2]  # `parents` inlined: this runs for each blocked query
-    return profile.dictionary.index.kin(host)
+    kin = profile.dictionary.index.kin(host)
+    if (profile.unknown_rules and kin == ()) or doubted(host):  # what counts here is the name itself
+        return None
+    return kin
 
 
 def _handling(case: _Case, action: Action, reason: Reason, *, seen_in_parts: bool) -> Handling:

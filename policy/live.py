@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from category_lists import sealed
+from category_lists.classifier import Model
 from category_lists.index import Index
 from category_lists.sealed import Sealed
 from category_lists.taxonomy import Taxonomy
@@ -124,7 +125,18 @@ class Objects:
             Taxonomy.from_json(self.text(named.taxonomy)),
             Engines.from_json(self.text(named.engines)),
             self.sealed(named.sealed) if named.sealed else None,
+            self.model(named.model) if named.model else None,
         )
+
+    def model(self, digest: str) -> Model:
+        """The model of names that a dictionary names."""
+        try:
+            data = self.path(digest, "model").read_bytes()
+            if hashlib.sha256(data).hexdigest() != digest:
+                raise ValueError("it is not what was accepted")
+            return Model.from_bytes(data)
+        except (OSError, ValueError) as error:
+            raise ProofRefused(f"model {digest[:12]}: {error}") from None
 
     def sealed(self, digest: str) -> Sealed:
         """The sealed list of illegal content that a dictionary names."""

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from policy.bounds import outside
+from policy.rebuild import takes_back
 
 TAKEN_IN = frozenset({"dictionary", "authority"})  # what a mandate lets through though it is no rule of a site
 TWO_PERSON_KINDS = frozenset({"sealed"})  # whoever asks, the head and a second person sign
@@ -323,7 +324,7 @@ def references(entry: Entry) -> set[int]:
     rests = entry.get("rests_on") or {}
     signatures = rests.get("signatures") or ()
     found = {int(signature[name]) for signature in signatures for name in ("enrolled", "passkey") if name in signature}
-    return found | {int(rests[name]) for name in ("mandate", "of", "invited", "delegation") if name in rests}
+    return found | {int(rests[name]) for name in ("mandate", "subscription", "of", "invited", "delegation") if name in rests}
 
 
 def head_role(entry: Entry) -> str:
@@ -345,6 +346,9 @@ def check_authority(entry: Entry, known: Mapping[int, Entry]) -> None:
         return
     if "mandate" in rests:
         _check_mandate(entry, rests, known)
+        return
+    if "subscription" in rests:
+        _check_update(entry, rests, known)
         return
     diff = entry["diff"]
     if diff["kind"] == "head":
@@ -433,7 +437,8 @@ def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, E
         let_through = known.get(int(rests["of"]))
         if let_through is None or (let_through.get("rests_on") or {}).get("mandate") != rests["mandate"]:
             raise ProofRefused(f"entry {number} lets lapse what no mandate let through")
-        if entry.get("diff") != undone(let_through["diff"]):
+        back = entry["diff"]
+        if back != undone(let_through["diff"]) and not takes_back(let_through["diff"], back):
             raise ProofRefused(f"entry {number} does not undo what it lets lapse")
         return
     diff = entry["diff"]
@@ -456,6 +461,34 @@ def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, E
         raise ProofRefused(f"entry {number}: nobody whom the mandate names signed it")
     elif not tightens(diff):
         raise ProofRefused(f"entry {number}: the mandate lets through only what is proven to tighten")
+
+
+def _check_update(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, Entry]) -> None:
+    """A feed's update: its subscription is the headteacher's signature, and the update lies within what she signed.
+
+    INVARIANT: it changes the dictionary and nothing else, names the lists that it changes, is of the feed, the time and the
+    bounds that were signed, and is an entry of its own kind. So nothing but the daily update of a list goes this way, and it
+    asks for no second signature: the first one was given for exactly this.
+    """
+    number = entry.get("n")
+    signed = known.get(int(rests["subscription"]))
+    terms = terms_of(signed) if signed else None
+    if signed is None or terms is None or signed["kind"] != "change.approved" or int(signed["n"]) >= int(entry["n"]):
+        raise ProofRefused(f"entry {number} names a subscription that is not there")
+    check_signatures(signed, signed["rests_on"]["signatures"], digest(canonical(signed["diff"])), known)
+    diff = entry["diff"]
+    if entry["kind"] != "change.updated" or diff["kind"] != "dictionary" or set(diff["set"]) != {"dictionary"}:
+        raise ProofRefused(f"entry {number}: a subscription covers updates of lists and nothing else")
+    if diff["add"] or diff["remove"]:
+        raise ProofRefused(f"entry {number}: a subscription covers updates of lists and nothing else")
+    if "ratify_days" in terms:  # as subscriptions were first signed: each update to be ratified
+        raise ProofRefused(f"entry {number}: its subscription was signed to have each update ratified")
+    if diff.get("feed") != terms["feed"]["id"] or not set(entry.get("by_roles") or ()) & set(terms["roles"]):
+        raise ProofRefused(f"entry {number}: the subscription is to another feed")
+    if not _within(entry, terms):
+        raise ProofRefused(f"entry {number}: the subscription was not in force then")
+    if why := outside(diff.get("lists") or (), terms["bounds"]):
+        raise ProofRefused(f"entry {number} goes beyond the subscription: {why[0]}")
 
 
 def terms_of(entry: Entry) -> Mapping[str, Any] | None:

@@ -210,6 +210,22 @@ class Suspension:
     person: Identifier | None = None
 
 
+Sign = Literal["any", "looks_harmful", "generated"]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownRule:
+    """What happens to names that no list knows: to all of them, or to those that bear a sign."""
+
+    __pydantic_config__ = STRICT
+    id: Identifier
+    sign: Sign
+    action: RuleAction
+    change: int
+    groups: tuple[Identifier, ...] = ()
+    until: AwareDatetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class AuthorityPolicy:
     """What the authority sets for its schools: mandatory rules above theirs, overridable defaults below."""
@@ -243,6 +259,7 @@ class SchoolPolicy:
     never_inspect: Annotated[tuple[ListedSite, ...], UNSET_LEAVES_NO_TRACE] = ()  # their content is never looked into
     coursework: Annotated[tuple[ListedSite, ...], UNSET_LEAVES_NO_TRACE] = ()  # what a suspension leaves as it is
     suspensions: Annotated[tuple[Suspension, ...], UNSET_LEAVES_NO_TRACE] = ()
+    unknown_rules: Annotated[tuple[UnknownRule, ...], UNSET_LEAVES_NO_TRACE] = ()
 
     def group(self, group_id: str) -> Group | None:
         return next((group for group in self.groups if group.id == group_id), None)
@@ -274,6 +291,7 @@ class Dictionary:
     lists: tuple[ListRef, ...] = field(default=())
     # The sealed list of illegal content, left out of the text while there is none, so that older dictionaries stay valid.
     sealed: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
+    model: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # of names that no list knows; compiled from the lists, like the index
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}

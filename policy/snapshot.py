@@ -8,10 +8,21 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from category_lists.classifier import Guess, Proposal
 from category_lists.index import Match
 from category_lists.taxonomy import PHASES, Taxonomy
 from policy.identity import UNASSIGNED, Clients
-from policy.rules import STRICTNESS, Action, AuthorityPolicy, CategoryRule, SchoolPolicy, SiteRule, Suspension, Timetable
+from policy.rules import (
+    STRICTNESS,
+    Action,
+    AuthorityPolicy,
+    CategoryRule,
+    SchoolPolicy,
+    SiteRule,
+    Suspension,
+    Timetable,
+    UnknownRule,
+)
 from policy.search_engines import Engine, Engines
 
 
@@ -31,6 +42,17 @@ class Closed(Protocol):
     def watches(self, host: str) -> bool: ...
 
 
+class Guesses(Protocol):
+    """What a model of names answers."""
+
+    @property
+    def version(self) -> str: ...
+
+    def guess(self, host: str) -> Guess: ...
+
+    def propose(self, host: str) -> Sequence[Proposal]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedDictionary:
     """Everything that says what a name is, opened."""
@@ -40,6 +62,7 @@ class LoadedDictionary:
     taxonomy: Taxonomy
     engines: Engines
     sealed: Closed | None = None
+    model: Guesses | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +90,7 @@ class Profile:
     never_inspect: frozenset[str]  # hosts, with what is below them
     coursework: frozenset[str]
     suspensions: tuple[Suspension, ...]  # of this group, or of single persons
+    unknown_rules: tuple[UnknownRule, ...]  # what holds for names that no list knows
     ruled: frozenset[str]  # hosts of which something is said that is not said of their kind
 
     def engine(self, host: str) -> Engine | None:
@@ -152,6 +176,9 @@ def build_profile(
         never_inspect=never_inspect,
         coursework=coursework,
         suspensions=tuple(one for one in school.suspensions if group_id in one.groups or one.person) if school else (),
+        unknown_rules=tuple(rule for rule in school.unknown_rules if not rule.groups or group_id in rule.groups)
+        if school
+        else (),
         ruled=frozenset((*mandatory_sites, *sites, *default_sites, *never_inspect, *coursework)),
     )
 

@@ -26,6 +26,8 @@ WHY = {
     Reason.DEFAULT_SITE: "{authority} suggests this for its schools.",
     Reason.DEFAULT_CATEGORY: "{authority} suggests this for {category}.",
     Reason.PHASE_DEFAULT: "It is in the category {category}, and this is what is usual {for_whom}.",
+    Reason.LOOKS_HARMFUL: "No list knows it, its name looks like {category}, and the school has a rule about such names.",
+    Reason.GENERATED: "No list knows it, its name looks made up by a program, and the school has a rule about such names.",
     Reason.UNKNOWN_NAME: "It is in no category, and this is what is usual {for_whom} for such sites.",
     Reason.SAFE_SEARCH: "Safe search cannot be kept on here for devices that do not use the school's proxy.",
     Reason.ERROR: "The filter could not decide, so it refused.",
@@ -41,6 +43,8 @@ TIERS = {  # who has the say at each step: locked > the authority > the school >
     Reason.DEFAULT_SITE: "authority's suggestion",
     Reason.DEFAULT_CATEGORY: "authority's suggestion",
     Reason.PHASE_DEFAULT: "usual at this age",
+    Reason.LOOKS_HARMFUL: "school",
+    Reason.GENERATED: "school",
     Reason.UNKNOWN_NAME: "usual at this age",
     Reason.ERROR: "refused",
 }
@@ -69,7 +73,10 @@ def category_name(profile: Profile, category: str | None) -> str:
 
 def because(snapshot: Snapshot, profile: Profile, decision: Decision) -> str:
     """The reason in one sentence, with the change that says so."""
-    text = WHY[decision.reason].format(
+    said = WHY[decision.reason]
+    if decision.reason is Reason.UNKNOWN_NAME and decision.rule:
+        said = "It is in no category, and the school has a rule about such sites."
+    text = said.format(
         authority=snapshot.authority.name,
         category=category_name(profile, decision.category),
         for_whom=FOR_WHOM.get(profile.phase, "at this age"),

@@ -32,6 +32,8 @@ DECIDED_BY = {  # in the words of staff
     Reason.DEFAULT_SITE: "what the authority suggests about this site",
     Reason.DEFAULT_CATEGORY: "what the authority suggests about this category",
     Reason.PHASE_DEFAULT: "what is usual for this group",
+    Reason.LOOKS_HARMFUL: "the school's rule about sites whose names look harmful",
+    Reason.GENERATED: "the school's rule about sites whose names look made up",
     Reason.UNKNOWN_NAME: "what the school does with unknown sites",
     Reason.SAFE_SEARCH: "safe search, which cannot be kept on there",
     Reason.ERROR: "the filter, which could not decide",

@@ -138,8 +138,9 @@ class Asking(BaseModel):
     site: site, action, groups, during, until. category: category, action, groups, during, until. timetable: name, hours,
     terms, or timetable to change one, or gone. group: name, phase, group to change one. safety: group, safe_search "on" or
     "off", video "strict", "moderate" or "off" (left out: as safe_search). answer: answer "page", "nxdomain" or "null".
-    never_inspect, coursework: site, gone. suspension: groups or person, starts, until. network: prefix, group, listener,
-    forced, or network, the one that goes. `groups` left out or empty: everyone. `until`: 2026-12-18.
+    never_inspect, coursework: site, gone. suspension: groups or person, starts, until. unknown: sign "any", "looks_harmful"
+    or "generated", action, groups, until. network: prefix, group, listener, forced, or network, the one that goes. `groups`
+    left out or empty: everyone. `until`: 2026-12-18.
     """
 
     model_config = CLOSED
@@ -152,6 +153,7 @@ class Asking(BaseModel):
         "group",
         "safety",
         "answer",
+        "unknown",
         "never_inspect",
         "coursework",
         "suspension",
@@ -175,6 +177,7 @@ class Asking(BaseModel):
     safe_search: Text = ""
     video: Text = ""
     answer: Text = ""
+    sign: Text = ""
     person: Text = ""
     starts: Text = ""
     network: Text = ""
@@ -314,6 +317,8 @@ def withdraw(case: Annotated[Case, on(Permission.REQUEST)]) -> Json:
 def request_reversal(case: Annotated[Case, on(Permission.REQUEST)], given: Reasoned) -> Json:
     """Ask that a change in force be taken back; answers with the new request."""
     desk = case.desk
+    with desk.read() as session:
+        desk.office.taken_back(session, session.get_one(ChangeRow, case.id))  # compiled outside of the transaction
     with desk.write() as session:
         row = desk.office.request_reversal(session, session.get_one(ChangeRow, case.id), desk.visitor.person, given.reason)
     return _one(desk, row.id)

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -14,6 +15,8 @@ from admin_api.forms import Filled, Form
 from admin_api.permissions import at
 from admin_api.routes.why import answer
 from admin_api.telling import Ground
+from category_lists import catalogue
+from category_lists.classifier import NOTHING
 from category_lists.names import Site, canonical_site, parents
 from change_control import list_service
 from change_control.authority import Permission
@@ -33,6 +36,8 @@ class Say:
     version: str
     since: str
     entry: str
+    home: str = ""  # of whoever makes the list
+    maker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +49,23 @@ class Card:
     groups: tuple[tuple[str, str], ...]  # what each group gets
     asked: int | None  # how often it was asked for in the last days; None: not counted
     askers: int
+    proposed: tuple[tuple[str, int], ...] = ()  # what a program makes of its letters, in percent
+    generated: bool = False
 
 
 def card(desk: Desk, ground: Ground, site: Site) -> Card:
     snapshot, log = desk.services.snapshot(), desk.place.log
     dictionary = snapshot.dictionaries[ground.document.dictionary]
+    made_by = _makers(desk, ground)
     says = tuple(
-        Say(ground.category(match.category), match.list_id, match.version, match.version[:10], match.host + match.path)
+        Say(
+            ground.category(match.category),
+            match.list_id,
+            match.version,
+            match.version[:10],
+            match.host + match.path,
+            *made_by(match.list_id),
+        )
         for match in dictionary.index.find(site.host, site.path)
         if not dictionary.taxonomy.categories[match.category].locked
     )
@@ -60,7 +75,29 @@ def card(desk: Desk, ground: Ground, site: Site) -> Card:
             said = answer(snapshot, log, group.id, str(site), desk.office.now())
             groups.append((group.name, said.decision.action.value))
     asked, askers = _asked(desk, site.host)
-    return Card(str(site), says, tuple(groups), asked, askers)
+    model = dictionary.model
+    guess = model.guess(site.host) if model and not dictionary.index.find(site.host, site.path) else NOTHING
+    proposed = tuple((ground.category(one.category), round(one.probability * 100)) for one in guess.proposals)
+    return Card(str(site), says, tuple(groups), asked, askers, proposed, guess.generated)
+
+
+def _makers(desk: Desk, ground: Ground) -> Callable[[str], tuple[str, str]]:
+    """Where to tell whoever makes a list that it is wrong: by the feed that it comes from; nowhere for lists of our own."""
+    try:
+        feeds = catalogue.load(desk.services.data, ground.taxonomy.categories)
+    except ValueError:  # somebody's own feeds.yaml; `schoolgate lists catalogue` says what is wrong with it
+        feeds = catalogue.load(None, ground.taxonomy.categories)
+
+    def made_by(list_id: str) -> tuple[str, str]:
+        feed = next((one for one in feeds.values() if list_id == one.id or list_id.startswith(f"{one.id}-")), None)
+        return (feed.home, feed.maintainer) if feed else ("", "")
+
+    return made_by
+
+
+def report(card: Card, say: Say) -> str:
+    """What to tell whoever makes a list: the entry, the version, and what is wrong, ready to be copied."""
+    return f"{say.entry} in your list {say.list} ({say.version}) covers {card.site}, which is not {say.category}."
 
 
 def _asked(desk: Desk, host: str) -> tuple[int | None, int]:
@@ -100,6 +137,7 @@ def show(desk: Desk, site: str, typed: Filled, errors: dict[str, str] | None = N
         422 if problems and status == 200 else status,
         site=site,
         card=found,
+        makers=[(say.maker, say.home, report(found, say)) for say in found.says if say.home] if found else [],
         typed=typed,
         errors=problems,
         categories=sorted(open_to_change, key=lambda one: one.name),

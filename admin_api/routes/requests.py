@@ -21,7 +21,7 @@ from admin_api.past import Preview, diff_of, preview
 from admin_api.permissions import Case, at, on, open_acts
 from admin_api.routes.sign_in import Wait
 from admin_api.telling import Ground, actors, names, standing_sentence, tell
-from change_control import standing
+from change_control import list_service, standing
 from change_control.authority import TIGHTENING, NotAllowed, Permission
 from change_control.changes import Wish
 from change_control.keys import Locked, Signs
@@ -32,7 +32,7 @@ from change_control.people import WrongCredentials
 from change_control.service import ChangedSinceShown
 from change_control.tables import ChangeRow
 from change_control.wishes import PHASE_WORDS
-from policy.proof import canonical, challenge, digest, undone
+from policy.proof import canonical, challenge, digest
 from policy.rules import SchoolPolicy
 
 logger = logging.getLogger(__name__)
@@ -233,7 +233,9 @@ def passkey_asks(desk: Desk, session: Session, row: ChangeRow) -> dict[str, str]
     known = desk.services.passkeys.usable(session, desk.visitor.person.id, row.log)
     if not known:
         return {}
-    forth, back = digest(row.diff), digest(canonical(undone(diff_of(row.diff))))
+    forth = digest(row.diff)
+    by_herself = row.state == State.PROVISIONAL or not diff_of(row.diff)["set"]  # else it takes a request (open_acts)
+    back = digest(canonical(desk.office.taken_back(session, row))) if by_herself else forth
     signs = {"approve": forth, "ratify": forth, "break-glass": forth, "reverse": back}
     named = {"break-glass": "enforce"}
     rp = desk.services.passkeys.where.rp_id
@@ -248,7 +250,7 @@ def _rests_on(desk: Desk, session: Session, row: ChangeRow) -> str:
     if row.entry is None:
         return ""
     rests = desk.office.book(session, row.log).entry(row.entry).get("rests_on") or {}
-    number = rests.get("delegation", rests.get("mandate"))
+    number = rests.get("delegation", rests.get("mandate", rests.get("subscription")))
     if number is None:
         return ""
     entry = desk.office.book(session, row.log).entry(int(number))
@@ -313,6 +315,7 @@ def decide(desk: Desk, change: int, given: Given, act: str, do: Doing) -> State:
     who = desk.visitor
     if seconds := desk.services.attempts.seconds(who.address, f"code of {who.person.id}"):
         raise Wait(seconds)
+    _on_new_ground(desk, change, act)
     try:
         with desk.write() as session:
             row = session.get_one(ChangeRow, change, with_for_update=True)
@@ -324,6 +327,28 @@ def decide(desk: Desk, change: int, given: Given, act: str, do: Doing) -> State:
     if row.entry is not None:
         wait(desk.services, row.log, row.entry)
     return state
+
+
+def _on_new_ground(desk: Desk, change: int, act: str) -> None:
+    """Bring a request about lists onto the dictionary in force, if that is another one by now, and have it read once more.
+
+    What has to be compiled for it is compiled here, before the transaction that needs it.
+    """
+    with desk.read() as session:
+        row = session.get_one(ChangeRow, change)
+        force = desk.office.book(session, row.log).in_force()
+        if act == "reverse":
+            desk.office.taken_back(session, row)
+            return
+        if force is None or row not in list_service.stale(session, row.log, force.document.dictionary):
+            return
+        log = row.log
+        list(list_service.moved(desk.office, session, log))
+    with desk.write() as session:
+        list_service.renew(desk.office, session, log)
+    raise ChangedSinceShown(
+        "lists have changed since this was asked for, and it now stands on the new ones; read it once more"
+    )
 
 
 def _decided(desk: Desk, change: int, form: Filled, act: str, do: Doing, said: str) -> Response:
@@ -422,6 +447,8 @@ def request_reversal(case: Annotated[Case, on(Permission.REQUEST)], form: Form) 
     desk, reason = case.desk, form.text("reason")
     if len(reason) < 3:
         return show(desk, case.id, error=SAY_WHY, at_field="reason", status=422)
+    with desk.read() as session:
+        desk.office.taken_back(session, session.get_one(ChangeRow, case.id))  # compiled outside of the transaction
     with desk.write() as session:
         row = desk.office.request_reversal(session, session.get_one(ChangeRow, case.id), desk.visitor.person, reason)
     return desk.go(f"/requests/{row.id}", "asked")

@@ -115,6 +115,10 @@ def rules(desk: Annotated[Desk, at(Permission.READ_CHANGES)], group: str = "") -
         authority=snapshot.authority.name,
         school=document if isinstance(document, SchoolPolicy) else None,
         suspensions=_suspensions(document, now),
+        unknown_rules=[
+            (rule, who(document, rule.groups), wishes.SIGNS[rule.sign])
+            for rule in (document.unknown_rules if isinstance(document, SchoolPolicy) else ())
+        ],
         windows=wishes.windows_in_words,
         phases=wishes.PHASE_WORDS,
         zone=words.ZONE,

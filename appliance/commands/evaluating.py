@@ -54,9 +54,10 @@ def judge_of(snapshot: Snapshot, school: str | None, at: datetime) -> Judge:
         matches = weigh(dictionary.index.find(site.host, site.path), site.host)
         why = next((one for one in matches if (one.list_id, one.category) == (decision.list, decision.category)), None)
         categories = tuple(dict.fromkeys(one.category for one in matches))
-        return Verdict(
-            decision.action.value, decision.category, decision.list, why.host + why.path if why else None, categories
-        )
+        model = dictionary.model
+        proposed = tuple(one.category for one in model.propose(site.host)) if model and not matches else None
+        entry = why.host + why.path if why else None
+        return Verdict(decision.action.value, decision.category, decision.list, entry, categories, proposed)
 
     return judge
 

@@ -52,6 +52,9 @@ FORMS = {
     "coursework": ({"site": "seneca.example"}, "seneca.example stays as it is", {"site": "a b"}),
     "safety": ({"group": "staff", "safe_search": "off"}, "may search without safe search", {"safe_search": ""}),
     "answer": ({"answer": "nxdomain"}, "a blocked name is answered as if it did not exist", {"answer": "maybe"}),
+    "unknown": (
+        {"sign": "looks_harmful", "action": "warn", "groups": "ks2"}, "whose names look like something that is closed", {"sign": ""}
+    ),
     "never_inspect": ({"site": "portal.example"}, "The content of portal.example is never looked into", {"site": ""}),
     "group": ({"name": "Year 6", "phase": "ks2"}, "A group Year 6 begins", {"name": ""}),
     "network": ({"network": "n-first"}, "are no longer the school’s", {"network": "n9"}),

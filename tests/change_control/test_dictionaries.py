@@ -1,15 +1,20 @@
 """Dictionaries: named by their content, made from accepted lists."""
 
 import shutil
+from array import array
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from category_lists import classifier
+from category_lists.classifier import HARMLESS, ROWS, Model
 from category_lists.lists import store
 from category_lists.taxonomy import load
 from change_control.dictionaries import Dictionaries, covered_by_mandate
 from policy.live import Objects
 from policy.proof import ProofRefused
+from policy.rules import write
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 TAXONOMY = load()
@@ -106,3 +111,51 @@ def test_which_lists_a_mandate_covers(category, unknown, exceptions, why):
     said = covered_by_mandate(TAXONOMY.categories[category], unknown, exceptions)
     assert why in said
     assert bool(said) is bool(why)
+
+
+# --- the model of names ---------------------------------------------------------------------------------------------------
+
+
+def learner(lists, about, progress):
+    """Learns nothing but what it was given."""
+    names = b"".join(path.read_bytes() for _, path in lists)
+    weights = array("b", bytes(ROWS * 2))
+    return Model((HARMLESS, "gambling"), (0.0, 1.0), (1.0, 1.0), 0.5, weights, {**about, "seen": len(names)})
+
+
+def test_the_model_is_learned_anew_from_many_names_and_kept_while_they_stay_about_the_same(dictionaries):
+    shipped, first = dictionaries
+    learning = Dictionaries(shipped.lists.parent, learn=learner, learn_from=10)
+    assert shipped.objects.dictionary(first).model.version == classifier.shipped().version
+    usual = shipped.named(first).model
+
+    def with_names(digest, count):
+        text = "".join(f"bet{number}.example\n" for number in range(count))
+        return learning.with_list(digest, taken(shipped, text))
+
+    few = with_names(first, 9)
+    assert learning.named(few).model == usual
+    learned = with_names(few, 15)
+    model = learning.objects.dictionary(learned).model
+    assert (model.about["from_lists"], model.propose("anything.example")[0].category) == (15, "gambling")
+    more = with_names(learned, 17)
+    assert learning.named(more).model == learning.named(learned).model
+    assert learning.named(with_names(more, 30)).model != learning.named(learned).model
+    assert learning.named(with_names(more, 8)).model == usual  # lists that went take what was learned from them along
+    assert learning.with_defaults(more) == more  # an upgrade's model does not displace it
+
+
+def test_a_dictionary_of_an_older_version_gets_a_model_with_the_defaults(dictionaries):
+    made, first = dictionaries
+    older = made.objects.put(write(replace(made.named(first), model="")))
+    assert made.objects.dictionary(older).model is None
+    assert made.named(made.with_list(older, taken(made, "bet1.example"))).model == ""
+    assert made.named(made.with_defaults(older)).model == made.named(first).model
+
+
+def test_a_model_that_was_touched_is_a_refused_policy(dictionaries):
+    made, first = dictionaries
+    path = made.objects.path(made.named(first).model, "model")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(ProofRefused, match="model"):
+        made.objects.dictionary(first)

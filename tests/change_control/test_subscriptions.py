@@ -18,7 +18,7 @@ from change_control.tables import ChangeRow, EntryRow
 from change_control.verify import DoesNotAgree, verify_installation
 from policy.decide import Question, Reason, decide
 from policy.live import Live, PolicyMissing
-from policy.proof import digest
+from policy.proof import canonical, digest
 
 FEED = Feed(
     "bets", "Bets", "https://lists.example/x", "domains", "CC0", "us", "here", {"*": "gambling"}, bounds=Bounds(10, 50, 100)
@@ -101,7 +101,11 @@ def test_an_approved_subscription_lets_updates_in_within_its_bounds(own):
     assert [json.loads(again.change.diff)["lists"][0][name] for name in ("before", "added", "removed")] == [21, 1, 1]
     states = verified(own)["oakfield"].states
     assert states[change] is State.IN_FORCE
-    assert states[again.change.id] is State.PROVISIONAL
+    assert states[again.change.id] is State.IN_FORCE  # by the signature on the subscription: nothing is ratified once more
+    assert again.change.ratify_by is None
+    with own.store.read() as session:
+        entry = own.office.book(session, "oakfield").entry(again.change.entry)
+    assert (entry["kind"], entry["by_roles"]) == ("change.updated", ["feed:bets"])
 
 
 @pytest.mark.parametrize(
@@ -189,7 +193,7 @@ def test_bounds_and_counts_are_part_of_what_is_signed(own, field):
     approve(own, ask(own))
     asked = bring(own, FIRST)
     with own.store.write() as session:
-        kind = "change.approved" if field == "bounds" else "change.mandated"
+        kind = "change.approved" if field == "bounds" else "change.updated"
         row = session.query(EntryRow).filter_by(log="oakfield", kind=kind).order_by(EntryRow.n.desc()).first()
         row.text = row.text.replace('"max_shrink_percent":10', '"max_shrink_percent":99').replace(
             '"entries":20', '"entries":19'
@@ -211,11 +215,6 @@ def test_waiting_requests_about_lists_follow_the_dictionary(own):
     bring(own, FIRST)
     with own.store.write() as session:
         assert [row.id for row in list_service.renew(own.office, session, "oakfield")] == [asked.change.id]
-    with pytest.raises(ValueError, match="ratify it or take it back first"):
-        approve(own, asked.change.id)
-    with own.store.write() as session:
-        for row in session.query(ChangeRow).filter_by(log="oakfield", state="provisional"):
-            own.office.ratify(session, row, own.who(session, "helen"), own.signer(session, "helen"), digest(row.diff))
     approve(own, asked.change.id)
     assert known(own, "wait.example") == ["games"]
     assert known(own, "bet1.example") == ["gambling"]
@@ -266,6 +265,121 @@ def test_what_cannot_be_corrected(own, site, category, why):
         correct(own, site, category)
 
 
+# --- taking back what others have come after ------------------------------------------------------------------------------
+
+
+def mandate(world, days=14):
+    with world.store.write() as session:
+        helen, signer = world.who(session, "helen"), world.signer(session, "helen")
+        world.office.sign_mandate(
+            session, "oakfield", helen, lambda terms: signer.sign("mandate", "oakfield", terms),
+            kinds=["dictionary"], roles=["technician"], until=world.clock() + timedelta(days=90), ratify_days=days,
+        )  # fmt: skip
+
+
+def take_in(world, names, category="games", list_id="mine-games"):
+    taken = kept(world, names, category, list_id)
+    with world.store.write() as session:
+        asked = list_service.accept(world.office, session, "oakfield", [taken], by=None, roles=("technician",))
+    world.publish()
+    assert asked.in_force
+    return asked.change.id
+
+
+def tick(world):
+    with world.store.read() as session:
+        list_service.prepare_lapses(world.office, session)
+    with world.store.write() as session:
+        moved = [row.id for row in world.office.tick(session)]
+    world.publish()
+    return moved
+
+
+def state(world, change):
+    with world.store.read() as session:
+        return State(session.get(ChangeRow, change).state)
+
+
+def test_nobody_waits_for_a_list_to_be_ratified_and_a_lapse_takes_out_that_list_alone(own):
+    mandate(own)
+    approve(own, ask(own))
+    first = take_in(own, ["old.example", "both.example"])
+    assert bring(own, FIRST).in_force
+    approve(own, correct(own, "poki.com", "education"))  # nothing to ratify first
+    own.clock.forward(days=1)
+    second = take_in(own, ["new.example", "both.example"])
+    other = take_in(own, ["film.example"], "streaming_media", "mine-films")
+    assert known(own, "new.example") == ["games"]
+    own.clock.forward(days=13, minutes=1)
+    assert tick(own) == [second, first]  # a newer version of a list goes back with the one below it, the other list stays
+    assert {name: known(own, name) for name in ("old.example", "new.example", "both.example", "film.example")} == {
+        "old.example": [], "new.example": [], "both.example": [], "film.example": ["streaming_media"],
+    }  # fmt: skip
+    assert known(own, "bet1.example") == ["gambling"]
+    assert known(own, "poki.com") == ["education"]
+    assert [state(own, each) for each in (first, second, other)] == [State.LAPSED, State.LAPSED, State.PROVISIONAL]
+    verified(own)
+
+
+def test_a_list_that_was_signed_anew_since_outlives_the_lapse_of_its_older_version(own):
+    mandate(own)
+    first = take_in(own, ["old.example"])
+    with own.store.write() as session:
+        version = kept(own, ["signed.example"], "games", "mine-games")
+        asked = list_service.accept(own.office, session, "oakfield", [version], by=own.who(session, "dora"))
+    approve(own, asked.change.id)
+    own.clock.forward(days=15)
+    assert tick(own) == [first]
+    assert (known(own, "signed.example"), known(own, "old.example")) == (["games"], [])
+    verified(own)
+
+
+def test_the_head_takes_back_a_list_that_others_have_come_after(own):
+    mandate(own)
+    approve(own, ask(own))
+    first = take_in(own, ["old.example"])
+    bring(own, FIRST)
+    with own.store.write() as session:
+        row = session.get(ChangeRow, first)
+        helen, signer = own.who(session, "helen"), own.signer(session, "helen")
+        own.office.reverse(session, row, helen, signer, digest(row.diff))
+    own.publish()
+    assert (known(own, "old.example"), known(own, "bet1.example")) == ([], ["gambling"])
+    verified(own)
+
+
+def test_a_correction_is_taken_back_alone(own):
+    one, other = correct(own, "poki.com", "education"), correct(own, "miniclip.com", "education")
+    approve(own, one)
+    with own.store.write() as session:
+        list_service.renew(own.office, session, "oakfield")
+    approve(own, other)
+    with own.store.write() as session:
+        back = own.office.request_reversal(session, session.get(ChangeRow, one), own.who(session, "tom"), "it is a game").id
+    approve(own, ask(own))
+    bring(own, FIRST)
+    with own.store.write() as session:  # the ground moves once more
+        assert [row.id for row in list_service.renew(own.office, session, "oakfield")] == [back]
+    approve(own, back)
+    assert (known(own, "poki.com"), known(own, "miniclip.com")) == (["games"], ["education"])
+    assert state(own, one) is State.REVERSED
+    verified(own)
+
+
+def test_a_subscription_signed_with_ratification_keeps_to_it(own):
+    """What she signed is what happens: the first subscriptions said that she ratifies each update."""
+    change = ask(own)
+    with own.store.write() as session:
+        row = session.get(ChangeRow, change)
+        diff = json.loads(row.diff)
+        diff["terms"]["ratify_days"] = 60
+        row.diff = canonical(diff)
+    approve(own, change)
+    asked = bring(own, FIRST)
+    assert (asked.change.state, asked.change.ratify_by is None) == (State.PROVISIONAL, False)
+    verified(own)
+
+
 # --- the sealed list ------------------------------------------------------------------------------------------------------
 
 
@@ -303,9 +417,6 @@ def test_two_people_install_the_sealed_list_and_nobody_takes_it_out(own):
     assert bring(own, FIRST).in_force
     assert decided(own, "illegal.example").reason is Reason.SEALED  # list updates keep it
     newer = sealing(own, "# issuer: A body\n# issued: 2026-11-20\nother.example\n")
-    with own.store.write() as session:
-        for row in session.query(ChangeRow).filter_by(log="oakfield", state="provisional"):
-            own.office.ratify(session, row, own.who(session, "helen"), own.signer(session, "helen"), digest(row.diff))
     assert approve(own, newer, "dora", "helen") is State.IN_FORCE
     assert decided(own, "other.example").reason is Reason.SEALED
     verified(own)

@@ -60,7 +60,16 @@ def dictionary() -> LoadedDictionary:
 def snapshot(dictionary) -> Callable[..., Snapshot]:
     """Make a snapshot of one school with these rules, under an authority with those."""
 
-    def make(*, sites=(), categories=(), authority_sites=(), authority_categories=(), networks=(), blocked_answer="page"):
+    def make(
+        *,
+        sites=(),
+        categories=(),
+        authority_sites=(),
+        authority_categories=(),
+        networks=(),
+        blocked_answer="page",
+        unknown=(),
+    ):
         authority = AuthorityPolicy(
             "birchwood", "Birchwood", dictionary.digest, tuple(authority_sites), tuple(authority_categories)
         )
@@ -79,6 +88,7 @@ def snapshot(dictionary) -> Callable[..., Snapshot]:
             site_rules=tuple(sites),
             category_rules=tuple(categories),
             blocked_answer=blocked_answer,
+            unknown_rules=tuple(unknown),
         )
         return Snapshot(
             generation=1,

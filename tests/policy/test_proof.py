@@ -340,3 +340,57 @@ def test_a_path_that_is_too_long_or_too_short_is_refused(part):
         damaged["proof"]["entries"][0]["path"] = other
         with pytest.raises(ProofRefused):
             proven(damaged)
+
+
+# --- a feed's update rests on its subscription ----------------------------------------------------------------------------
+
+BOUNDS = {"max_shrink_percent": 10, "max_growth_percent": 25, "max_entries": 100, "categories": ["games"]}
+SUB_TERMS = {**TERMS, "roles": ["feed:f"], "feed": {"id": "f", "name": "F"}, "bounds": BOUNDS}
+SUB = {"kind": "subscription", "change": 1, "add": {}, "remove": {}, "set": {}, "terms": SUB_TERMS}
+ONE = {"id": "f", "category": "games", "before": 50, "entries": 51, "added": 2, "removed": 1, "exceptions": 0}
+UPDATE = {**LIST, "lists": [ONE], "feed": "f"}
+
+
+def subscribed(terms=SUB_TERMS, signers=(HELEN,), **other):
+    diff = {**SUB, "terms": terms}
+    return made(5, "change.approved", change=1, diff=diff, requested_by="p-tom", rests_on=signed(*signers, over=diff)) | other
+
+
+def updated(diff=UPDATE, **other):
+    return made(9, "change.updated", diff=diff, by="feed:f", by_roles=["feed:f"], rests_on={"subscription": 5}) | other
+
+
+def test_an_update_within_the_bounds_rests_on_the_subscription_alone():
+    assert references(updated()) == {5}
+    check_authority(updated(), {**PEOPLE, 5: subscribed()})
+
+
+@pytest.mark.parametrize(
+    ("entry", "subscription", "why"),
+    [
+        (updated(), None, "not there"),
+        (updated(), mandate(), "not there"),
+        (updated(), subscribed(n=9), "not there"),
+        (updated(), subscribed(signers=(TOM,)), "not signed by the headteacher"),
+        (updated(), subscribed() | {"diff": {**SUB, "terms": {**SUB_TERMS, "roles": ["technician"]}}}, "does not hold"),
+        (updated(kind="change.approved"), subscribed(), "nothing else"),
+        (updated({**UPDATE, "kind": "recategorise"}), subscribed(), "nothing else"),
+        (updated({**UPDATE, "set": {"dictionary": ["a", "b"], "authority": ["a", "b"]}}), subscribed(), "nothing else"),
+        (updated({**UPDATE, "set": {}}), subscribed(), "nothing else"),
+        (updated({**UPDATE, "add": {"site_rules": [{"id": "s1"}]}}), subscribed(), "nothing else"),
+        (updated({**UPDATE, "remove": {"site_rules": [{"id": "s1"}]}}), subscribed(), "nothing else"),
+        (updated({**UPDATE, "feed": "g"}), subscribed(), "another feed"),
+        (updated(by_roles=["technician"]), subscribed(), "another feed"),
+        (updated(at="2026-12-02T00:00:00Z"), subscribed(), "not in force"),
+        (updated(at="2026-10-02T00:00:00Z"), subscribed(), "not in force"),
+        (updated(), subscribed({**SUB_TERMS, "ratify_days": 60}), "have each update ratified"),
+        (updated({**UPDATE, "lists": []}), subscribed(), "names no list"),
+        (updated({**UPDATE, "lists": [ONE | {"category": "dating"}]}), subscribed(), "does not name"),
+        (updated({**UPDATE, "lists": [ONE | {"removed": 9, "entries": 43}]}), subscribed(), "loses 9"),
+        (updated({**UPDATE, "lists": [ONE | {"exceptions": 1}]}), subscribed(), "opens 1"),
+    ],
+)
+def test_what_a_subscription_does_not_cover(entry, subscription, why):
+    known = {**PEOPLE} | ({5: subscription} if subscription else {})
+    with pytest.raises(ProofRefused, match=why):
+        check_authority(entry, known)

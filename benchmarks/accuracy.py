@@ -1,0 +1,205 @@
+"""How often is the filter right? Over real lists, taken in by `schoolgate lists import`, with a split of our own.
+
+    .venv/bin/python benchmarks/accuracy.py --data DIR --shared SHARED [--seed 1]
+
+DIR is an installation into which full-size lists were imported; SHARED holds `scale/merged-domain-category.tsv.zst` (names
+with the category that some list gives them), `lists/` and `examples/`. Four questions, each a table:
+
+1. Of harmful names that a loaded list knows, how many are refused to ks2 and ks3?
+2. Of sites that must stay open, how many are refused to ks3? Names of the examples, and names that lists of education, news,
+   government, sport and health hold and our own lists do not: those lists were not taken in, so nothing protects their names.
+3. Of harmful names that no list knows, for how many does the model propose the right category, and at how many harmless ones?
+   A tenth of all sites (by a checksum of the registered name) is kept from training; the model is trained on the others.
+4. Of harmful searches and texts, how many are found, at how many harmless ones?
+"""
+
+import argparse
+import csv
+import random
+import subprocess
+import sys
+import time
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # not this folder, where dns.py stands
+
+from appliance.commands.evaluating import judge_of
+from category_lists.classifier import GENERATED, Model, shipped
+from category_lists.evaluate import Judge
+from category_lists.examples import Examples, box_examples, our_examples
+from category_lists.lists import ListVersion, starter
+from category_lists.names import NameRefused, canonical_host, is_address, parents
+from category_lists.phrases import shipped as shipped_phrases
+from category_lists.train import train
+from policy.live import Live, Objects
+from policy.rules import Dictionary, read
+
+OPEN = ("education", "news", "sports", "sex_education_health", "health", "government_law")
+A_SAMPLE = 3000
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--data", type=Path, required=True)
+    words.add_argument("--shared", type=Path, required=True)
+    words.add_argument("--seed", type=int, default=1)
+    given = words.parse_args()
+    dice = random.Random(given.seed)
+    judge = judge_of(Live(given.data).snapshot, None, datetime.now(UTC))
+    said = categories_of(given.shared)
+    listed(said, judge, dice)
+    must_open(given.shared, said, judge)
+    unknown(given.data, dice)
+    texts(given.shared)
+
+
+def categories_of(shared: Path) -> dict[str, set[str]]:
+    """What lists say of each name: name -> categories."""
+    packed = shared / "scale" / "merged-domain-category.tsv.zst"
+    text = subprocess.run(["zstd", "-dc", str(packed)], capture_output=True, check=True, text=True).stdout
+    found: dict[str, set[str]] = defaultdict(set)
+    for line in text.splitlines():
+        name, _, category = line.partition("\t")
+        found[name].add(category)
+    return found
+
+
+def percent(part: int, whole: int) -> str:
+    return f"{part / whole:.2%}" if whole else "-"
+
+
+def listed(said: Mapping[str, set[str]], judge: Judge, dice: random.Random) -> None:
+    from category_lists.taxonomy import load
+
+    known = load().categories
+    by: dict[str, list[str]] = defaultdict(list)
+    for name, categories in said.items():
+        for category in categories:
+            if category in known and known[category].phases["ks2"] == known[category].phases["ks3"] == "block":
+                by[category].append(name)
+    print(f"\n1. harmful names that a list knows, at most {A_SAMPLE} a category\n")
+    print(f"{'category':30} {'names':>6} {'ks2':>8} {'ks3':>8}")
+    total: Counter[str] = Counter()
+    missed: Counter[str] = Counter()
+    for category, names in sorted(by.items()):
+        some = dice.sample(sorted(names), min(A_SAMPLE, len(names)))
+        refused: Counter[str] = Counter()
+        counted = 0
+        for name in some:
+            try:
+                answers = {phase: judge(name, phase) for phase in ("ks2", "ks3")}
+            except NameRefused:
+                continue
+            counted += 1
+            for phase, answer in answers.items():
+                refused[phase] += answer.action == "block"
+            if answers["ks3"].action != "block":
+                missed[answers["ks3"].category or "no list in force"] += 1
+        total["names"] += counted
+        total.update(refused)
+        print(f"{category:30} {counted:6} {percent(refused['ks2'], counted):>8} {percent(refused['ks3'], counted):>8}")
+    print(
+        f"{'all':30} {total['names']:6} {percent(total['ks2'], total['names']):>8} {percent(total['ks3'], total['names']):>8}"
+    )
+    print("not refused because of:", ", ".join(f"{why} {count}" for why, count in missed.most_common(8)))
+
+
+def must_open(shared: Path, said: Mapping[str, set[str]], judge: Judge) -> None:
+    ours = {name for _, path in starter() for name in _names(path)}
+    groups: dict[str, list[str]] = defaultdict(list)
+    with (shared / "examples" / "must_allow_examples.csv").open(encoding="utf-8", newline="") as file:
+        groups["examples"] = [row["domain"] for row in csv.DictReader(file)]
+    for name, categories in said.items():
+        of_it = categories & set(OPEN)
+        if of_it and not is_address(name) and not any(each in ours for each in parents(name)):
+            groups[f"listed as {min(of_it)}"].append(name)
+    print("\n2. sites that must stay open, refused to ks3\n")
+    print(f"{'group':34} {'names':>6} {'refused':>8}")
+    blamed: Counter[tuple[str, str]] = Counter()
+    for group, names in sorted(groups.items()):
+        refused = 0
+        for name in names:
+            answer = judge(name, "ks3")
+            if answer.action == "block":
+                refused += 1
+                blamed[answer.list or "", answer.category or ""] += 1
+        print(f"{group:34} {len(names):6} {percent(refused, len(names)):>8}")
+    print("by:", ", ".join(f"{name} ({category}) {count}" for (name, category), count in blamed.most_common(10)))
+
+
+def _names(path: Path) -> Iterable[str]:
+    for line in path.read_text("utf-8").splitlines():
+        name = line.partition(" ")[0]
+        if name and name[0] != "#" and "/" not in name:
+            yield name
+
+
+def _held(name: str) -> bool:
+    """Whether a site is kept from training: a tenth, all names below one registered name together."""
+    return zlib.crc32(".".join(name.split(".")[-2:]).encode()) % 10 == 0
+
+
+def unknown(data: Path, dice: random.Random) -> None:
+    objects = Objects(data)
+    named = read(Dictionary, objects.text(Live(data).snapshot.authority.dictionary))
+    lists = [
+        (ListVersion(one.id, one.category, one.version, one.digest, one.entries, "", "normal"), path)
+        for one in named.lists
+        if (path := data / "lists" / one.id / f"{one.digest}.txt").exists()
+    ]
+    ours = our_examples()
+    own = {name for names in ours.named.values() for name in names} | set(ours.harmless)
+    whole = box_examples(lists)
+    hidden = {kind: {name for name in names if _held(name) and name not in own} for kind, names in whole.named.items()}
+    calm = sorted({name for name in whole.sure if _held(name) and name not in own})
+    kept = Examples(
+        {kind: [name for name in names if name not in hidden[kind]] for kind, names in whole.named.items()},
+        [name for name in whole.harmless if name not in set(calm)],
+        [name for name in whole.sure if name not in set(calm)],
+    )
+    begun = time.monotonic()
+    trained = train(kept, {})
+    print(f"\n3. names that no list knows (training took {time.monotonic() - begun:.0f} s)\n")
+    print(f"{'category':30} {'names':>6} {'trained here: right':>20} {'any':>8} {'as shipped: right':>18} {'any':>8}")
+    truth: dict[str, set[str]] = defaultdict(set)
+    for kind, names in hidden.items():
+        for name in names:
+            truth[name].add(kind)
+    for kind, names in sorted(hidden.items()):
+        if kind != GENERATED and len(names) >= 20:
+            some = dice.sample(sorted(names), min(1000, len(names)))
+            here, there = _proposed(trained, some, truth), _proposed(shipped(), some, truth)
+            print(f"{kind:30} {len(some):6} {here[0]:>20} {here[1]:>8} {there[0]:>18} {there[1]:>8}")
+    here, there = _proposed(trained, calm, truth), _proposed(shipped(), calm, truth)
+    print(f"{'harmless':30} {len(calm):6} {'':>20} {here[1]:>8} {'':>18} {there[1]:>8}")
+
+
+def _proposed(model: Model, names: Sequence[str], truth: Mapping[str, set[str]]) -> tuple[str, str]:
+    right = some = 0
+    for name in names:
+        proposals = {one.category for one in model.propose(canonical_host(name))}
+        some += bool(proposals)
+        right += bool(proposals & truth.get(name, set()))
+    return percent(right, len(names)), percent(some, len(names))
+
+
+def texts(shared: Path) -> None:
+    phrases = shipped_phrases()
+    counts: Counter[tuple[str, str, bool]] = Counter()
+    with (shared / "examples" / "text_examples.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            score = phrases.score(row["text"], row["kind"], phase="ks4")  # type: ignore[arg-type]  # page or search
+            counts[row["kind"], row["label"], score.action != "allow"] += 1
+    print("\n4. texts of the examples\n")
+    print(f"{'kind':10} {'label':12} {'texts':>6} {'found':>8}")
+    for kind, label in sorted({(kind, label) for kind, label, _ in counts}):
+        found, missed = counts[kind, label, True], counts[kind, label, False]
+        print(f"{kind:10} {label:12} {found + missed:6} {percent(found, found + missed):>8}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""What kind of site might a name be that no list knows? A small linear model of the letters in names.
+
+The theory. A name is cut into overlapping pieces of three to five letters, with its beginning, its dots and its end
+marked; every piece is hashed to one of 2**16 rows. A kind's score is the mean-like sum of its column over the pieces plus a
+bias, and the scores of all kinds, of which one is *harmless*, share one probability between them (softmax). A name gets
+proposals when its likeliest kind but harmless passes the line that was set on harmless names which training had not seen
+(category_lists/train.py), so that fewer than one harmless name in two hundred gets any.
+
+One kind is no category: *generated* looks like the names that programs make up by the thousand.
+
+It proposes and never decides: a proposal is for a person, or for a rule that somebody signed, and lists always go first.
+The weights are one byte each; reading them needs no numpy, so a worker stays small. Pure but for `load`.
+"""
+
+import hashlib
+import json
+import math
+import struct
+import zlib
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Final, Self
+
+from xxhash import xxh32_intdigest as hash_of
+
+from category_lists.names import is_address
+
+BITS: Final = 16
+ROWS: Final = 1 << BITS
+SHORTEST, LONGEST = 3, 5  # letters of a piece
+HARMLESS: Final = "harmless"  # the first of a model's kinds
+GENERATED: Final = "generated"  # the kind that is no category
+CLASSIFIER: Final = "classifier"  # what stands in the place of a list where a proposal decided
+_MAGIC: Final = b"SGNAMES\x03"
+_HEADER: Final = struct.Struct("<8sII")  # magic, bytes of the JSON table, bytes of the packed weights
+_TOLD: Final = 3  # proposals for one name at most
+_LEAST: Final = 0.15  # probability of what is told beside the likeliest
+_SURE: Final = 0.5  # of *generated*, to be called so
+_COMMON: Final = frozenset(("www", "m", "mobile", "en", "uk"))  # labels in front that say nothing
+_MOST_KINDS: Final = 200
+
+_DAMAGED: Final = "The model of names is damaged; train it again."
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A category that a name may be in, and how sure the model is."""
+
+    category: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What the letters of a name suggest: categories, likeliest first, and whether a program seems to have made it up."""
+
+    proposals: tuple[Proposal, ...] = ()
+    generated: bool = False
+
+
+NOTHING: Final = Guess()
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Weights of one training. `scales` turn a kind's bytes into numbers; `line` is what the likeliest has to pass."""
+
+    kinds: tuple[str, ...]
+    biases: tuple[float, ...]
+    scales: tuple[float, ...]
+    line: float
+    weights: "array[int]" = field(repr=False)  # ROWS * len(kinds) signed bytes, a row of kinds after the other
+    about: Mapping[str, object]
+
+    @property
+    def version(self) -> str:
+        """By what a decision names the model: the beginning of its digest."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()[:12]
+
+    def probabilities(self, host: str) -> dict[str, float]:
+        """The probability of every kind for a canonical name; nothing for an address."""
+        if is_address(host):
+            return {}
+        width, weights = len(self.kinds), self.weights
+        rows = rows_of(host)
+        sums = [0] * width
+        for row in rows:
+            at = row * width
+            sums = [total + weight for total, weight in zip(sums, weights[at : at + width], strict=True)]
+        long = math.sqrt(len(rows))
+        scores = [bias + total * scale / long for bias, total, scale in zip(self.biases, sums, self.scales, strict=True)]
+        highest = max(scores)
+        shares = [math.exp(score - highest) for score in scores]
+        whole = sum(shares)
+        return {kind: share / whole for kind, share in zip(self.kinds, shares, strict=True)}
+
+    def guess(self, host: str) -> Guess:
+        """What a canonical name suggests, if anything does."""
+        found = self.probabilities(host)
+        if not found or harm_in(found) < self.line:
+            return NOTHING
+        likely = sorted(((share, kind) for kind, share in found.items() if kind not in {HARMLESS, GENERATED}), reverse=True)
+        told = [Proposal(kind, round(share, 3)) for share, kind in likely[:_TOLD] if share >= _LEAST]
+        return Guess(tuple(told), found.get(GENERATED, 0.0) >= _SURE)
+
+    def propose(self, host: str) -> tuple[Proposal, ...]:
+        """The categories that a name may be in, likeliest first; none for nearly every harmless name."""
+        return self.guess(host).proposals
+
+    def to_bytes(self) -> bytes:
+        table = json.dumps(
+            {
+                "kinds": self.kinds,
+                "biases": [round(one, 5) for one in self.biases],
+                "scales": [round(one, 8) for one in self.scales],
+                "line": round(self.line, 5),
+                "about": dict(self.about),
+            },
+            sort_keys=True,
+        ).encode()
+        packed = zlib.compress(self.weights.tobytes(), 9)
+        return _HEADER.pack(_MAGIC, len(table), len(packed)) + table + packed
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read what `to_bytes` wrote. Raises ValueError for anything else."""
+        try:
+            magic, table_size, packed_size = _HEADER.unpack_from(data)
+            if magic != _MAGIC or len(data) != _HEADER.size + table_size + packed_size:
+                raise ValueError(_DAMAGED)
+            table = json.loads(data[_HEADER.size : _HEADER.size + table_size])
+            kinds = tuple(map(str, table["kinds"]))
+            if not 1 < len(kinds) <= _MOST_KINDS or kinds[0] != HARMLESS:
+                raise ValueError(_DAMAGED)
+            wanted = ROWS * len(kinds)
+            weights = array("b", zlib.decompressobj().decompress(data[_HEADER.size + table_size :], wanted + 1))
+            biases, scales = (tuple(map(float, table[name])) for name in ("biases", "scales"))
+            if len(weights) != wanted or len(biases) != len(kinds) or len(scales) != len(kinds):
+                raise ValueError(_DAMAGED)
+            if not all(map(math.isfinite, (*biases, *scales))):
+                raise ValueError(_DAMAGED)
+            return cls(kinds, biases, scales, float(table["line"]), weights, dict(table["about"]))
+        except (struct.error, zlib.error, KeyError, TypeError, RecursionError, OverflowError, ValueError) as error:
+            raise ValueError(_DAMAGED) from error
+
+
+def harm_in(probabilities: Mapping[str, float]) -> float:
+    """How likely the likeliest kind but harmless is: what has to pass the line."""
+    return max(share for kind, share in probabilities.items() if kind != HARMLESS)
+
+
+def pieces(host: str) -> list[bytes]:
+    """The pieces of a name. `^` begins the label that somebody chose, dots and the end are marked."""
+    labels = host.split(".")
+    while len(labels) > 2 and labels[0] in _COMMON:
+        del labels[0]
+    text = f"^{'.'.join(labels[-4:])[-60:]}$".encode()
+    found = {text[at : at + size] for size in range(SHORTEST, LONGEST + 1) for at in range(len(text) - size + 1)}
+    found.add(b"." + labels[-1].encode())
+    return sorted(found)
+
+
+def rows_of(host: str) -> list[int]:
+    return [hash_of(piece) & (ROWS - 1) for piece in pieces(host)]
+
+
+def open_model(path: Path) -> Model:
+    """A model from its file. ValueError when it is no model."""
+    return Model.from_bytes(path.read_bytes())
+
+
+SHIPPED: Final = Path(__file__).parent / "model" / "names.model"
+
+
+@cache
+def shipped() -> Model:
+    """The model that ships with the product."""
+    return open_model(SHIPPED)

@@ -1,0 +1,146 @@
+"""Train the model of names: on names that we wrote, or on a box on the lists it subscribes to.
+
+What ships is trained on our own starter lists and on names made from our own words (model/words.yaml), and on nothing
+else, so that no list's licence reaches it. A box whose lists hold enough names trains again on those, as part of compiling
+its dictionary (change_control/dictionaries.py); that model stays on the box.
+
+One softmax regression over all kinds, harmless names weighted up, by small steps whose size each row earns (Adagrad). The
+line that a name must pass is set on harmless names that training has not seen. The same examples always give the same
+model. numpy is loaded only here.
+"""
+
+import random
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from category_lists.classifier import HARMLESS, ROWS, SHIPPED, Model, harm_in, rows_of
+from category_lists.examples import Examples, our_examples, some_of
+from category_lists.lists import Progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_FEWEST: Final = 40  # names that a kind needs to be learned
+_MOST: Final = 16_000  # names of one kind that are used; more add time and little knowledge
+_MOST_HARMLESS: Final = 45_000
+_ROUNDS: Final = 2
+_BATCH: Final = 1024
+_STEP: Final = 0.09
+_HARMLESS_COUNTS: Final = 3.0  # how much more a mistake about a harmless name weighs
+_ALLOWED: Final = 0.004  # share of unseen harmless names that may get a proposal at all
+_SEED: Final = 2026
+
+
+def train(examples: Examples, about: Mapping[str, object], progress: Progress | None = None) -> Model:
+    """Learn from names by kind and harmless names. Raises ValueError when there are too few."""
+    dice = random.Random(_SEED)  # noqa: S311 - the same choice every time is what is wanted
+    known = {
+        kind: some_of(names, _MOST, dice) for kind, names in sorted(examples.named.items()) if len(set(names)) >= _FEWEST
+    }
+    held = some_of(examples.sure, _MOST_HARMLESS, dice)[::2]
+    hidden = frozenset(held)
+    calm = [name for name in some_of(examples.harmless, _MOST_HARMLESS, dice) if name not in hidden]
+    if not known or len(held) < 5 * _FEWEST:
+        raise ValueError("There are too few names to learn from.")
+    counted = {HARMLESS: len(calm)} | {kind: len(some) for kind, some in known.items()}
+    model = _learned({HARMLESS: calm, **known}, {**about, "names": counted}, progress)
+    scores = sorted((harm_in(model.probabilities(name)) for name in held), reverse=True)
+    line = scores[int(len(scores) * _ALLOWED)] + 1e-4
+    return Model(model.kinds, model.biases, model.scales, min(line, 0.9999), model.weights, model.about)
+
+
+class _Names:
+    """Names as the rows of their pieces, one after the other."""
+
+    def __init__(self, known: Mapping[str, Sequence[str]], progress: Progress | None) -> None:
+        import numpy as np
+
+        rows, sizes, kinds = array("i"), array("i"), array("i")
+        for number, names in enumerate(known.values()):
+            for name in names:
+                found = rows_of(name)
+                rows.extend(found)
+                sizes.append(len(found))
+                kinds.append(number)
+                if progress and not len(sizes) & 1023:
+                    progress(len(sizes))
+        self.rows = np.frombuffer(rows, np.int32)
+        self.sizes = np.frombuffer(sizes, np.int32).astype(np.int64)
+        self.kinds = np.frombuffer(kinds, np.int32)
+        self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
+
+    def some(self, chosen: "NDArray[np.int64]") -> "tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]":
+        """The rows of some names, how many each has, and where each begins."""
+        import numpy as np
+
+        sizes = self.sizes[chosen]
+        begins = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        places = np.repeat(self.starts[chosen] - begins, sizes) + np.arange(int(sizes.sum()))
+        return self.rows[places], sizes, begins
+
+
+def _learned(known: Mapping[str, Sequence[str]], about: Mapping[str, object], progress: Progress | None) -> Model:
+    import numpy as np
+
+    names = _Names(known, progress)
+    kinds = len(known)
+    counts = np.bincount(names.kinds, minlength=kinds).astype(np.float64)
+    counts_for = np.sqrt(counts.mean() / counts)
+    counts_for[0] *= _HARMLESS_COUNTS
+    weights = np.zeros((ROWS, kinds), np.float32)
+    seen = np.full(ROWS, 1e-3, np.float32)
+    bias = np.zeros(kinds, np.float32)
+    chance = np.random.default_rng(_SEED)
+    done = names.kinds.size
+    for _ in range(_ROUNDS):
+        order = chance.permutation(names.kinds.size)
+        for first in range(0, order.size, _BATCH):
+            chosen = order[first : first + _BATCH]
+            _step(names, chosen, counts_for.astype(np.float32), weights, seen, bias)
+            done += chosen.size
+            if progress:
+                progress(done)
+    most = np.quantile(np.abs(weights), 0.9995, axis=0)  # the few beyond are cut, or the many small ones would be lost
+    scales = np.maximum(most / 127, 1e-6)
+    whole = np.clip(np.rint(weights / scales), -127, 127).astype(np.int8)
+    return Model(tuple(known), tuple(map(float, bias)), tuple(map(float, scales)), 1.0, array("b", whole.tobytes()), about)
+
+
+def _step(
+    names: _Names,
+    chosen: "NDArray[np.int64]",
+    counts_for: "NDArray[np.float32]",
+    weights: "NDArray[np.float32]",
+    seen: "NDArray[np.float32]",
+    bias: "NDArray[np.float32]",
+) -> None:
+    """Learn from a thousand names: `weights`, `seen` and `bias` are moved in place."""
+    import numpy as np
+
+    rows, sizes, begins = names.some(chosen)
+    kinds = names.kinds[chosen]
+    share = (1 / np.sqrt(sizes)).astype(np.float32)[:, None]
+    score = np.add.reduceat(weights[rows], begins, axis=0) * share + bias
+    miss = np.exp(score - score.max(axis=1, keepdims=True))
+    miss /= miss.sum(axis=1, keepdims=True)
+    miss[np.arange(kinds.size), kinds] -= 1
+    miss *= counts_for[kinds][:, None]
+    order = np.argsort(rows, kind="stable")
+    touched, first = np.unique(rows[order], return_index=True)
+    of_name = np.repeat(np.arange(kinds.size), sizes)[order]
+    slope = np.add.reduceat((miss * share)[of_name], first, axis=0)
+    seen[touched] += (slope**2).mean(axis=1)
+    weights[touched] -= (_STEP / np.sqrt(seen[touched]))[:, None] * slope
+    bias -= 0.02 * miss.mean(axis=0)
+
+
+def write_shipped() -> None:
+    """Write the model that ships. Run by hand after a change of the words: .venv/bin/python -m category_lists.train"""
+    model = train(our_examples(), {"trained_on": "starter lists and names made from our own words"})
+    SHIPPED.write_bytes(model.to_bytes())
+
+
+if __name__ == "__main__":
+    write_shipped()
