@@ -20,6 +20,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
 from admin_api.auth import Attempts, Touches, form_token
+from admin_api.past import Counts
 from change_control import standing
 from change_control.authority import Permission, may
 from change_control.passkeys import Passkeys, Where
@@ -65,6 +66,7 @@ class Services:
     attempts: Attempts = field(default_factory=Attempts)
     touches: Touches = field(default_factory=Touches)
     refreshing: Lock = field(default_factory=Lock)
+    counts: Counts = field(default_factory=Counts)
 
     @property
     def passkeys(self) -> Passkeys:
