@@ -20,7 +20,7 @@ from monitoring.log import Log
 from policy.decide import Decision, Question, decide
 from policy.event import Kind
 from policy.live import Objects
-from policy.rules import Action, AuthorityPolicy, read
+from policy.rules import STRICTNESS, Action, AuthorityPolicy, read
 from policy.snapshot import LoadedDictionary, Snapshot
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,8 @@ def past(log: Log, snapshot: Snapshot, school: str, now: datetime, days: int = D
     canonical: dict[str, str | None] = {}
     for hour in log.traffic(school, now - timedelta(days=days), now):
         found = []
-        for at, count, kind, group, network, person, address, device, said, path, action in hour:
+        for row in hour:
+            at, times, kind, group, network, person, address, device, said, path, action = row
             if said not in canonical:
                 if len(canonical) > impact.REMEMBERED:
                     canonical.clear()
@@ -91,7 +92,7 @@ def past(log: Log, snapshot: Snapshot, school: str, now: datetime, days: int = D
                     at / 1e6,
                     (path or "/") if kind in WITH_PATH else None,
                     kind != Kind.DNS or network in forced,
-                    count,
+                    times,
                     person or device or address,
                     person,
                     action in ("allow", "restrict"),
@@ -226,7 +227,7 @@ def _opened_to(snapshot: Snapshot, diff: Diff, school: str) -> tuple[str, ...]:
 def _of(snapshot: Snapshot, school: str, groups: tuple[str, ...], host: str, now: datetime) -> Action:
     """What becomes of a name for these groups: the strictest of it."""
     answers = [decide(snapshot, Question(school, group, host, now, "/")).action for group in groups]
-    return max(answers, key=impact.STRICTNESS.__getitem__)
+    return max(answers, key=STRICTNESS.__getitem__)
 
 
 def _after(snapshot: Snapshot, objects: Objects, school: str, diff: Diff) -> Snapshot:

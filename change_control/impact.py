@@ -17,7 +17,7 @@ from category_lists.inner import may_carry
 from category_lists.names import parents
 from change_control.changes import Diff, apply
 from policy.decide import IMITATION, Question, decide
-from policy.rules import STRICTNESS, AuthorityPolicy, SchoolPolicy, SiteRule, Timetable
+from policy.rules import STRICTNESS, AuthorityPolicy, Document, SchoolPolicy, Timetable
 from policy.snapshot import Snapshot
 from policy.timetable import applies, next_change
 
@@ -34,7 +34,7 @@ class Past(NamedTuple):
     at: float  # seconds since 1970
     path: str | None = None  # None: could not be seen
     follows: bool = True  # a question with the path would have followed
-    count: int = 1
+    times: int = 1
     who: str = ""  # a pseudonym, a device or an address
     person: str = ""  # the pseudonym, where there is one
     allowed: bool = False  # it was let through
@@ -105,10 +105,11 @@ class _Eras:
     def __init__(self, documents: Sequence[SchoolPolicy], above: Sequence[AuthorityPolicy]) -> None:
         edges: set[float] = set()
         tables: dict[tuple[Timetable, str], None] = {}
-        for each in (*documents, *above):
-            for rule in (*each.site_rules, *each.category_rules):
-                starts = rule.starts if isinstance(rule, SiteRule) else None
-                edges |= {edge.timestamp() for edge in (starts, rule.until) if edge is not None}
+        every: list[Document] = [*documents, *above]
+        for each in every:
+            ends = [*(rule.starts for rule in each.site_rules), *(rule.until for rule in each.site_rules)]
+            ends += [rule.until for rule in each.category_rules]
+            edges |= {edge.timestamp() for edge in ends if edge is not None}
         for document in documents:
             for suspension in document.suspensions:
                 edges |= {edge.timestamp() for edge in (suspension.starts, suspension.until) if edge is not None}
@@ -158,9 +159,11 @@ class Replay:
         self._finds = [dictionary.index.find for dictionary in self._dictionaries]
         above = [each.authorities[each.schools[school].authority] for each in (before, then)]
         self._eras = _Eras(documents, above)
-        self._paged = {rule.host for each in (*documents, *above) for rule in each.site_rules if rule.path}
+        every: list[Document] = [*documents, *above]
+        self._paged = {rule.host for each in every for rule in each.site_rules if rule.path}
         self._plain: dict[str, bool] = {}
-        self._named = {one.person for each in documents for one in (*each.site_rules, *each.suspensions) if one.person}
+        self._named = {rule.person for each in documents for rule in each.site_rules}
+        self._named |= {suspension.person for each in documents for suspension in each.suspensions}
         self._tables = before.schools[school].timetables
         self._looked_at = 0
         self._times: Counter[bool] = Counter()  # True: opened
@@ -179,8 +182,8 @@ class Replay:
         categories = self._rules[1] if self._rules else frozenset()
         looked_at = 0
         for past in traffic:
-            group, host, at, path, follows, count, _, person, _ = past
-            looked_at += count
+            group, host, at, path, follows, times, _, person, _ = past
+            looked_at += times
             seen: object = path
             if sure:
                 if host not in reach:
@@ -234,20 +237,20 @@ class Replay:
         return (STRICTNESS[new] < STRICTNESS[old]) - (STRICTNESS[new] > STRICTNESS[old])
 
     def _note(self, past: Past, *, opened: bool) -> None:
-        self._times[opened] += past.count
+        self._times[opened] += past.times
         self._who[opened].add(past.who)
         self._persons = self._persons and bool(past.person)
         self._groups[past.group] = None
-        self._sites[past.host] += past.count
+        self._sites[past.host] += past.times
         if not opened:
             return
-        self._opened[past.group] += past.count
+        self._opened[past.group] += past.times
         if past.path and (past.path in self._paths or len(self._paths) < PATHS):
-            self._paths[past.path] += past.count
+            self._paths[past.path] += past.times
         apply_now = self._eras.hours(past.at)
         for bit, table in enumerate(self._tables):
             if apply_now >> bit & 1:
-                self._hours[table.id] += past.count
+                self._hours[table.id] += past.times
 
     def found(self) -> Impact:
         """What came of it so far."""

@@ -246,14 +246,14 @@ class Log:
                 return
             query = replace(query, after=page.next)
 
-    def traffic(self, school: str, since: datetime, until: datetime) -> Iterator[Sequence[sql.Row[Any]]]:
+    def traffic(self, school: str, since: datetime, until: datetime) -> Iterator[Sequence[Sequence[Any]]]:
         """The same as bare rows (at, count, kind, group, network, person, address, device, host, path, action), an hour at a
         time and the newest first: for counting millions.
         """
         names = ("kind", "group", "network", "person", "address", "device", "host", "path", "action")
         of_school, end = clean(school, SIZES["school"]), microseconds(until)
         while True:
-            hour: list[sql.Row[Any]] = []
+            hour: list[Sequence[Any]] = []
             with self.open().connect() as connection:
                 latest = [  # hours without traffic are not looked at one by one
                     connection.scalar(

@@ -166,13 +166,14 @@ def test_the_count_is_what_decide_alone_comes_to(snapshot, old, new, traffic):
     before, then = with_rules(old), with_rules(new)
     opened = closed = 0
     for one in traffic:
-        asked = Question("oakfield", one.group, one.host, datetime.fromtimestamp(one.at, UTC), one.path, one.follows, one.person or None)
+        when = datetime.fromtimestamp(one.at, UTC)
+        asked = Question("oakfield", one.group, one.host, when, one.path, one.follows, one.person or None)
         if one.group == "former":
             continue
         first, second = (STRICTNESS[decide(each, asked).action] for each in (before, then))
-        opened, closed = opened + one.count * (second < first), closed + one.count * (second > first)
+        opened, closed = opened + one.times * (second < first), closed + one.times * (second > first)
     found = impact(before, then, "oakfield", traffic)
-    assert (found.opened, found.closed, found.looked_at) == (opened, closed, sum(one.count for one in traffic))
+    assert (found.opened, found.closed, found.looked_at) == (opened, closed, sum(one.times for one in traffic))
 
 
 # --- what a page loads besides --------------------------------------------------------------------------------------------
