@@ -64,6 +64,7 @@ class Preview:
     percent: int = 100  # of those days that have been counted by now
     since: datetime | None = None  # how far back that is
     companions: tuple[Companion, ...] = ()
+    along: tuple[str, ...] = ()  # other names of the site that were asked for, and would open with it
     evidence: Evidence = field(default_factory=Evidence)
 
     @property
@@ -215,7 +216,8 @@ def preview(
     found, evidence, hosts, since = count.found
     groups = _opened_to(snapshot, diff, school)
     companions = tuple(Companion(host, _of(then, school, groups, host, now)) for host in hosts) if groups else ()
-    return Preview(effects, found, "", count.percent, since, companions, evidence)
+    along = tuple(host for host, _ in found.sites if sites and host not in sites)
+    return Preview(effects, found, "", count.percent, since, companions, along, evidence)
 
 
 def _opened_to(snapshot: Snapshot, diff: Diff, school: str) -> tuple[str, ...]:

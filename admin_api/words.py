@@ -146,6 +146,8 @@ CHANGE_KINDS = {
     "safety": "safe search",
     "never_inspect": "a site never looked into",
     "coursework": "the coursework list",
+    "video_site": "an approved video site",
+    "platform": "a sanctioned social or chat platform",
     "suspension": "a suspension",
     "head": "another headteacher",
     "authority": "the authority’s rules",

@@ -83,7 +83,7 @@ def proposals(document: SchoolPolicy, diff: Diff, evidence: Evidence, asked_for:
         smallest = whole
         for one in found:
             smallest = _merged(smallest, one, whole)
-        found.append(Proposal("all", "All of these together", smallest))
+        found.insert(0, Proposal("all", "All of these together", smallest))
     return tuple(found)
 
 

@@ -24,7 +24,7 @@ from change_control.dictionaries import Dictionaries
 from change_control.keys import AuthorityKey, Signs
 from change_control.lifecycle import ENTRY_KINDS, Act, State
 from change_control.tables import AccessRow, ChangeRow, DetailRow, LogRow, SignatureRow
-from change_control.wishes import HeadWish, SuspensionWish
+from change_control.wishes import HeadWish, PlatformWish, SuspensionWish
 from policy.proof import SECOND_ROLES, TWO_PERSON_KINDS, Entry, canonical, digest, undone
 from policy.rules import Action, AuthorityPolicy, SchoolPolicy, instant, write
 
@@ -547,6 +547,8 @@ def bounded(wish: Wish, now: datetime) -> Wish:
         if not now < until <= now + LONGEST:
             raise ValueError("the end must lie in the future, and within a year")
         return replace(wish, until=until.replace(microsecond=0))
+    if isinstance(wish, PlatformWish) and not now < wish.until <= now + LONGEST:
+        raise ValueError("the end must lie in the future, and within a year")
     if isinstance(wish, SuspensionWish):
         if not now < wish.until <= now + LONGEST_SUSPENSION:
             raise ValueError("a suspension ends within six weeks, and not in the past")

@@ -35,7 +35,8 @@ def narrow(office: Office, session: Session, row: ChangeRow, wish: adviser.Narro
     if old is None:
         raise ValueError("only what opens a site or a category can be made smaller; refuse it, and say what would do")
     force = policy_of(book)
-    diff = bounded(wish, office.now()).diff(row.id, force.document, office.taxonomy(force))
+    made = bounded(wish, office.now()).diff(row.id, force.document, office.taxonomy(force))
+    diff = {**made, "kind": row.kind}  # an approved video site stays one
     new = adviser.opening(diff)
     if new is None or not adviser.within(new, old):
         raise NotNarrower("this goes beyond what was asked for; it can only be made smaller")

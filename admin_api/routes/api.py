@@ -137,7 +137,8 @@ class Asking(BaseModel):
 
     site: site, action, groups, during, until. category: category, action, groups, during, until. timetable: name, hours,
     terms, or timetable to change one, or gone. group: name, phase, group to change one. safety: group, safe_search "on" or
-    "off", video "strict", "moderate" or "off" (left out: as safe_search). never_inspect, coursework: site, gone. suspension:
+    "off", video "strict", "moderate" or "off" (left out: as safe_search). never_inspect, coursework: site, gone. video_site,
+    platform: site, groups, until. suspension:
     groups or person, starts, until. network: prefix, group, listener, forced, or network, the one that goes. `groups` left
     out or empty: everyone. `until`: 2026-12-18.
     """
@@ -153,6 +154,8 @@ class Asking(BaseModel):
         "safety",
         "never_inspect",
         "coursework",
+        "video_site",
+        "platform",
         "suspension",
         "head",
     ]
