@@ -27,6 +27,7 @@ from change_control.passkeys import Passkeys, Where
 from change_control.people import Registry
 from change_control.publish import publish
 from change_control.service import Office, Person
+from change_control.sso import Provider, Sso
 from change_control.store import Store
 from change_control.tables import ChangeRow, LogRow
 from monitoring.log import Log
@@ -61,6 +62,7 @@ class Services:
     accounts_hint: str = ""  # shown under the sign-in form of a demonstration
     workers_expected: int = 0  # parts of the filter that should be running
     patience: float = 1.5  # seconds that an act waits for the workers to take it up, so that its page can say so
+    provider: Provider | None = None  # of identities, where people have another account
     spool: Path | None = None  # where the workers leave what they saw
     # What this process remembers by itself.
     attempts: Attempts = field(default_factory=Attempts)
@@ -72,6 +74,10 @@ class Services:
     def passkeys(self) -> Passkeys:
         parts = urlsplit(self.public_url)
         return Passkeys(self.registry, Where(f"{parts.scheme}://{parts.netloc}"))
+
+    @property
+    def sso(self) -> Sso | None:
+        return Sso(self.registry, self.provider, f"{self.passkeys.where.origin}/sign-in/sso/back") if self.provider else None
 
     def snapshot(self) -> Snapshot:
         """The policy in force now."""

@@ -3,6 +3,7 @@
 Who may is written here a second time, by hand; the head's delegate and the second person have rules of their own below.
 """
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -76,8 +77,8 @@ def attempt(world, do) -> bool:
                 do(session)
             except NotAllowed:
                 return False
-            except ValueError as error:  # allowed, and for another reason not possible here (no group of that name...)
-                assert not isinstance(error, NotAllowed)
+            except ValueError:
+                pass  # allowed, and for another reason not possible here: only sites can be made smaller, for one
             raise Undo
     except Undo:
         return True
@@ -172,10 +173,8 @@ def test_who_signs_beforehand(world, role):
         office.sign_mandate(session, "oakfield", who, lambda _: {}, kinds=["site"], roles=["dsl"], until=until)
 
     def revoke(session):
-        try:
+        with suppress(LookupError):
             standing.revoke(office, session, "oakfield", 1, who, lambda _: {})
-        except LookupError:
-            pass
 
     assert attempt(world, mandate) == (role in HEAD)
     assert attempt(world, revoke) == (role in HEAD)
