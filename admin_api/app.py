@@ -24,6 +24,7 @@ from admin_api.routes import (
     api,
     changes,
     contact,
+    deciding,
     enrol,
     help,  # noqa: A004 - a page is one name in four places
     list_categories,
@@ -58,8 +59,8 @@ from policy.words import uk_date, uk_end
 logger = logging.getLogger(__name__)
 
 PAGES = (
-    sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, list_categories, list_name, people, standing,
-    you, contact, access, resolver, help,
+    sign_in, enrol, today, requests, deciding, rules, changes, filter_log, why, lists, list_categories, list_name, people,
+    standing, you, contact, access, resolver, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.

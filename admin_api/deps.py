@@ -20,12 +20,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
 from admin_api.auth import Attempts, Touches, form_token
+from admin_api.past import Counts
 from change_control import standing
 from change_control.authority import Permission, may
 from change_control.passkeys import Passkeys, Where
 from change_control.people import Registry
 from change_control.publish import publish
 from change_control.service import Office, Person
+from change_control.sso import Provider, Sso
 from change_control.store import Store
 from change_control.tables import ChangeRow, LogRow
 from monitoring.log import Log
@@ -60,16 +62,22 @@ class Services:
     accounts_hint: str = ""  # shown under the sign-in form of a demonstration
     workers_expected: int = 0  # parts of the filter that should be running
     patience: float = 1.5  # seconds that an act waits for the workers to take it up, so that its page can say so
+    provider: Provider | None = None  # of identities, where people have another account
     spool: Path | None = None  # where the workers leave what they saw
     # What this process remembers by itself.
     attempts: Attempts = field(default_factory=Attempts)
     touches: Touches = field(default_factory=Touches)
     refreshing: Lock = field(default_factory=Lock)
+    counts: Counts = field(default_factory=Counts)
 
     @property
     def passkeys(self) -> Passkeys:
         parts = urlsplit(self.public_url)
         return Passkeys(self.registry, Where(f"{parts.scheme}://{parts.netloc}"))
+
+    @property
+    def sso(self) -> Sso | None:
+        return Sso(self.registry, self.provider, f"{self.passkeys.where.origin}/sign-in/sso/back") if self.provider else None
 
     def snapshot(self) -> Snapshot:
         """The policy in force now."""

@@ -19,6 +19,8 @@ from change_control.wishes import (
     GroupWish,
     HeadWish,
     ListedWish,
+    Platform,
+    PlatformWish,
     SafetyWish,
     ShortList,
     SuspensionWish,
@@ -146,6 +148,25 @@ def _suspension(form: Filled) -> Wish:
     return SuspensionWish(until, groups or (), person or None, starts)
 
 
+def _platform(kind: Platform) -> Callable[[Filled], Wish]:
+    def read(form: Filled) -> Wish:
+        wrong = Checks()
+        if not form.text("site"):
+            wrong.fields["site"] = "give a site, such as vimeo.com"
+        else:
+            wrong.check("site", lambda: canonical_site(form.text("site")))
+        groups = wrong.check("groups", lambda: groups_chosen(form.many("groups")))
+        until = wrong.check("until", lambda: last_moment(form.text("until"), words.ZONE))
+        if until is None and "until" not in wrong.fields:
+            wrong.fields["until"] = "say until when; at most a year"
+        wrong.done()
+        if until is None:
+            raise Wrong({"until": "say until when"})
+        return PlatformWish(kind, form.text("site"), groups or (), until)
+
+    return read
+
+
 def _when(text: str) -> datetime | None:
     return moment(text, words.ZONE) if "T" in text else last_moment(text, words.ZONE)
 
@@ -208,6 +229,22 @@ KINDS: dict[str, Kind] = {
             "Ask about sites that no list knows",
             "sign",
             _unknown,
+        ),
+        Kind(
+            "video_site",
+            "A video site",
+            "Approve a video site for some groups until a date.",
+            "Ask for a video site to be approved",
+            "site",
+            _platform("video_site"),
+        ),
+        Kind(
+            "platform",
+            "A social or chat platform",
+            "Sanction a platform on which people meet, for some groups until a date.",
+            "Ask for a social or chat platform",
+            "site",
+            _platform("platform"),
         ),
         Kind(
             "never_inspect",

@@ -4,25 +4,31 @@ The one place where the filter log's lines become change control's questions; th
 """
 
 import json
+import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from threading import Event, Lock, Thread
 
 from category_lists.index import Match
-from category_lists.names import canonical_host
+from category_lists.names import NameRefused, canonical_host
 from change_control import impact
 from change_control.changes import Diff, DoesNotFit
-from change_control.impact import Impact, Past
+from change_control.impact import Companions, Evidence, Impact, Past, Replay
 from monitoring.log import Log
 from policy.decide import Decision, Question, decide
 from policy.event import Kind
 from policy.live import Objects
-from policy.rules import Action, AuthorityPolicy, read
+from policy.rules import STRICTNESS, Action, AuthorityPolicy, read
 from policy.snapshot import LoadedDictionary, Snapshot
 
-DAYS = 7
-LONGEST = 2.0  # seconds that a page spends on counting
+logger = logging.getLogger(__name__)
+DAYS = 28
+LONGEST = 2.0  # seconds that a page waits for the count; then it says how far it is, and the counting goes on
+FORGOTTEN = 30.0  # seconds after which a count that nobody looks at any more is given up
+KEPT = 50  # finished counts
+FRESH = 300.0  # seconds for which a finished count is shown again
 WITH_PATH = frozenset({Kind.PAGE, Kind.RESOURCE, Kind.SEARCH})
 NOWHERE = "category.invalid"  # a host that no site rule can name
 
@@ -41,52 +47,152 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """A name that pages of the site load as well, and what becomes of it for those to whom the site opens."""
+
+    host: str
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """What a change would do. `impact` None: nothing could be counted, and `why_not` says why."""
 
     effects: tuple[Effect, ...] = ()
     impact: Impact | None = None
     why_not: str = ""
-    all_of_it: bool = True
+    percent: int = 100  # of those days that have been counted by now
+    since: datetime | None = None  # how far back that is
+    companions: tuple[Companion, ...] = ()
+    along: tuple[str, ...] = ()  # other names of the site that were asked for, and would open with it
+    evidence: Evidence = field(default_factory=Evidence)
+
+    @property
+    def all_of_it(self) -> bool:
+        return self.percent == 100
+
+
+def past(log: Log, snapshot: Snapshot, school: str, now: datetime, days: int = DAYS) -> Iterator[list[Past]]:
+    """A school's last days as questions that `decide` can answer again, an hour at a time, the newest first."""
+    forced = {network.id for network in snapshot.schools[school].networks if network.forced}
+    canonical: dict[str, str | None] = {}
+    for hour in log.traffic(school, now - timedelta(days=days), now):
+        found = []
+        for row in hour:
+            at, times, kind, group, network, person, address, device, said, path, action = row
+            if said not in canonical:
+                if len(canonical) > impact.REMEMBERED:
+                    canonical.clear()
+                canonical[said] = _host(said)
+            if (host := canonical[said]) is None:
+                continue  # what was asked was no name, so no rule can be about it
+            found.append(
+                Past(
+                    group,
+                    host,
+                    at / 1e6,
+                    (path or "/") if kind in WITH_PATH else None,
+                    kind != Kind.DNS or network in forced,
+                    times,
+                    person or device or address,
+                    person,
+                    action in ("allow", "restrict"),
+                )
+            )
+        yield found
+
+
+def _host(text: str) -> str | None:
+    try:
+        return canonical_host(text)
+    except NameRefused:
+        return None
+
+
+# --- counting, also beyond the time that a page may take --------------------------------------------------------------------
+
+
+class Count:
+    """One count of the past. It runs in a thread of its own until it is done, or nobody looks at it any more."""
+
+    def __init__(self, batches: Iterator[list[Past]], replay: Replay, sites: tuple[str, ...], now: datetime) -> None:
+        self._batches, self._replay = batches, replay
+        self._with = Companions(sites) if sites else None
+        self._from, self._now = now - timedelta(days=DAYS), now
+        self.done, self.stop = Event(), Event()
+        self.looked = time.monotonic()
+        self.failed = False
+        self.found: tuple[Impact, Evidence, tuple[str, ...], datetime] = (replay.found(), Evidence(), (), now)
+
+    def run(self) -> None:
+        published = time.monotonic()
+        since = self._now
+        try:
+            for batch in self._batches:
+                if self.stop.is_set() or time.monotonic() - self.looked > FORGOTTEN:
+                    self.failed = True
+                    return
+                self._replay.feed(batch)
+                if self._with:
+                    self._with.feed(batch)
+                since = datetime.fromtimestamp(batch[-1].at, UTC) if batch else since
+                if time.monotonic() - published > 0.2:
+                    self.found = (self._replay.found(), Evidence(), (), since)
+                    published = time.monotonic()
+            hosts = self._with.found() if self._with else ()
+            self.found = (self._replay.found(), self._replay.evidence(), hosts, self._from)
+        except Exception:
+            # The count is a help, not a condition: without it she can still read what the change does, and decide.
+            logger.exception("past traffic could not be counted")
+            self.failed = True
+        finally:
+            self.done.set()
+
+    @property
+    def percent(self) -> int:
+        if self.done.is_set():
+            return 100
+        return min(99, int(100 * ((self._now - self.found[3]) / (self._now - self._from))))
 
 
 @dataclass(slots=True)
-class _Budget:
-    """Stops counting when time is up."""
+class Counts:
+    """The counts of this process, by what they count."""
 
-    until: float
-    spent: bool = False
+    _known: dict[Hashable, Count] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
+    def of(self, key: Hashable, make: Callable[[], Count]) -> Count:
+        """The count that runs, or was finished a moment ago; else a new one."""
+        with self._lock:
+            known = self._known.get(key)
+            if known is None or known.failed or (known.done.is_set() and time.monotonic() - known.looked > FRESH):
+                for gone in [each for each, one in self._known.items() if one.done.is_set()][: -KEPT or None]:
+                    del self._known[gone]
+                known = self._known[key] = make()
+                Thread(target=known.run, name="count", daemon=True).start()
+            if not known.done.is_set():
+                known.looked = time.monotonic()
+            return known
 
-def past(log: Log, snapshot: Snapshot, school: str, now: datetime, budget: _Budget) -> Iterator[Past]:
-    """A school's last days as questions that `decide` can answer again."""
-    document = snapshot.schools[school]
-    forced = {network.id for network in document.networks if network.forced}
-    for at, (line, count) in enumerate(log.questions(school, now - timedelta(days=DAYS), now)):
-        if at % 500 == 0 and time.monotonic() > budget.until:
-            budget.spent = True
-            return
-        try:
-            host = canonical_host(line.host)
-        except ValueError:
-            continue  # what was asked was no name, so no rule can be about it
-        seen = line.kind in WITH_PATH
-        yield Past(
-            Question(
-                school,
-                line.group,
-                host,
-                line.at,
-                path=(line.path or "/") if seen else None,
-                path_follows=line.kind != Kind.DNS or line.network in forced,
-                person=line.person or None,
-            ),
-            count,
-            line.person or line.device or line.address,
-        )
+    def close(self) -> None:
+        """Give up what still runs."""
+        for one in list(self._known.values()):
+            one.stop.set()
+            one.done.wait(5)
 
 
-def preview(snapshot: Snapshot, objects: Objects, log: Log | None, school: str, diff: Diff, now: datetime) -> Preview:
+def preview(
+    snapshot: Snapshot,
+    objects: Objects,
+    log: Log | None,
+    school: str,
+    diff: Diff,
+    now: datetime,
+    counts: Counts,
+    *,
+    patience: float = LONGEST,
+) -> Preview:
     """What a diff would do to a school; the authority's own log has no traffic of its own."""
     if school not in snapshot.schools:
         return Preview(why_not="A change of the authority reaches each school only when its headteacher accepts it.")
@@ -101,8 +207,29 @@ def preview(snapshot: Snapshot, objects: Objects, log: Log | None, school: str, 
         return Preview(effects, why_not="Which devices the new network holds is known only once it is in force.")
     if log is None:
         return Preview(effects, why_not="There is no filter log on this machine, so past traffic could not be counted.")
-    budget = _Budget(time.monotonic() + LONGEST)
-    return Preview(effects, impact.impact(snapshot, then, past(log, snapshot, school, now, budget)), "", not budget.spent)
+    sites = tuple(rule["host"] for rule in diff["add"].get("site_rules", ()) if rule["action"] != Action.BLOCK)
+    key = (school, json.dumps(diff, sort_keys=True), snapshot.revisions.get(school, 0))
+    count = counts.of(key, lambda: Count(past(log, snapshot, school, now), Replay(snapshot, then, school), sites, now))
+    count.done.wait(patience)
+    if count.failed:
+        return Preview(effects, why_not="Past traffic could not be counted just now. The filter log did not answer.")
+    found, evidence, hosts, since = count.found
+    groups = _opened_to(snapshot, diff, school)
+    companions = tuple(Companion(host, _of(then, school, groups, host, now)) for host in hosts) if groups else ()
+    along = tuple(host for host, _ in found.sites if sites and host not in sites)
+    return Preview(effects, found, "", count.percent, since, companions, along, evidence)
+
+
+def _opened_to(snapshot: Snapshot, diff: Diff, school: str) -> tuple[str, ...]:
+    rules = [rule for rule in diff["add"].get("site_rules", ()) if rule["action"] != Action.BLOCK]
+    every = tuple(group.id for group in snapshot.schools[school].groups)
+    return next((tuple(rule["groups"]) or every for rule in rules), ())
+
+
+def _of(snapshot: Snapshot, school: str, groups: tuple[str, ...], host: str, now: datetime) -> Action:
+    """What becomes of a name for these groups: the strictest of it."""
+    answers = [decide(snapshot, Question(school, group, host, now, "/")).action for group in groups]
+    return max(answers, key=STRICTNESS.__getitem__)
 
 
 def _after(snapshot: Snapshot, objects: Objects, school: str, diff: Diff) -> Snapshot:

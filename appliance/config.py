@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,10 @@ class ProxyConfig:
 class AdminConfig:
     listen: tuple[Address, ...] = (("127.0.0.1", 8443),)  # addresses and ports of the desk
     public_url: str = ""  # the desk's address as people type it; names its certificate and its passkeys
+    sso_issuer: str = ""  # OpenID Connect: https://accounts.google.com, https://login.microsoftonline.com/TENANT/v2.0
+    sso_client_id: str = ""
+    sso_client_secret: str = ""  # the path of a file that holds it
+    sso_name: str = ""  # what people call it: Google, Microsoft
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +197,7 @@ def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None
     config = Config(data=folder.absolute(), inner_networks=tuple(inner), demo=demo, webhooks=webhooks, **sections)
     _check_url(config.admin.public_url)
     _check_mail(config.mail)
+    _check_sso(config.admin)
     return config
 
 
@@ -253,6 +259,19 @@ def _check_url(url: str) -> None:
         good = False
     if url and not good:
         raise BadConfiguration(f"admin.public_url: {url!r} is not an address such as https://filter.school.example")
+
+
+def _check_sso(admin: AdminConfig) -> None:
+    if not admin.sso_issuer:
+        return
+    if urlsplit(admin.sso_issuer).scheme != "https" or not admin.sso_client_id:
+        raise BadConfiguration("admin.sso_issuer: an https address is expected, and admin.sso_client_id with it")
+    if find_spec("joserfc") is None:
+        raise BadConfiguration("admin.sso_issuer: sign-in by another account needs the extra: pip install 'schoolgate[sso]'")
+    if admin.sso_client_secret and not os.access(admin.sso_client_secret, os.R_OK):
+        raise BadConfiguration(
+            f"admin.sso_client_secret: {admin.sso_client_secret} cannot be read; it is a file with the secret"
+        )
 
 
 def on_loopback_only(config: Config) -> None:

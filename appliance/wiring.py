@@ -14,13 +14,16 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from appliance.config import Config
+from appliance.config import AdminConfig, Config
 from change_control.keys import secret_of
 from monitoring.spool import Writer
 from policy.event import Event, Kind
 from policy.live import Live
+
+if TYPE_CHECKING:
+    from change_control.sso import Provider
 
 log = logging.getLogger(__name__)
 
@@ -246,6 +249,7 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
         accounts_hint=str(config.data / "demo-accounts.yaml") if config.demo else "",
         workers_expected=len(config.filter_processes),
         spool=config.data / "spool",
+        provider=_provider(config.admin),
     )
     sending = post(config, store, Watcher(services, hooks=bool(config.webhooks)))
     certificate, key = desk_certificate(config)
@@ -276,6 +280,16 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
     await asyncio.gather(server.serve(sockets=sockets), stopping(), started())
     sending.stop()
     store.close()
+
+
+def _provider(admin: AdminConfig) -> "Provider | None":
+    """The identity provider of the configuration, if there is one."""
+    from change_control.sso import Provider
+
+    if not admin.sso_issuer:
+        return None
+    secret = Path(admin.sso_client_secret).read_text(encoding="utf-8").strip() if admin.sso_client_secret else ""
+    return Provider(admin.sso_issuer, admin.sso_client_id, secret, admin.sso_name or "your school’s account")
 
 
 def _listening(host: str, port: int) -> Any:

@@ -112,6 +112,11 @@ def inner_sites(site: Site) -> tuple[Site, ...]:
     return tuple([Site(inside, site.path, site.query) for inside in hosts_in(site.host)])
 
 
+def may_carry(host: str) -> bool:
+    """Could a page of this host carry another site inside? False: `inner_sites` finds none, whatever the path and query."""
+    return bool(hosts_in(host)) or any(True for _ in _known(host))
+
+
 def _known(host: str) -> Iterable[str]:
     """The names under which a host may stand in the tables: itself and what lies above it, at most three."""
     if google := _GOOGLE(host):

@@ -84,6 +84,8 @@ DELEGABLE = frozenset(
         "timetable",
         "suspension",
         "coursework",
+        "video_site",
+        "platform",
         "safety",
         "answer",
         "never_inspect",

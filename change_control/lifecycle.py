@@ -58,7 +58,7 @@ POLICY_ACTS = frozenset({Act.APPROVE, Act.MANDATE, Act.UPDATE, Act.LAPSE, Act.RE
 class NotPossible(ValueError):
     """The change is not in a state in which this can be done."""
 
-    def __init__(self, state: State, act: Act) -> None:
+    def __init__(self, state: State, act: str) -> None:
         super().__init__(f"this change is {state.replace('_', ' ')}, so one cannot {act} it")
 
 

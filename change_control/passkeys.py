@@ -280,6 +280,12 @@ class Passkeys:
         session.add_all(RecoveryRow(person=person, code=_hash(code), used=None) for code in codes)
         return codes
 
+    def one_code(self, session: Session, person: str) -> str:
+        """One more recovery code, beside those that she has."""
+        code = new_code()
+        session.add(RecoveryRow(person=person, code=_hash(code), used=None))
+        return code
+
     def left(self, session: Session, person: str) -> int:
         """How many recovery codes are left."""
         rows = session.scalars(select(RecoveryRow).where(RecoveryRow.person == person, RecoveryRow.used.is_(None)))

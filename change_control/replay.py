@@ -48,7 +48,12 @@ REVOKES = {
     "delegation.revoked": "delegation.signed",
     "passkey.revoked": "person.passkey",
 }
-OWN_TERMS = {"person.passkey": "passkey", "passkey.revoked": "revoked"}  # what a person signs about herself
+OWN_TERMS = {  # what a person signs herself
+    "person.passkey": "passkey",
+    "passkey.revoked": "revoked",
+    "recovery.named": "named",
+    "recovery.agreed": "agreed",
+}
 SIGNED_TERMS = {  # what the head's signature in such an entry is over
     "mandate.signed": "mandate",
     "mandate.revoked": "revoked",

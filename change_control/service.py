@@ -24,7 +24,7 @@ from change_control.dictionaries import Dictionaries
 from change_control.keys import AuthorityKey, Signs
 from change_control.lifecycle import ENTRY_KINDS, Act, State
 from change_control.tables import AccessRow, ChangeRow, DetailRow, LogRow, SignatureRow
-from change_control.wishes import HeadWish, SuspensionWish
+from change_control.wishes import HeadWish, PlatformWish, SuspensionWish
 from policy.proof import SECOND_ROLES, TWO_PERSON_KINDS, Entry, canonical, digest
 from policy.rules import Action, AuthorityPolicy, SchoolPolicy, instant, write
 
@@ -134,7 +134,7 @@ class Office:
         reason = reason.strip()
         if len(reason) < 3:
             raise ValueError("say why, in a sentence: the headteacher decides on it")
-        wish = _bounded(wish, self.now())
+        wish = bounded(wish, self.now())
         force = policy_of(book)
         row = ChangeRow(
             log=log,
@@ -155,7 +155,7 @@ class Office:
         changes.apply(force.document, diff)  # what does not fit is said now, not when she approves
         self._no_other_school(session, log, diff)
         row.kind, row.diff, row.until = str(diff["kind"]), canonical(diff), changes.until(diff)
-        detail = self._detail(session, row, "request", {"asker": by.name if by else asker, "reason": reason[:2000]})
+        detail = self.keep_detail(session, row, "request", {"asker": by.name if by else asker, "reason": reason[:2000]})
         book.append(
             "change.requested",
             self.now(),
@@ -182,7 +182,7 @@ class Office:
         """The taxonomy that a policy decides with."""
         return self.dictionaries.taxonomy(force.document.dictionary)
 
-    def _detail(self, session: Session, row: ChangeRow, part: str, words: Mapping[str, str]) -> str:
+    def keep_detail(self, session: Session, row: ChangeRow, part: str, words: Mapping[str, str]) -> str:
         """Keep names and words beside the ledger, and return the salted digest by which an entry holds them."""
         salt, text = secrets.token_hex(16), canonical(words)
         session.add(DetailRow(change=row.id, part=part, salt=salt, text=text))
@@ -204,7 +204,7 @@ class Office:
             if not (may(roles, Permission.APPROVE, tier=book.tier) or may(roles, Permission.SECOND)):
                 require(roles, Permission.APPROVE, tier=book.tier)
         else:
-            rests_on = self._standing_in(session, book, row, by, Permission.APPROVE)
+            rests_on = self.standing_in(session, book, row, by, Permission.APPROVE)
         if row.kind != HEAD and not own_head and row.requested_by == by.id:
             raise NotAllowed("nobody approves what they asked for themselves")
         diff = _shown(row, shown)
@@ -238,9 +238,7 @@ class Office:
                     f"change {first.id} took effect under a mandate and is not ratified; ratify it or take it back first"
                 )
 
-    def _standing_in(
-        self, session: Session, book: Book, row: ChangeRow, by: Person, permission: Permission
-    ) -> dict[str, Any]:
+    def standing_in(self, session: Session, book: Book, row: ChangeRow, by: Person, permission: Permission) -> dict[str, Any]:
         """What an act rests on beside the signature: nothing more for the head, her delegation for who stands in for her."""
         if may(by.at(row.log), permission, tier=book.tier):
             return {}
@@ -255,7 +253,7 @@ class Office:
         if row.kind == HEAD:
             require(by.at(row.log), Permission.REPLACE_HEAD)
         else:
-            self._standing_in(session, book, row, by, Permission.REFUSE)
+            self.standing_in(session, book, row, by, Permission.REFUSE)
         return self.note(session, book, row, Act.REFUSE, by, reason)
 
     def withdraw(self, session: Session, row: ChangeRow, by: Person) -> State:
@@ -267,7 +265,7 @@ class Office:
     def note(self, session: Session, book: Book, row: ChangeRow, act: Act, by: Person | None, reason: str) -> State:
         """An act that leaves the policy as it is."""
         state = lifecycle.after(State(row.state), act)
-        detail = self._detail(session, row, act.value, {"by": by.name, "reason": reason}) if by else None
+        detail = self.keep_detail(session, row, act.value, {"by": by.name, "reason": reason}) if by else None
         book.append(
             ENTRY_KINDS[act],
             self.now(),
@@ -432,7 +430,7 @@ class Office:
         """The headteacher signs what a mandate let through."""
         book = self.book(session, row.log)
         state = lifecycle.after(State(row.state), Act.RATIFY)
-        rests_on = self._standing_in(session, book, row, by, Permission.RATIFY)
+        rests_on = self.standing_in(session, book, row, by, Permission.RATIFY)
         if rests_on and row.requested_by == by.id:
             raise NotAllowed("nobody ratifies what they did themselves")
         earlier = select(ChangeRow).where(
@@ -570,13 +568,15 @@ def _shown(row: ChangeRow, shown: str) -> Diff:
     return diff
 
 
-def _bounded(wish: Wish, now: datetime) -> Wish:
+def bounded(wish: Wish, now: datetime) -> Wish:
     """No exception without an end: an allow that names none ends after four weeks, and none may outlive a year."""
     if isinstance(wish, SiteWish) and wish.action is not Action.BLOCK:
         until = wish.until or now + USUAL
         if not now < until <= now + LONGEST:
             raise ValueError("the end must lie in the future, and within a year")
         return replace(wish, until=until.replace(microsecond=0))
+    if isinstance(wish, PlatformWish) and not now < wish.until <= now + LONGEST:
+        raise ValueError("the end must lie in the future, and within a year")
     if isinstance(wish, SuspensionWish):
         if not now < wish.until <= now + LONGEST_SUSPENSION:
             raise ValueError("a suspension ends within six weeks, and not in the past")

@@ -228,6 +228,17 @@ class RecoveryRow(Base):
     used: Mapped[datetime | None]
 
 
+class SsoRow(Base):
+    """An account at the school's identity provider that its owner linked to her own here."""
+
+    __tablename__ = "sso_links"
+    issuer: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    person: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
+    label: Mapped[str]
+    created: Mapped[datetime]
+
+
 class UsedCodeRow(Base):
     """A second-factor code that was accepted, so that the same code does not count twice for the same thing."""
 

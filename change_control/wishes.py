@@ -20,6 +20,7 @@ from policy.rules import (
     Phase,
     SchoolPolicy,
     Sign,
+    SiteRule,
     Suspension,
     Timetable,
     UnknownRule,
@@ -313,6 +314,45 @@ def _tell_coursework(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     return " ".join([*said, *(f"{host} is no longer kept from a suspension." for host in gone)])
 
 
+# --- platforms that the school decides to use ------------------------------------------------------------------------------
+
+type Platform = Literal["video_site", "platform"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformWish:
+    """Approve a video site, or sanction a social or chat platform, for some groups until a date."""
+
+    kind: Platform
+    site: str
+    groups: tuple[str, ...]
+    until: datetime
+
+    def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
+        del taxonomy
+        school = school_of(document, "approved platforms")
+        check_groups(school, self.groups)
+        site = canonical_site(self.site)
+        if site.query:
+            raise ValueError("leave out what follows the question mark")
+        path = (site.path or "").rstrip("/")
+        groups = tuple(sorted(self.groups))
+        rule = SiteRule(f"s{change}", site.host, Action.ALLOW, change, path, groups, until=self.until)
+        return make(self.kind, change, add={"site_rules": [rule]})
+
+
+def _tell_platform(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
+    del taxonomy
+    what = {
+        "video_site": "an approved video site",
+        "platform": "a platform that the school sanctions. What is written there is not read",
+    }[diff["kind"]]
+    return " ".join(
+        f"{who(document, rule['groups'])} may use {rule['host']}{rule['path']} until {uk_end(_at(rule['until']))}: {what}."
+        for rule in diff["add"].get("site_rules", ())
+    )
+
+
 # --- suspensions ----------------------------------------------------------------------------------------------------------
 
 
@@ -419,7 +459,6 @@ def _tell_unknown(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     return " ".join(said)
 
 
-type Wish = UnknownWish | HeadWish | TimetableWish | GroupWish | SafetyWish | AnswerWish | ListedWish | SuspensionWish
 
 TELLERS: Mapping[str, Teller] = {
     "unknown": _tell_unknown,
@@ -430,5 +469,7 @@ TELLERS: Mapping[str, Teller] = {
     "answer": _tell_answer,
     "never_inspect": _tell_never_inspect,
     "coursework": _tell_coursework,
+    "video_site": _tell_platform,
+    "platform": _tell_platform,
     "suspension": _tell_suspension,
 }

@@ -243,6 +243,8 @@ SIGNED_AS = {  # what a signature in an entry of each kind was given for: one gi
     "passkey.revoked": "revoke",
     "mandate.signed": "mandate",
     "person.invited": "invite",
+    "recovery.named": "name helpers",
+    "recovery.agreed": "help back in",
 }
 
 

@@ -138,9 +138,9 @@ class Asking(BaseModel):
     site: site, action, groups, during, until. category: category, action, groups, during, until. timetable: name, hours,
     terms, or timetable to change one, or gone. group: name, phase, group to change one. safety: group, safe_search "on" or
     "off", video "strict", "moderate" or "off" (left out: as safe_search). answer: answer "page", "nxdomain" or "null".
-    never_inspect, coursework: site, gone. suspension: groups or person, starts, until. unknown: sign "any", "looks_harmful"
-    or "generated", action, groups, until. network: prefix, group, listener, forced, or network, the one that goes. `groups`
-    left out or empty: everyone. `until`: 2026-12-18.
+    never_inspect, coursework: site, gone. video_site, platform: site, groups, until. suspension: groups or person, starts,
+    until. unknown: sign "any", "looks_harmful" or "generated", action, groups, until. network: prefix, group, listener,
+    forced, or network, the one that goes. `groups` left out or empty: everyone. `until`: 2026-12-18.
     """
 
     model_config = CLOSED
@@ -156,6 +156,8 @@ class Asking(BaseModel):
         "unknown",
         "never_inspect",
         "coursework",
+        "video_site",
+        "platform",
         "suspension",
         "head",
     ]

@@ -1,5 +1,6 @@
 """/people: who holds which role, and how the headteacher invites someone."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -10,7 +11,10 @@ from admin_api.deps import Desk
 from admin_api.forms import Checks, Filled, Form
 from admin_api.permissions import at
 from admin_api.routes.sign_in import Wait
+from admin_api.telling import names
+from change_control import recovery
 from change_control.authority import ROLES, NotAllowed, Permission
+from change_control.keys import Locked
 from change_control.people import CODE_LIVES, WrongCredentials
 from change_control.tables import InviteRow, PersonRow, RoleRow
 
@@ -30,6 +34,7 @@ def show(
     status: int = 200,
     code: str = "",
     said: str = "",
+    recovery_code: str = "",
 ) -> Response:
     log = desk.place.log
     with desk.read() as session:
@@ -49,6 +54,8 @@ def show(
                 .order_by(InviteRow.expires)
             )
         )
+        back = recovery.cases(desk.services.passkeys, session, log, desk.visitor.person)
+        back_names = names(session, {each for one in back for each in (one.person, *one.signed)})
     first = "la_officer" if desk.place.tier == "authority" else "headteacher"
     everyone = sorted(held.items(), key=lambda one: min(ROLES.index(role) for role in one[1]))
     return desk.page(
@@ -62,6 +69,9 @@ def show(
         errors=errors or {},
         code=code,
         days=CODE_LIVES.days,
+        back=back,
+        names=back_names,
+        recovery_code=recovery_code,
     )
 
 
@@ -101,3 +111,23 @@ def invite(desk: Annotated[Desk, at(Permission.INVITE)], form: Form) -> Response
         return show(desk, form, errors={"roles": str(error)}, status=403)
     desk.note("invite", "done", ", ".join(roles))
     return show(desk, Filled(), code=code)
+
+
+@router.post("/people/back-in")
+def back_in(desk: Annotated[Desk, at(Permission.READ_CHANGES)], form: Form) -> Response:
+    """One of the three signatures that help a person back in. The last one's answer shows the code, this once."""
+    who, log, person = desk.visitor, desk.place.log, form.text("person", 64)
+    if seconds := desk.services.attempts.seconds(who.address, f"code of {who.person.id}"):
+        return show(desk, form, errors={"back-code": str(Wait(seconds))}, status=429)
+    try:
+        with desk.write() as session:
+            desk.registry.check_code(session, who.person.id, form.text("code"), f"back in {person}"[:200])
+            signer = desk.registry.signer(session, who.cookie, log)
+            sign = partial(signer.sign, "help back in", log)
+            code = recovery.agree(desk.services.passkeys, session, log, person, who.person, sign)
+    except (WrongCredentials, Locked) as error:
+        desk.services.attempts.failed(who.address, f"code of {who.person.id}")
+        desk.note("help back in", "refused", why=str(error))
+        return show(desk, form, errors={"back-code": str(error)}, status=403)
+    desk.note("help back in", "done", person)
+    return show(desk, Filled(), recovery_code=code) if code else desk.go("/people", "agreed")

@@ -17,11 +17,11 @@ from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, wait
 from admin_api.forms import Filled, Form, Wrong
 from admin_api.kinds import KINDS, OFFERED, hours_typed, terms_typed, wish
-from admin_api.past import Preview, diff_of, preview
+from admin_api.past import LONGEST, Preview, diff_of, preview
 from admin_api.permissions import Case, at, on, open_acts
 from admin_api.routes.sign_in import Wait
 from admin_api.telling import Ground, actors, names, standing_sentence, tell
-from change_control import list_service, standing
+from change_control import adviser, list_service, standing, talk
 from change_control.authority import TIGHTENING, NotAllowed, Permission
 from change_control.changes import Wish
 from change_control.keys import Locked, Signs
@@ -197,6 +197,10 @@ def show(
     ground = Ground.of(snapshot, desk.place.log)
     with desk.read() as session:
         row = session.get_one(ChangeRow, change)
+        first = talk.asked_first(session, desk.office, row)
+        said_before = talk.talk(session, change)
+        may_ask = talk.may_ask(desk.office, session, row, desk.visitor.person)
+        like = len(talk.alike(session, desk.office, row)) if row.state == State.REQUESTED else 0
         (told,) = tell(session, desk.services, ground, [row])
         acts = open_acts(desk, session, row, told.diff)
         signed = names(session, (str(one["person"]) for one in standing.signatures_of(session, row, "approve")))
@@ -208,12 +212,20 @@ def show(
         passkeys = passkey_asks(desk, session, row) if acts else {}
     impact = preview_of(desk, told.log, row) if row.state == State.REQUESTED else None
     state = filter_state(desk.services)
+    narrower = "approve" in acts and row.requested_by != desk.visitor.person.id and adviser.opening(told.diff)
+    document = ground.document
+    offered = (
+        adviser.proposals(document, told.diff, impact.evidence, row.group, desk.office.now())
+        if narrower and impact and isinstance(document, SchoolPolicy)
+        else ()
+    )
     return desk.page(
         "request.html",
         status,
         change=told,
         acts=acts,
         preview=impact,
+        number=change,
         signed=sorted(signed.values()) if row.state == State.REQUESTED else [],
         line=waiting_before,
         state=state,
@@ -225,6 +237,15 @@ def show(
         glass_signed=glass_signed,
         under=under,
         passkeys=passkeys,
+        first=ground.sentence(first) if first else "",
+        talk=said_before,
+        may_ask=may_ask,
+        may_answer=talk.may_answer(row, desk.visitor.person, desk.place.tier),
+        like=like if "approve" in acts else 0,
+        narrower=narrower or None,
+        groups=document.groups if isinstance(document, SchoolPolicy) else (),
+        timetables=document.timetables if isinstance(document, SchoolPolicy) else (),
+        offered=offered,
     )
 
 
@@ -269,7 +290,7 @@ def _place_in_line(session: Session, row: ChangeRow) -> tuple[int, int] | None:
     return ids.index(row.id) + 1, len(ids)
 
 
-def preview_of(desk: Desk, log: str, row: ChangeRow) -> Preview:
+def preview_of(desk: Desk, log: str, row: ChangeRow, patience: float = LONGEST) -> Preview:
     try:
         return preview(
             desk.services.snapshot(),
@@ -278,6 +299,8 @@ def preview_of(desk: Desk, log: str, row: ChangeRow) -> Preview:
             log,
             diff_of(row.diff),
             desk.office.now(),
+            desk.services.counts,
+            patience=patience,
         )
     except Exception:
         # The count is a help, not a condition: without it she can still read what the change does, and decide.

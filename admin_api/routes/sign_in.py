@@ -80,6 +80,7 @@ def _page(
             "username": username,
             "next": onward(target),
             "said": said,
+            "sso": desk.provider.name if desk.provider else "",
             "hint": services(request).accounts_hint,
             "token": form_token(services(request).registry.desk_secret, request.cookies.get(COOKIE, "")),
         },
@@ -109,10 +110,11 @@ def sign_in_now(request: Request, form: Form) -> Response:
 
 @router.post("/sign-in/passkey")
 def sign_in_by_passkey(request: Request, form: Form) -> Response:
-    """The passkey says who it is; nothing else is typed."""
+    """The passkey says who it is; nothing else is typed.
+
+    Tries are not counted: nobody guesses a signature, and a count would let a stranger keep a headteacher out.
+    """
     desk, where, target = services(request), address(request), form.text("next")
-    if seconds := desk.attempts.seconds(where, "passkey"):
-        return _page(request, 429, str(Wait(seconds)), target=target)
     try:
         with desk.store.write() as session:
             desk.registry.purge_sessions(session)
@@ -121,12 +123,67 @@ def sign_in_by_passkey(request: Request, form: Form) -> Response:
             state, answer = form.text("state"), form.text("answer", 8000)
             cookie = desk.passkeys.sign_in(session, state, answer, address=where, agent=agent)
     except WrongCredentials as error:
-        desk.attempts.failed(where, "passkey")
         desk.note("sign-in", "refused", why=str(error), address=where)
         return _page(request, 401, str(error), target=target)
     _note_entry(desk, cookie, where)
     response = RedirectResponse(onward(target), 303)
     set_cookie(response, cookie)
+    return response
+
+
+# --- by the school's identity provider --------------------------------------------------------------------------------
+
+SSO_COOKIE = "__Host-schoolgate-sso"
+
+
+@router.get("/sign-in/sso")
+def sign_in_elsewhere(request: Request, next: str = "/") -> Response:  # noqa: A002 - the word in the address
+    """To the provider's page, with a sealed cookie to come back with."""
+    return leave(request, link="", target=onward(next))
+
+
+def leave(request: Request, *, link: str, target: str) -> Response:
+    """A page that goes on to the provider: after a form, a redirect to another origin is not followed."""
+    sso = services(request).sso
+    if sso is None:
+        raise LookupError("there is no sign-in by another account here")
+    try:
+        page, sealed = sso.begin(link=link, target=target)
+    except WrongCredentials as error:
+        return _page(request, 503, str(error))
+    response = templates(request).TemplateResponse(request, "onward.html", {"to": page, "name": sso.provider.name})
+    # Lax: it must come back with a visit that another site begins, which a strict cookie does not.
+    response.set_cookie(SSO_COOKIE, sealed, max_age=600, path="/", secure=True, httponly=True, samesite="lax")
+    return response
+
+
+@router.get("/sign-in/sso/back")
+def back_from_elsewhere(request: Request, code: str = "", state: str = "") -> Response:
+    """Answers with a page of our own that goes on by itself: with a redirect, the strict cookie would not be sent along."""
+    desk, where = services(request), address(request)
+    sso = desk.sso
+    if sso is None:
+        raise LookupError("there is no sign-in by another account here")
+    cookie = ""
+    try:
+        who = sso.answered(request.cookies.get(SSO_COOKIE, ""), state[:500], code[:4000])
+        with desk.store.write() as session:
+            if who.link:
+                sso.link(session, who)
+            else:
+                desk.registry.purge_sessions(session)
+                cookie = sso.sign_in(session, who, address=where, agent=request.headers.get("user-agent", ""))
+    except WrongCredentials as error:
+        desk.note("sign-in", "refused", why=str(error), address=where)
+        return _page(request, 401, str(error))
+    target = "/you?said=linked" if who.link else onward(who.target)
+    response = templates(request).TemplateResponse(request, "onward.html", {"to": target, "name": ""})
+    response.delete_cookie(SSO_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
+    if cookie:
+        _note_entry(desk, cookie, where)
+        set_cookie(response, cookie)
+    else:
+        desk.note("link account", "done", person=who.link, address=where)
     return response
 
 

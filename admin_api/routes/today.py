@@ -16,6 +16,7 @@ from admin_api.filter_state import filter_state, problems
 from admin_api.notices import stage
 from admin_api.permissions import at
 from admin_api.telling import Ground, tell
+from change_control import talk
 from change_control.authority import Permission, Waiting
 from change_control.lifecycle import State
 from change_control.service import HEAD
@@ -108,6 +109,7 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
             "long": {change: LONG[stage] for change, stage in long.items()},
             "overdue": tell(session, desk.services, ground, overdue) if "la_officer" in place.roles else (),
             "todo_count": len(todo),
+            "asked_back": {row.id for row in mine if (lines := talk.talk(session, row.id)) and lines[-1].question},
             "mine": tell(session, desk.services, ground, mine[:SHOWN]),
             "provisional": [
                 (told, days_left(desk.office.now(), told.ratify_by))

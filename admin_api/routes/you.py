@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import pyotp
@@ -15,8 +16,9 @@ from admin_api.auth import COOKIE, form_token
 from admin_api.deps import Desk, address, services, templates
 from admin_api.forms import Filled, Form
 from admin_api.permissions import at
-from admin_api.routes.sign_in import Wait
-from change_control import keys
+from admin_api.routes.sign_in import Wait, leave
+from admin_api.telling import names
+from change_control import keys, recovery, sso, standing
 from change_control.authority import Permission
 from change_control.keys import Signer
 from change_control.passkeys import url64
@@ -40,6 +42,11 @@ def show(
         mine = passkeys.mine(session, me.id)
         sessions = desk.registry.sessions(session, me.id)
         left = passkeys.left(session, me.id)
+        linked = [row.label for row in sso.mine(session, me.id)]
+        book = desk.office.book(session, desk.place.log)
+        holding = standing.holding(session, book)
+        known = names(session, holding)
+        helpers = recovery.named(session, book, me.id)
     challenge, state = passkeys.state(f"add {me.id}")
     ask = {"create": True, "challenge": challenge, "rp": passkeys.where.rp_id, "user": url64(me.id.encode()), "name": me.name}
     return desk.page(
@@ -48,6 +55,10 @@ def show(
         mine=mine,
         sessions=[(row, desk.registry.is_mine(row, desk.visitor.cookie)) for row in sessions],
         left=left,
+        linked=linked,
+        provider=desk.services.provider.name if desk.services.provider else "",
+        helpers=[known[one] for one in helpers],
+        others=[(one, known[one]) for one in holding if one != me.id and "la_officer" not in holding[one]],
         state=state,
         ask=json.dumps({**ask, "known": [row.id for row in mine]}),
         said=said,
@@ -125,6 +136,35 @@ def new_codes(desk: Here, form: Form) -> Response:
         lambda session, _: made.extend(desk.services.passkeys.recovery_codes(session, desk.visitor.person.id)),
     )
     return refused or show(desk, codes=tuple(made))
+
+
+@router.post("/you/helpers")
+def name_helpers(desk: Here, form: Form) -> Response:
+    """The two who can help her back in, together with the LA officer. She names them at this school."""
+    people, log = form.many("person"), desk.place.log
+
+    def do(session: Session, signers: Signers) -> None:
+        signer = dict(signers)[log]
+        sign = partial(signer.sign, "name helpers", log)
+        recovery.name(desk.services.passkeys, session, log, desk.visitor.person, people, sign)
+
+    return _with_code(desk, form, "name helpers", do) or desk.go("/you", "helpers")
+
+
+@router.post("/you/sso")
+def link_account(desk: Here, form: Form) -> Response:
+    """Her account at the school's identity provider; from then on it opens a session, but signs nothing."""
+    refused = _with_code(desk, form, "link account", lambda *_: None)
+    return refused or leave(desk.request, link=desk.visitor.person.id, target="/you")
+
+
+@router.post("/you/sso/unlink")
+def unlink_account(desk: Here, form: Form) -> Response:
+    del form
+    with desk.services.store.write() as session:
+        sso.unlink(session, desk.visitor.person.id)
+    desk.note("unlink account", "done")
+    return desk.go("/you", "unlinked")
 
 
 # --- a new phone ----------------------------------------------------------------------------------------------------------

@@ -38,6 +38,13 @@ async function get(asked) {
   };
 }
 
+// Several things to sign at once: one answer for each that is ticked.
+async function getMany(asked, form) {
+  const answers = {};
+  for (const box of form.querySelectorAll("input[name=change]:checked")) answers[box.value] = await get(asked.many[box.value]);
+  return answers;
+}
+
 for (const button of document.querySelectorAll("button[data-passkey]")) {
   if (!window.PublicKeyCredential) continue;
   button.hidden = false;
@@ -46,7 +53,7 @@ for (const button of document.querySelectorAll("button[data-passkey]")) {
     const form = button.closest("form");
     const note = form.querySelector(".passkey-note");
     try {
-      form.elements.answer.value = JSON.stringify(await (asked.create ? create(asked) : get(asked)));
+      form.elements.answer.value = JSON.stringify(await (asked.many ? getMany(asked, form) : asked.create ? create(asked) : get(asked)));
       for (const field of form.querySelectorAll("[data-code]")) field.required = Boolean(asked.create);
       if (form.reportValidity()) form.submit();
     } catch (error) {

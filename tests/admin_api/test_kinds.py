@@ -50,6 +50,8 @@ FORMS = {
     "timetable": ({"name": "Lunch", "hours": "Mon-Fri 12:10-13:10"}, "Lunch is Monday to Friday 12:10 to 13:10.", {"hours": "noon"}),
     "suspension": ({"groups": "ks2", "until": "2026-11-27"}, "may not use the internet until the end of Friday 27 November 2026", {"until": ""}),
     "coursework": ({"site": "seneca.example"}, "seneca.example stays as it is", {"site": "a b"}),
+    "video_site": ({"site": "vimeo.com/staffpicks", "groups": "ks2", "until": "2026-12-18"}, "may use vimeo.com/staffpicks until the end of Friday 18 December 2026: an approved video site.", {"until": ""}),
+    "platform": ({"site": "edmodo.example", "groups": "ks2", "until": "2026-12-18"}, "a platform that the school sanctions", {"groups": ""}),
     "safety": ({"group": "staff", "safe_search": "off"}, "may search without safe search", {"safe_search": ""}),
     "answer": ({"answer": "nxdomain"}, "a blocked name is answered as if it did not exist", {"answer": "maybe"}),
     "unknown": (

@@ -156,3 +156,40 @@ def test_a_new_phone_with_a_recovery_code(world):
     page = world.browser("helen").get("/changes?check=true").text
     assert "A person set up a new phone with a recovery code" in page
     assert "entries agree" in page
+
+
+def test_two_named_people_and_the_la_officer_help_her_back_in(world):
+    helen, dora, carl, laura = (world.browser(name) for name in ("helen", "dora", "carl", "laura"))
+
+    def post(browser, path, **data):
+        world.clock.forward(seconds=30)
+        return browser.post(f"{path}?school=oakfield", {**data, "code": world.code(browser.username)})
+
+    ids = {
+        name: re.search(rf'value="(p-\w+)"><label[^>]*>{name}<', helen.get("/you").text)[1]
+        for name in ("Dora", "Carl", "Tom")
+    }
+    assert "Laura" not in re.search(r"(?s)Which two.*?</fieldset>", helen.get("/you").text)[0], "she signs in any case"
+    assert post(helen, "/you/helpers", person=[ids["Dora"]]).status_code == 422
+    assert post(helen, "/you/helpers", person=[ids["Dora"], ids["Carl"]]).headers["location"].endswith("said=helpers")
+    assert "Carl and Dora" in helen.get("/you").text or "Dora and Carl" in helen.get("/you").text
+    me = world.registry
+    with world.store.read() as session:
+        lost = me.signed_in(session, world.cookie("helen")).id
+    assert post(world.browser("tom"), "/people/back-in", person=lost).status_code == 403
+    assert post(dora, "/people/back-in", person=lost).headers["location"].find("said=agreed") > 0
+    assert post(dora, "/people/back-in", person=lost).status_code == 403, "nobody signs twice"
+    assert "Signed by Dora" in laura.get("/people?school=oakfield").text
+    assert post(laura, "/people/back-in", person=lost).headers["location"].find("said=agreed") > 0
+    shown = post(carl, "/people/back-in", person=lost).text
+    code = re.search(r'<code class="once">([A-Z2-9-]{14})</code>', shown)[1]
+    assert "You have 1 recovery code left" in helen.get("/you").text
+    with world.store.write() as session:
+        world.services.passkeys.recover(session, "helen", PASSWORD, code, world.secrets["helen"])
+    page = laura.get("/changes?check=true&school=oakfield").text
+    assert "gave a person a recovery code" in page
+    assert "entries agree" in page
+    assert post(dora, "/people/back-in", person=lost).headers["location"].find("said=agreed") > 0, "a new beginning"
+    world.clock.forward(days=4)
+    world.browsers.clear()
+    assert "Signed by" not in world.browser("carl").get("/people").text, "a signature does not wait for ever"

@@ -1,0 +1,214 @@
+"""Beside the approval page: making a request smaller, questions, like requests together, and how far a count is."""
+# ruff: noqa: FAST003 - {number} is read by `on(...)`, which finds the change and checks the permission
+
+import json
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from admin_api import words
+from admin_api.deps import Desk
+from admin_api.filter_state import wait
+from admin_api.forms import Checks, Filled, Form, Wrong, groups_chosen, last_moment
+from admin_api.permissions import Case, on
+from admin_api.routes.requests import Given, passkey_asks, preview_of, show
+from admin_api.routes.sign_in import Wait
+from admin_api.telling import Ground, tell
+from change_control import adviser, talk
+from change_control.adviser import Narrow
+from change_control.authority import NotAllowed, Permission
+from change_control.changes import DoesNotFit, SiteWish
+from change_control.keys import Locked
+from change_control.ledger import LedgerMismatch
+from change_control.lifecycle import NotPossible, State
+from change_control.passkeys import PasskeySigner
+from change_control.people import WrongCredentials
+from change_control.service import ChangedSinceShown
+from change_control.tables import ChangeRow
+from policy.rules import Action, SchoolPolicy
+
+router = APIRouter()
+MOST = 50  # requests signed together: no more than one can read
+type Deciding = Annotated[Case, on(Permission.APPROVE, Permission.DELEGATED)]
+
+
+# --- smaller --------------------------------------------------------------------------------------------------------------
+
+
+@router.post("/requests/{number}/narrow")
+def narrow(case: Deciding, form: Form) -> Response:
+    """One tap on a proposal, or her own words for it. The request becomes another, which she then reads and signs."""
+    desk = case.desk
+    try:
+        with desk.read() as session:
+            row = session.get_one(ChangeRow, case.id)
+        wanted = _narrower(desk, row, form)
+        with desk.write() as session:
+            talk.narrow(desk.office, session, session.get_one(ChangeRow, case.id), wanted, desk.visitor.person)
+    except Wrong as error:
+        return show(desk, case.id, error="; ".join(error.fields.values()), at_field="narrower", status=422)
+    except (LedgerMismatch, NotPossible, DoesNotFit):
+        raise
+    except ValueError as error:
+        return show(desk, case.id, error=str(error), at_field="narrower", status=422)
+    desk.note("narrow", "done", f"change {case.id}")
+    return desk.go(f"/requests/{case.id}", "narrowed")
+
+
+def _narrower(desk: Desk, row: ChangeRow, form: Filled) -> Narrow:
+    diff = desk.office.diff_of(row)
+    rule = adviser.opening(diff)
+    if rule is None:
+        raise ValueError("only what opens a site or a category can be made smaller; refuse it, and say what would do")
+    if key := form.text("proposal", 10):
+        document = Ground.of(desk.services.snapshot(), row.log).document
+        if not isinstance(document, SchoolPolicy):
+            raise ValueError("there is no traffic here to go by")
+        evidence = preview_of(desk, row.log, row).evidence
+        offered = adviser.proposals(document, diff, evidence, row.group, desk.office.now())
+        chosen = next((one.wish for one in offered if one.key == key), None)
+        if chosen is None:
+            raise ValueError("this proposal no longer fits; choose again")
+        return chosen
+    whole = adviser.wish_of(rule)
+    wrong = Checks()
+    groups = wrong.check("groups", lambda: groups_chosen(form.many("groups")))
+    until = wrong.check("until", lambda: last_moment(form.text("until"), words.ZONE))
+    wrong.done()
+    ends = min(until, whole.until) if until and whole.until else until or whole.until
+    action = Action.WARN if form.text("action") == "warn" else whole.action
+    smaller: Narrow = replace(
+        whole, groups=groups or (), until=ends, during=form.text("during", 64) or whole.during, action=action
+    )
+    if isinstance(smaller, SiteWish) and form.text("site"):
+        smaller = replace(smaller, site=form.text("site", 500))
+    return smaller
+
+
+# --- questions ------------------------------------------------------------------------------------------------------------
+
+
+@router.post("/requests/{number}/question")
+def question(case: Annotated[Case, on(Permission.REFUSE, Permission.SECOND, Permission.DELEGATED)], form: Form) -> Response:
+    return _say(case, form, "question", "question")
+
+
+@router.post("/requests/{number}/answer")
+def answer(case: Annotated[Case, on(Permission.REQUEST)], form: Form) -> Response:
+    return _say(case, form, "answer", "answered")
+
+
+def _say(case: Case, form: Filled, field: str, said: str) -> Response:
+    desk, text = case.desk, form.text(field)
+    if len(text) < 2:
+        return show(desk, case.id, error="write a sentence", at_field=field, status=422)
+    act = talk.ask if field == "question" else talk.answer
+    try:
+        with desk.write() as session:
+            act(desk.office, session, session.get_one(ChangeRow, case.id), desk.visitor.person, text)
+    except (LedgerMismatch, NotPossible):
+        raise
+    except ValueError as error:
+        return show(desk, case.id, error=str(error), at_field=field, status=422)
+    desk.note(field, "done", f"change {case.id}")
+    return desk.go(f"/requests/{case.id}", said)
+
+
+# --- how far the count is -------------------------------------------------------------------------------------------------
+
+
+@router.get("/requests/{number}/impact")
+def impact(case: Annotated[Case, on(Permission.READ_CHANGES)]) -> Response:
+    """The part of the approval page that counts the past, for its script to put in place of the one that is there."""
+    desk = case.desk
+    with desk.read() as session:
+        row = session.get_one(ChangeRow, case.id)
+    seen = preview_of(desk, row.log, row, patience=0.5) if row.state == State.REQUESTED else None
+    return desk.page("impact.html", preview=seen, number=case.id)
+
+
+# --- like requests together -----------------------------------------------------------------------------------------------
+
+
+@router.get("/requests/{number}/like")
+def like(case: Deciding) -> Response:
+    return _like(case)
+
+
+def _like(case: Case, error: str = "", status: int = 200) -> Response:
+    desk = case.desk
+    ground = Ground.of(desk.services.snapshot(), desk.place.log)
+    with desk.read() as session:
+        row = session.get_one(ChangeRow, case.id)
+        rows = [one for one in talk.alike(session, desk.office, row) if one.requested_by != desk.visitor.person.id][:MOST]
+        told = tell(session, desk.services, ground, rows)
+        asks = [passkey_asks(desk, session, one).get("approve", "") for one in rows]
+    many = (
+        json.dumps({"many": {str(one.id): json.loads(ask) for one, ask in zip(rows, asks, strict=True)}}) if all(asks) else ""
+    )
+    return desk.page("like.html", status, told=told, number=case.id, error=error, passkey=many if rows else "")
+
+
+@router.post("/requests/{number}/like")
+def approve_like(case: Deciding, form: Form) -> Response:
+    """Each chosen request gets a signature of its own, over its own diff: all of them, or none."""
+    desk, who = case.desk, case.desk.visitor
+    chosen = {int(one): form.text(f"digest-{one}", 64) for one in form.many("change") if one.isdecimal() and len(one) < 10}
+    if not chosen:
+        return _like(case, "choose at least one request", 422)
+    if seconds := desk.services.attempts.seconds(who.address, f"code of {who.person.id}"):
+        return _like(case, str(Wait(seconds)), 429)
+    try:
+        with desk.write() as session:
+            entries = _sign_all(desk, session, case.id, chosen, form)
+    except (WrongCredentials, Locked) as error:
+        desk.services.attempts.failed(who.address, f"code of {who.person.id}")
+        desk.note("approve", "refused", f"changes like {case.id}", str(error))
+        return _like(case, str(error), 403)
+    except NotAllowed as error:
+        desk.note("approve", "refused", f"changes like {case.id}", str(error))
+        return _like(case, str(error), 403)
+    except (ChangedSinceShown, NotPossible, DoesNotFit) as error:
+        return _like(case, str(error), 409)
+    for change in chosen:
+        desk.note("approve", "done", f"change {change}")
+    if entries:
+        wait(desk.services, desk.place.log, max(entries))
+    return desk.go("/requests", "batch")
+
+
+def _sign_all(desk: Desk, session: Session, change: int, chosen: dict[int, str], form: Filled) -> list[int]:
+    person, log = desk.visitor.person, desk.place.log
+    known = {one.id: one for one in talk.alike(session, desk.office, session.get_one(ChangeRow, change))}
+    if strangers := set(chosen) - set(known):
+        raise ChangedSinceShown(f"request {min(strangers)} no longer waits, or is of another kind; read them once more")
+    answers = _answers(form.text("answer", 60_000))
+    given = Given(form.text("code"))
+    shared = (
+        None if answers else given.signer(desk, session, log, f"like:{change}:{','.join(map(str, sorted(chosen)))}"[:200])
+    )
+    entries = []
+    for number, shown in sorted(chosen.items()):
+        row = known[number]
+        signer = shared or _passkey(desk, session, log, answers.get(str(number), ""))
+        state = desk.office.approve(session, row, person, signer, shown)
+        if state == State.IN_FORCE and row.entry is not None:
+            entries.append(row.entry)
+    return entries
+
+
+def _passkey(desk: Desk, session: Session, log: str, answer: str) -> PasskeySigner:
+    return desk.services.passkeys.signer(session, desk.visitor.person, log, answer)
+
+
+def _answers(text: str) -> dict[str, str]:
+    if not text:
+        return {}
+    try:
+        found = json.loads(text)
+        return {str(number): json.dumps(one) for number, one in found.items()}
+    except (ValueError, AttributeError, RecursionError):
+        raise WrongCredentials("the passkey’s answers do not hold; try again") from None
