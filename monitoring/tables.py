@@ -6,12 +6,13 @@ Names of sites are kept a second time from their end ("uk.co.bbc.www."): a site 
 
 import re
 from pathlib import Path
+from secrets import token_hex
 
 import sqlalchemy as sql
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-VERSION = 1
+VERSION = 2
 
 # How much of each text of an event is kept. A pupil can type a megabyte into a search box; nobody can read it.
 SIZES = {
@@ -90,6 +91,31 @@ folded = sql.Table(  # what was allowed, counted by the minute
     sqlite_with_rowid=False,
 )
 
+# Counts kept with the lines and in their transaction, so that a month's picture need not read a month's lines. Both hold the
+# group, because who may see a group's lines may differ (staff are the headteacher's alone).
+hours = sql.Table(  # how much was asked, by the hour: nobody's name is in it, so it may be kept for trends
+    "hours",
+    metadata,
+    sql.Column("school", sql.String(64), primary_key=True),
+    sql.Column("hour", sql.BigInteger, primary_key=True, autoincrement=False),  # hours since 1970
+    *(sql.Column(name, sql.String(SIZES[name]), primary_key=True) for name in ("group", "kind", "action", "category")),
+    sql.Column("count", sql.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+tallies = sql.Table(  # how often each person, site, search ... came up on a day (UTC)
+    "tallies",
+    metadata,
+    sql.Column("school", sql.String(64), primary_key=True),
+    sql.Column("what", sql.String(16), primary_key=True),  # one of tallies.COUNTED
+    sql.Column("day", sql.BigInteger, primary_key=True, autoincrement=False),  # days since 1970
+    sql.Column("value", sql.String(200), primary_key=True),
+    sql.Column("group", sql.String(64), primary_key=True),
+    sql.Column("action", sql.String(16), primary_key=True),
+    sql.Column("count", sql.BigInteger, nullable=False),
+    sql.Index("tallies_value", "school", "what", "value", "day"),  # on which days was it seen at all?
+    sqlite_with_rowid=False,
+)
+
 spool_positions = sql.Table(  # how far each worker's spool is in the tables above: written with them, or not at all
     "spool_positions",
     metadata,
@@ -164,10 +190,16 @@ def _create(connection: sql.Connection) -> None:
                 f"the filter log was written by a newer Schoolgate (its version is {found}, this one knows {VERSION}): "
                 "update Schoolgate, or give it another log database"
             )
-        if found is not None:
+        if found is not None and int(found) == VERSION:
+            return
+        if found is not None:  # every later version only added tables
+            metadata.create_all(connection)
+            connection.execute(sql.update(meta).where(meta.c.name == "version").values(value=str(VERSION)))
             return
     metadata.create_all(connection)
     connection.execute(sql.insert(meta).values(name="version", value=str(VERSION)))
+    # What pseudonyms are made with: theirs are this log's own, and mean nothing in another.
+    connection.execute(sql.insert(meta).values(name="pseudonyms", value=token_hex(32)))
 
 
 def _tune(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
