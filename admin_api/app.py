@@ -138,6 +138,7 @@ def _environment(given: Services) -> Environment:
         "plain": words.plain,
         "zip": zip,
         "fingerprint": words.fingerprint,
+        "shown": words.shown_text,
     }
     environment.globals |= {"words": words, "asset": words.asset, "demo": given.demo, "many": words.many}
     return environment

@@ -33,6 +33,9 @@ SAID = {
     "session-ended": "That session is over.",
     "recovered": "Your new phone is set up. Sign in with its code.",
     "released": "That person holds no role here any more.",
+    "unmasked": "You see the name for an hour. Your reason is in the access log.",
+    "search-saved": "The search is kept.",
+    "search-gone": "The search is taken away.",
     "mandated": "The standing mandate is signed and in force.",
 }
 
@@ -117,6 +120,19 @@ FACTORS = {
     "password+totp": "password and code",
     "session": "the session alone",
     "passkey": "a passkey",
+}
+
+IDENTIFIED = {
+    "proxy": "sign-in at the proxy",
+    "portal": "sign-in at the portal",
+    "radius": "sign-in to the wireless network",
+    "lease": "the device’s lease",
+    "device": "the registered device",
+    "path": "the path its device asks by",
+    "network": "the network alone",
+    "listener": "the port it came in by",
+    "none": "nothing",
+    "": "nothing",
 }
 
 KINDS = {
@@ -234,6 +250,16 @@ def clock(now: Callable[[], datetime]) -> Callable[[datetime], str]:
 def fingerprint(digest: str) -> str:
     """9f2c-71ab."""
     return f"{digest[:4]}-{digest[4:8]}"
+
+
+UNSEEN = {code: f"[U+{code:04X}]" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)}
+LONGEST_SHOWN = 300
+
+
+def shown_text(value: object) -> str:
+    """A stranger's text as a page shows it: what turns its direction round is named, and a megabyte is cut."""
+    text = str(value or "").translate(UNSEEN)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def plain(text: str) -> str:

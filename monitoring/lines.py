@@ -51,6 +51,7 @@ class Query:
     since: datetime | None = None  # this moment or later
     until: datetime | None = None  # before this moment
     person: str | None = None
+    who: str | None = None  # the person, or the device or address where no person is known
     address: str | None = None
     device: str | None = None
     group: str | None = None

@@ -16,7 +16,7 @@ from datetime import datetime
 from hashlib import blake2b
 from operator import attrgetter
 from threading import Lock
-from typing import Self
+from typing import Any, Self
 
 import sqlalchemy as sql
 from sqlalchemy.sql.dml import ReturningDelete
@@ -176,8 +176,13 @@ class Log:
         with writing(self.open()).begin() as connection:
             connection.execute(sql.delete(handovers).where(handovers.c.id.in_(numbers)))
 
-    def purge(self, before: Mapping[str, datetime], school: str | None = None) -> Mapping[str, int]:
-        """Delete what is older than its class ("search", "blocked", "allowed") may be; returns how many events went."""
+    def purge(
+        self, before: Mapping[str, datetime], school: str | None = None, *, held: Sequence[Mapping[str, Any]] = ()
+    ) -> Mapping[str, int]:
+        """Delete what is older than its class ("search", "blocked", "allowed") may be; returns how many events went.
+
+        What a hold names (`who`, or anybody; `begins`, `ends`) stays.
+        """
         if unknown := set(before) - set(CLASSES):
             raise ValueError(f"no such class of data: {', '.join(sorted(unknown))}; there are {', '.join(CLASSES)}")
         gone = dict.fromkeys(before, 0)
@@ -186,18 +191,20 @@ class Log:
             for kept, until in before.items():
                 end = microseconds(until)
                 old = events.c.id.in_(
-                    sql.select(events.c.id).where(events.c.school == each, events.c.at < end, CLASSES[kept]).limit(5_000)
+                    sql.select(events.c.id)
+                    .where(events.c.school == each, events.c.at < end, CLASSES[kept], *_free(events, held))
+                    .limit(5_000)
                 )
                 gone[kept] += self._delete(sql.delete(events).where(old).returning(sql.literal(1)))
                 if kept == "allowed":
                     number = sql.tuple_(folded.c.minute, folded.c.fold)
                     old = number.in_(
                         sql.select(folded.c.minute, folded.c.fold)
-                        .where(folded.c.school == each, folded.c.at < end, folded.c.last < end)
+                        .where(folded.c.school == each, folded.c.at < end, folded.c.last < end, *_free(folded, held))
                         .limit(5_000)
                     )
                     gone[kept] += self._delete(sql.delete(folded).where(old).returning(folded.c.count))
-        self._forget()
+        self.forget()
         return gone
 
     def _forget_counts(self, school: str, before: Mapping[str, datetime]) -> None:
@@ -220,7 +227,7 @@ class Log:
                 return gone
             gone += sum(counts)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """What was deleted must not linger in files either."""
         engine = self.open()
         if engine.dialect.name == "sqlite":
@@ -311,12 +318,24 @@ class Log:
         with self.open().connect() as connection:
             return tallies.counted(connection, school, since, until, but_groups=but_groups)
 
+    def days_of(self, school: str, who: str, since: datetime, until: datetime) -> Sequence[tuple[datetime, int, int]]:
+        """A person's days: how much was asked, and how much of it blocked."""
+        with self.open().connect() as connection:
+            return tallies.days_of(connection, school, who, since, until)
+
     def completeness(self) -> Completeness:
         """What arrived of all that the filter saw, ever: every line that was dropped or damaged on its way is counted."""
         with self.open().connect() as connection:
             stored = connection.scalar(sql.select(sql.func.sum(hours.c["count"]))) or 0
             lost = sum(spool.lost for spool in _spools(connection).values())
             return Completeness(int(stored), lost)
+
+
+def _free(table: sql.Table, held: Sequence[Mapping[str, Any]]) -> Iterator[sql.ColumnElement[bool]]:
+    """Lines that no hold names."""
+    for one in held:
+        period = (table.c.at >= one["begins"]) & (table.c.at < one["ends"])
+        yield ~(period & (search.who(table) == one["who"])) if one["who"] else ~period
 
 
 def _ten(counted: Counter[str]) -> Sequence[tuple[str, int]]:

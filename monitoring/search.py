@@ -26,8 +26,6 @@ EQUAL = (
 TOP = frozenset({"who", "host", "category", "person", "group", "action", "kind", "reason", "term", "device", "address"})
 SHORT = timedelta(hours=50)  # so long may a period be whose lines are counted one by one
 PATIENCE = 0.45  # seconds after which no further stretch of days is read
-# Fields that begin an index: their lines are found without reading others.
-INDEXED = frozenset({"person", "host"})
 
 
 def search(connection: sql.Connection, query: Query, clock: Callable[[], float] = time.monotonic) -> Page:
@@ -92,10 +90,11 @@ def _stretches(
 
 
 def _plain(query: Query) -> bool:
-    """Only fields that begin an index: school and time alone, or with a person, an action or a category."""
+    """Does an index lead straight to what is asked? A person has few lines; time, an action or a category alone have theirs."""
     asked = {name for name in EQUAL if getattr(query, name) is not None} - {"school"}
-    words = query.text is not None or query.term is not None or query.change is not None or bool(query.but_groups)
-    return not words and (not asked or asked == {"person"})
+    words = query.text is not None or query.term is not None or query.change is not None
+    words = words or query.who is not None or bool(query.but_groups)
+    return "person" in asked or (not words and (not asked or asked in ({"action"}, {"category"})))
 
 
 def _bounds(connection: sql.Connection, school: str) -> tuple[int, int] | None:
@@ -117,7 +116,7 @@ def _bounds(connection: sql.Connection, school: str) -> tuple[int, int] | None:
 def _days(connection: sql.Connection, school: str, query: Query) -> set[int] | None:
     """The days on which everything that is asked for was seen; None: any day."""
     days: set[int] | None = None
-    for what, value in (("who", query.person), ("rule", query.rule), ("change", query.change)):
+    for what, value in (("who", query.person), ("who", query.who), ("rule", query.rule), ("change", query.change)):
         if value is None or query.kind in tallies.NOT_ASKED:  # requests and notices are lines, too, but are not counted
             continue
         found = tallies.days(connection, school, what, str(value))
@@ -162,6 +161,8 @@ def _matching(table: sql.Table, query: Query) -> Iterator[sql.ColumnElement[bool
     for name in EQUAL:
         if (value := getattr(query, name)) is not None:
             yield table.c[name] == clean(value, SIZES[name])
+    if query.who is not None:
+        yield who(table) == clean(query.who, 128)
     if query.but_groups:
         yield table.c.group.not_in([clean(group, SIZES["group"]) for group in query.but_groups])
     if query.change is not None:
@@ -202,7 +203,7 @@ def _within(table: sql.Table, school: str, since: datetime, until: datetime) -> 
     ]
 
 
-def _who(table: sql.Table) -> sql.ColumnElement[str]:
+def who(table: sql.Table) -> sql.ColumnElement[str]:
     """The person, or the device or address where no person is known."""
     blank: sql.ColumnElement[str] = sql.literal_column("''")
     return sql.func.coalesce(sql.func.nullif(table.c.person, blank), sql.func.nullif(table.c.device, blank), table.c.address)
@@ -214,7 +215,7 @@ def _asked(
     """The traffic of a period, from both tables, with its counts: its moments, actions and one more field."""
     parts = []
     for table in (events, folded):
-        field = _who(table) if by == "who" else table.c[by] if by in table.c else sql.literal_column("''")
+        field = who(table) if by == "who" else table.c[by] if by in table.c else sql.literal_column("''")
         count = folded.c["count"] if table is folded else sql.literal_column("1").label("count")
         part = sql.select(table.c.at, table.c.action, count, field.label("field")).where(
             *_within(table, school, since, until)

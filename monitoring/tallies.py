@@ -101,6 +101,27 @@ def top(
     return tuple((value, int(count)) for value, count in connection.execute(asked))
 
 
+def days_of(
+    connection: sql.Connection, school: str, who: str, since: datetime, until: datetime
+) -> Sequence[tuple[datetime, int, int]]:
+    """A person's days: how much was asked, and how much of it blocked."""
+    table = tallies.c
+    refused = sql.func.sum(sql.case((table.action == BLOCK, table["count"]), else_=0))
+    asked = (
+        sql.select(table.day, sql.func.sum(table["count"]), refused)
+        .where(
+            table.school == clean(school, SIZES["school"]),
+            table.what == "who",
+            table.value == clean(who, 128),
+            table.day >= microseconds(since) // DAY,
+            table.day <= microseconds(until) // DAY,
+        )
+        .group_by(table.day)
+        .order_by(table.day)
+    )
+    return [(moment(day * DAY), int(count), int(blocked)) for day, count, blocked in connection.execute(asked)]
+
+
 def counted(
     connection: sql.Connection, school: str, since: datetime, until: datetime, *, but_groups: Sequence[str] = ()
 ) -> Sequence[Tally]:
