@@ -23,6 +23,7 @@ from admin_api.routes import (
     access,
     api,
     changes,
+    contact,
     enrol,
     help,  # noqa: A004 - a page is one name in four places
     list_name,
@@ -55,7 +56,8 @@ from policy.words import uk_date, uk_end
 logger = logging.getLogger(__name__)
 
 PAGES = (
-    sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, list_name, people, standing, you, access, help,
+    sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, list_name, people, standing, you, contact,
+    access, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.

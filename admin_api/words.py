@@ -32,6 +32,8 @@ SAID = {
     "passkey-gone": "The passkey is taken away. What it signed stays signed.",
     "session-ended": "That session is over.",
     "recovered": "Your new phone is set up. Sign in with its code.",
+    "email": "Saved. The desk writes to you there.",
+    "email-gone": "The desk writes to you no more.",
     "released": "That person holds no role here any more.",
     "unmasked": "You see the name for an hour. Your reason is in the access log.",
     "search-saved": "The search is kept.",

@@ -62,6 +62,28 @@ class StoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MailConfig:
+    server: str = ""  # host:port of the mail server that takes our e-mail; none: no e-mail leaves
+    sender: str = ""  # whom it comes from: Schoolgate <filter@school.example>; may be written as `from`
+    tls: str = "starttls"  # "starttls", "tls" from the first byte, or "none"
+    user: str = ""  # who signs in there; none: nobody does
+    password_file: str = ""  # the file of the password, mode 0600
+    ca: str = ""  # a PEM file of further authorities to trust for it
+
+    @property
+    def where(self) -> tuple[str, int]:
+        host, _, port = self.server.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookConfig:
+    name: str
+    url: str
+    secret_file: str
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that is configured."""
 
@@ -70,6 +92,8 @@ class Config:
     proxy: ProxyConfig = field(default_factory=ProxyConfig)
     admin: AdminConfig = field(default_factory=AdminConfig)
     database: StoreConfig = field(default_factory=StoreConfig)
+    mail: MailConfig = field(default_factory=MailConfig)
+    webhooks: tuple[WebhookConfig, ...] = ()  # who is told by HTTPS of what happens at the desk
     inner_networks: tuple[str, ...] = ()  # demo only: private addresses that names may lead to
     group_listeners: tuple[tuple[str, str, int], ...] = ()  # demo only: (school/group, host, port), for browsers
     demo: bool = False
@@ -133,8 +157,15 @@ ENVIRONMENT = {  # variable: (section, key)
     "SCHOOLGATE_ADMIN_LISTEN": ("admin", "listen"),
     "SCHOOLGATE_ADMIN_URL": ("admin", "public_url"),
 }
-SECTIONS: dict[str, type] = {"dns": DnsConfig, "proxy": ProxyConfig, "admin": AdminConfig, "database": StoreConfig}
+SECTIONS: dict[str, type] = {
+    "dns": DnsConfig,
+    "proxy": ProxyConfig,
+    "admin": AdminConfig,
+    "database": StoreConfig,
+    "mail": MailConfig,
+}
 ADDRESSES = {"listen", "upstreams", "rpz_listen", "dot_listen", "doh_listen"}
+ALIASES: dict[tuple[str, object], str] = {("mail", "from"): "sender"}
 DEFAULT_PORTS = {"rpz_listen": 53, "dot_listen": 853, "doh_listen": 443}
 
 
@@ -149,17 +180,69 @@ def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None
             values = _keys(str(given), section, raw.get(section))
             raw[section] = values | {key: _split(text) if key in ADDRESSES else text}
     sections = {name: _section(str(given), name, kind, raw.pop(name, {})) for name, kind in SECTIONS.items()}
+    webhooks = _webhooks(str(given), raw.pop("webhooks", {}))
     if raw:
-        raise BadConfiguration(f"{given}: unknown key {_hint(next(iter(raw)), SECTIONS)}")
+        raise BadConfiguration(f"{given}: unknown key {_hint(next(iter(raw)), {**SECTIONS, 'webhooks': tuple})}")
     inner = _split(environ.get("SCHOOLGATE_DEMO_INNER_NETWORKS", "")) if demo else []
     for text in inner:
         try:
             ip_network(text)
         except ValueError:
             raise BadConfiguration(f"SCHOOLGATE_DEMO_INNER_NETWORKS: {text!r} is not a network such as 127.0.0.0/8") from None
-    config = Config(data=folder.absolute(), inner_networks=tuple(inner), demo=demo, **sections)
+    config = Config(data=folder.absolute(), inner_networks=tuple(inner), demo=demo, webhooks=webhooks, **sections)
     _check_url(config.admin.public_url)
+    _check_mail(config.mail)
     return config
+
+
+def _webhooks(file: str, raw: object) -> tuple[WebhookConfig, ...]:
+    """webhooks: {helpdesk: {url: https://..., secret_file: /...}}"""
+    found = []
+    for name, given in _keys(file, "webhooks", raw).items():
+        values = _keys(file, f"webhooks.{name}", given)
+        if unknown := set(values) - {"url", "secret_file"}:
+            known = {"url": str, "secret_file": str}
+            raise BadConfiguration(f"{file}: in webhooks.{name}, unknown key {_hint(min(map(str, unknown)), known)}")
+        url, secret = str(values.get("url", "")), str(values.get("secret_file", ""))
+        if not _good_url(url):
+            raise BadConfiguration(f"webhooks.{name}.url: {url!r} is not an address such as https://helpdesk.example/hook")
+        if not secret:
+            raise BadConfiguration(f"webhooks.{name}: secret_file names the file of the shared secret")
+        found.append(WebhookConfig(str(name)[:60], url, secret))
+    return tuple(found)
+
+
+def _good_url(url: str) -> bool:
+    """https, or plain http to this machine alone."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if parts.username or parts.fragment or not host or any(ord(each) <= 32 for each in url):
+        return False
+    if parts.scheme == "http":
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+    return parts.scheme == "https"
+
+
+def _check_mail(mail: MailConfig) -> None:
+    if mail.tls not in {"starttls", "tls", "none"}:
+        raise BadConfiguration(f"mail.tls: {mail.tls!r} is neither starttls, tls nor none")
+    if not mail.server:
+        return
+    host, colon, port = mail.server.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65536:
+        raise BadConfiguration(f"mail.server: {mail.server!r} is not host:port, such as smtp.school.example:587")
+    if "@" not in mail.sender or any(ord(each) < 32 for each in mail.sender):
+        raise BadConfiguration("mail.sender: say whom e-mail comes from, such as Schoolgate <filter@school.example>")
+    if mail.user and not mail.password_file:
+        raise BadConfiguration("mail.user: mail.password_file names the file of the password")
+    if mail.user and mail.tls == "none":
+        raise BadConfiguration("mail.tls: a password is never sent without TLS; set starttls or tls")
 
 
 def _check_url(url: str) -> None:
@@ -219,7 +302,8 @@ def _keys(file: str, name: str, raw: object) -> dict[Any, Any]:
 def _section(file: str, name: str, kind: type, raw: object) -> Any:
     known = {each.name: each for each in fields(kind)}
     values: dict[str, Any] = {}
-    for key, value in _keys(file, name, raw).items():
+    for word, value in _keys(file, name, raw).items():
+        key = ALIASES.get((name, word), word)
         if key not in known:
             raise BadConfiguration(f"{file}: in {name}, unknown key {_hint(key, known)}")
         values[key] = _value(f"{name}.{key}", str(key), value)

@@ -205,12 +205,25 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
     store.close()
 
 
+def post(config: Config, store: Any, watch: Callable[[], None] = lambda: None) -> Any:
+    """What sends the messages of this installation."""
+    from admin_api.post import Hook, MailServer, Post
+
+    mail = config.mail
+    server = None
+    if mail.server:
+        server = MailServer(*mail.where, mail.sender, mail.tls, mail.user, mail.password_file, mail.ca)
+    hooks = {one.name: Hook(one.name, one.url, one.secret_file) for one in config.webhooks}
+    return Post(store, server, hooks, watch=watch)
+
+
 async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
     """The desk over TLS, under a certificate of the box's own authority."""
     import uvicorn
 
     from admin_api.app import create_app
     from admin_api.deps import Services
+    from admin_api.notices import Watcher
     from appliance.certificates import desk_certificate
     from change_control.people import Registry
     from change_control.store import Store
@@ -232,6 +245,7 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
         workers_expected=len(config.filter_processes),
         spool=config.data / "spool",
     )
+    sending = post(config, store, Watcher(services, hooks=bool(config.webhooks)))
     certificate, key = desk_certificate(config)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -256,7 +270,9 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
             await asyncio.sleep(0.02)
         ready({"desk": config.desk_url})
 
+    sending.start()
     await asyncio.gather(server.serve(sockets=sockets), stopping(), started())
+    sending.stop()
     store.close()
 
 

@@ -95,7 +95,7 @@ class ChangeRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     log: Mapped[str] = mapped_column(ForeignKey("logs.id"))
     kind: Mapped[str]
-    state: Mapped[str]
+    state: Mapped[str] = mapped_column(index=True)
     diff: Mapped[str] = mapped_column(Text, default="{}")
     requested_by: Mapped[str]  # a person's id, or "block-page" or "console"
     requested_at: Mapped[datetime]
@@ -103,7 +103,7 @@ class ChangeRow(Base):
     reference: Mapped[str | None]  # what a pupil was told, unique: the same request never counts twice
     group: Mapped[str] = mapped_column(default="")
     decided_by: Mapped[str | None]
-    decided_at: Mapped[datetime | None]
+    decided_at: Mapped[datetime | None] = mapped_column(index=True)
     entry: Mapped[int | None]  # the entry that put it in force
     reverses: Mapped[int | None]  # the change that it takes back
     ratify_by: Mapped[datetime | None]
@@ -141,6 +141,33 @@ class PersonRow(Base):
     totp: Mapped[str] = mapped_column(Text)  # wrapped under the desk's key
     public: Mapped[str]
     sealed: Mapped[str] = mapped_column(Text)  # the private key under the password
+
+
+class ContactRow(Base):
+    """Where a person is told by e-mail. It only tells: nobody signs in, approves or recovers anything by e-mail."""
+
+    __tablename__ = "contacts"
+    person: Mapped[str] = mapped_column(ForeignKey("people.id"), primary_key=True)
+    email: Mapped[str] = mapped_column(String(254))
+
+
+class OutboxRow(Base):
+    """A message that is to leave, or has left, this machine (admin_api/outbox.py)."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (UniqueConstraint("kind", "to", "key"), Index("ix_outbox_state_due", "state", "due"))
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    log: Mapped[str]  # the school it is about, "" for the machine itself
+    kind: Mapped[str]  # "email" or "webhook"
+    to: Mapped[str] = mapped_column(String(254))  # an address, or the name of a webhook; "*" for all webhooks
+    key: Mapped[str]  # the same message to the same place is put once
+    subject: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)  # emptied once it has left, or was given up
+    state: Mapped[str]  # "waiting", "sent" or "failed"
+    made: Mapped[datetime]
+    due: Mapped[datetime]  # when it is tried next
+    tries: Mapped[int] = mapped_column(default=0)
+    why: Mapped[str] = mapped_column(Text, default="")  # what went wrong at the last try
 
 
 class RoleRow(Base):

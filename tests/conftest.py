@@ -39,3 +39,30 @@ def authenticator():
     from .authenticator import Authenticator
 
     return Authenticator
+
+
+@pytest.fixture(scope="session")
+def mail_certificate(tmp_path_factory) -> Path:
+    from .receivers import certificate
+
+    return certificate(tmp_path_factory.mktemp("mail"))
+
+
+@pytest.fixture
+def mailbox(mail_certificate):
+    """A mail server on loopback that remembers what it got."""
+    from .receivers import Mailbox
+
+    made = Mailbox(mail_certificate)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def receiver():
+    """A web server on loopback that takes webhooks."""
+    from .receivers import Receiver
+
+    made = Receiver()
+    yield made
+    made.close()

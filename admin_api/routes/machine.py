@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from sqlalchemy import func, select
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from admin_api import counters
+from admin_api import counters, outbox
 from admin_api.auth import LOCAL
 from admin_api.deps import Services, address, services
 from admin_api.filter_state import filter_state
@@ -47,6 +47,7 @@ def _lines(desk: Services) -> list[str]:
             select(ChangeRow.log, ChangeRow.state, func.count()).group_by(ChangeRow.log, ChangeRow.state)
         ).all()
         logs = session.execute(select(LogRow.id, LogRow.size)).all()
+        post = outbox.state(session, desk.office.now())
     waiting = {log: count for log, what, count in counted if what == State.REQUESTED}
     provisional = {log: count for log, what, count in counted if what == State.PROVISIONAL}
     lines = [
@@ -67,6 +68,8 @@ def _lines(desk: Services) -> list[str]:
         *_metric("schoolgate_changes_to_ratify", "Changes to ratify.", {log: provisional.get(log, 0) for log, _ in logs}),
         *_metric("schoolgate_change_log_entries", "Entries of a change log.", {log: size for log, size in logs}),  # noqa: C416
     ]
+    lines += _metric("schoolgate_messages_waiting", "Messages that could not be sent yet.", {"": post.waiting})
+    lines += _metric("schoolgate_messages_failed", "Messages given up in the last 14 days.", {"": post.failed})
     if (waiting_bytes := behind(desk)) is not None:
         lines += _metric("schoolgate_spool_behind_bytes", "What the filter log has not stored yet.", {"": waiting_bytes})
     return lines

@@ -10,16 +10,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from admin_api import list_state, words
+from admin_api import list_state, outbox
 from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, problems
+from admin_api.notices import stage
 from admin_api.permissions import at
 from admin_api.telling import Ground, tell
-from change_control.authority import Permission, Waiting, waits
+from change_control.authority import Permission, Waiting
 from change_control.lifecycle import State
 from change_control.service import HEAD
 from change_control.tables import ChangeRow, RoleRow
-from policy.rules import SchoolPolicy
 
 router = APIRouter()
 SHOWN = 5
@@ -73,11 +73,7 @@ LONG = {
 
 
 def stage_of(desk: Desk, ground: Ground, row: ChangeRow) -> Waiting:
-    """How long a request has waited, in the school days of its school's own calendar."""
-    school = ground.document if isinstance(ground.document, SchoolPolicy) else None
-    terms = {term for table in school.timetables for term in table.terms} if school else ()
-    zone = school.timezone if school else words.ZONE
-    return waits(row.requested_at, desk.office.now(), sorted(terms), zone)
+    return stage(desk.office.now(), ground, row)
 
 
 @router.get("/")
@@ -99,6 +95,7 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
         else:
             todo = []
         late = list_state.late_feeds(desk, session, ground) if place.may(Permission.READ_SYSTEM) else ()
+        post = outbox.state(session, desk.office.now()) if place.may(Permission.READ_SYSTEM) else outbox.State()
         provisional = [
             row
             for row in waiting(session, place.log, State.PROVISIONAL)
@@ -125,6 +122,7 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
         in_force=state.on(place.log, snapshot.revisions.get(place.log, 0)),
         problems=problems(desk, snapshot, state),
         late=late,
+        post=post,
         sealed=list_state.sealed_list(desk, ground),
         lists=list_ages(desk, ground) if place.may(Permission.READ_SYSTEM) else (),
         **context,

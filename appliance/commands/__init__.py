@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, what it does)
     "explain": ("explain", "say what happens to a name or page for a group, and why"),
     "lists": ("lists", "category lists: import, lookup, status, evaluate"),
     "policy": ("policy", "the policy in force: export it, or let another resolver fetch it"),
+    "mail": ("mail", "e-mail: send a test message, see what waits"),
     "changes": ("changes", "the change log: verify, export"),
 }
 

@@ -66,6 +66,18 @@ def test_a_whole_file(written):
     assert Config.from_json(config.to_json()) == config, "the processes get the same"
 
 
+def test_whom_messages_go_to(written):
+    config = written(
+        "mail: {server: '[2001:db8::1]:465', from: 'Desk <desk@school.example>', tls: tls}\n"
+        "webhooks:\n  helpdesk: {url: 'https://helpdesk.example/hook', secret_file: /etc/hook}\n"
+        "  own: {url: 'http://127.0.0.1:9000/', secret_file: /etc/own}\n"
+    )
+    assert config.mail.where == ("2001:db8::1", 465)
+    assert config.mail.sender == "Desk <desk@school.example>"
+    assert [(hook.name, hook.secret_file) for hook in config.webhooks] == [("helpdesk", "/etc/hook"), ("own", "/etc/own")]
+    assert Config.from_json(config.to_json()) == config
+
+
 def test_encrypted_dns_and_balancers(written):
     dns = written(
         "dns: {dot_listen: 10.0.0.1, doh_listen: ['10.0.0.1', '[::1]:8443'], proxy_protocol_from: 10.0.0.0/30, client_queries_per_s: 50}"
@@ -109,9 +121,22 @@ def test_what_is_commented_out_is_not_there(written, text):
     ("text", "said"),
     [
         ("dnss: {}", "unknown key 'dnss'; did you mean 'dns'?"),
-        ("policy: {}", "unknown key 'policy'; there are: dns, proxy, admin, database"),
+        ("policy: {}", "unknown key 'policy'; there are: dns, proxy, admin, database, mail, webhooks"),
         ("dns: {lisen: 127.0.0.1:53}", "in dns, unknown key 'lisen'; did you mean 'listen'?"),
         ("dns: {allow: games}", "in dns, unknown key 'allow'; there are: listen, upstreams"),
+        ("mail: {server: smtp.example}", "mail.server: 'smtp.example' is not host:port"),
+        ("mail: {server: 'smtp.example:99999', sender: a@b.example}", "mail.server: 'smtp.example:99999' is not host:port"),
+        ("mail: {server: 'smtp.example:587'}", "mail.sender: say whom e-mail comes from"),
+        ("mail: {server: 'smtp.example:587', from: a@b.example, tls: ssl}", "mail.tls: 'ssl' is neither starttls, tls nor none"),
+        ("mail: {server: 'smtp.example:587', from: a@b.example, user: x}", "mail.password_file names the file"),
+        (
+            "mail: {server: 'smtp.example:25', from: a@b.example, user: x, password_file: /x, tls: none}",
+            "a password is never sent without TLS",
+        ),
+        ("webhooks: [x]", "webhooks takes keys and values"),
+        ("webhooks: {desk: {url: 'http://desk.example/', secret_file: /x}}", "webhooks.desk.url: 'http://desk.example/' is not"),
+        ("webhooks: {desk: {url: 'https://desk.example/'}}", "webhooks.desk: secret_file names the file"),
+        ("webhooks: {desk: {urll: 'https://desk.example/'}}", "in webhooks.desk, unknown key 'urll'; did you mean 'url'?"),
         ("5: {}", "unknown key '5'|unknown key 5"),
         ("dns: 5", "dns takes keys and values"),
         ("dns: [listen]", "dns takes keys and values"),
