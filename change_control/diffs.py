@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 from policy.proof import canonical, tightens
 from policy.rules import (
+    AlertRule,
     CategoryRule,
     Document,
     Group,
@@ -43,6 +44,7 @@ COLLECTIONS: dict[str, type[Any]] = {
     "never_inspect": ListedSite,
     "coursework": ListedSite,
     "suspensions": Suspension,
+    "alert_rules": AlertRule,
 }
 SETTABLE = frozenset({"dictionary", "authority"})
 

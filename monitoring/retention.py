@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sql
 
 from monitoring import store
-from monitoring.lines import microseconds
+from monitoring.lines import HOUR, microseconds
 from monitoring.log import Log
 from monitoring.tables import (
     actions,
@@ -27,7 +27,6 @@ from monitoring.tables import (
     unmaskings,
 )
 from monitoring.tables import holds as hold_rows
-from monitoring.lines import HOUR
 
 
 @dataclass(frozen=True, slots=True)

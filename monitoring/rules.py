@@ -129,12 +129,14 @@ class Judge:
         for rule in rules:
             if rule.does == "watch" and _names(rule, seen) and _for_group(rule, seen):
                 theme = THEMES.get(rule.theme, THEMES["bullying"])
-                found.append(Finding(theme, rule.route or "review", 100, f"“{rule.phrase}”, a word of the school’s own", rule.change))
+                found.append(
+                    Finding(theme, rule.route or "review", 100, f"“{rule.phrase}”, a word of the school’s own", rule.change)
+                )
         if seen.term:
             found += self._search(seen, rules)
-        if seen.action in {"block", "warn"} and (theme := _BY_CATEGORY.get(seen.category)):
-            run = theme.run if seen.kind in PAGES else 2 * theme.run + 2
-            found.append(Finding(theme, _route(theme, seen, rules), 0, f"blocked as {theme.name.lower()}", run=run))
+        if seen.action in {"block", "warn"} and (stands := _BY_CATEGORY.get(seen.category)):
+            run = stands.run if seen.kind in PAGES else 2 * stands.run + 2
+            found.append(Finding(stands, _route(stands, seen, rules), 0, f"blocked as {stands.name.lower()}", run=run))
         if "bypass:" in seen.detail:
             theme = THEMES["bypass"]
             found.append(Finding(theme, _route(theme, seen, rules), 0, "tried a way round the filter", run=3))

@@ -25,9 +25,7 @@ def keep(log: Log, school: str, person: str, name: str, query: str) -> None:
     if len(searches(log, school, person)) >= MOST:
         raise ValueError(f"{MOST} searches are kept already; take one away first")
     with store.changing(log) as connection:
-        connection.execute(
-            sql.delete(table).where(table.c.school == school, table.c.person == person, table.c.name == name)
-        )
+        connection.execute(sql.delete(table).where(table.c.school == school, table.c.person == person, table.c.name == name))
         store.add(connection, table, school=school, person=person, name=name, query=query)
 
 

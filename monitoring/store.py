@@ -1,7 +1,7 @@
 """Small reads and writes that captures, incidents and the rest share: one transaction each, rows as mappings."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from monitoring.lines import microseconds
 from monitoring.log import Log
 from monitoring.tables import clean, settings, writing
 
-type Row = Mapping[str, Any]
+type Row = dict[str, Any]
 
 
 @contextmanager

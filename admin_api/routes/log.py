@@ -155,7 +155,11 @@ def log(
     desk: Annotated[Desk, at(Permission.READ_LOG)], asked: Annotated[Search, Depends(search)], said: str = ""
 ) -> Response:
     found = filter_log(desk)
-    context = {"asked": asked, "said": said, "kept": saved.searches(found, desk.place.log, desk.visitor.person.id)} | _context(desk)
+    context: dict[str, Any] = {
+        "asked": asked,
+        "said": said,
+        "kept": saved.searches(found, desk.place.log, desk.visitor.person.id),
+    } | _context(desk)
     note_search(desk, asked)
     context["full"] = found.completeness()
     try:
@@ -249,9 +253,7 @@ def top(desk: Annotated[Desk, at(Permission.READ_LOG)], days: Annotated[int, Ask
 
 
 @router.get("/log/person/{code}")
-def person(
-    desk: Annotated[Desk, at(Permission.READ_LOG)], code: str, after: Field = "", said: str = ""
-) -> Response:
+def person(desk: Annotated[Desk, at(Permission.READ_LOG)], code: str, after: Field = "", said: str = "") -> Response:
     """One person's timeline."""
     return timeline(desk, code, after, said, {})
 
@@ -299,5 +301,6 @@ def unmask(desk: Annotated[Desk, at(Permission.READ_LOG)], code: str, form: Form
         raise
     except ValueError as error:
         return timeline(desk, code, "", "", {"reason": str(error)}, 422)
-    return desk.go(form.text("back", 200) if form.text("back").startswith("/captures/") else f"/log/person/{code}", "unmasked")
-
+    return desk.go(
+        form.text("back", 200) if form.text("back").startswith("/captures/") else f"/log/person/{code}", "unmasked"
+    )

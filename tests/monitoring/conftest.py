@@ -28,7 +28,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     engine: sql.Engine = request.getfixturevalue("log_database")
     with engine.begin() as connection:  # a new database each time would take a second each
         if sql.inspect(connection).has_table("meta"):
-            connection.execute(sql.text(f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)} RESTART IDENTITY"))
+            connection.execute(
+                sql.text(f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)} RESTART IDENTITY")
+            )
     return engine.url.render_as_string(hide_password=False)
 
 
