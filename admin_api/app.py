@@ -22,14 +22,19 @@ from admin_api.permissions import visitor as find_visitor
 from admin_api.routes import (
     access,
     api,
+    captures,
     changes,
     contact,
     enrol,
     help,  # noqa: A004 - a page is one name in four places
+    incidents,
+    keeping,
     list_name,
     lists,
     machine,
+    meeting,
     people,
+    reports,
     requests,
     rules,
     sign_in,
@@ -56,8 +61,8 @@ from policy.words import uk_date, uk_end
 logger = logging.getLogger(__name__)
 
 PAGES = (
-    sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, list_name, people, standing, you, contact,
-    access, help,
+    sign_in, enrol, today, requests, rules, changes, filter_log, captures, incidents, meeting, reports, keeping, why,
+    lists, list_name, people, standing, you, contact, access, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.
@@ -141,6 +146,9 @@ def _environment(given: Services) -> Environment:
         "zip": zip,
         "fingerprint": words.fingerprint,
         "shown": words.shown_text,
+        "swap": lambda row: (row[0], row[2], row[1]),
+        "named": lambda row, names: (names.get(row[0], row[0]), row[1]),
+        "iso_day": lambda at: words.local(at).date().isoformat(),
     }
     environment.globals |= {"words": words, "asset": words.asset, "demo": given.demo, "many": words.many}
     return environment

@@ -1,7 +1,5 @@
 """How a visitor sees people: pseudonyms until she gave a reason, and only those whom her role may see at all."""
 
-from functools import lru_cache
-
 from admin_api.deps import Desk
 from monitoring.captures import subjects_for
 from monitoring.log import Log
@@ -15,7 +13,6 @@ def filter_log(desk: Desk) -> Log:
     return desk.services.log
 
 
-@lru_cache(maxsize=8)
 def masks(log: Log) -> Masks:
     return Masks(log)
 

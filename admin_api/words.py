@@ -126,6 +126,7 @@ ENTRIES = {
     "mandate.revoked": "A standing mandate was revoked",
     "delegation.signed": "A delegation was signed",
     "delegation.revoked": "A delegation was revoked",
+    "review.signed": "DSL and co-ordinator signed a review meeting",
     "change.requested": "Requested",
     "change.approved": "Approved",
     "change.refused": "Refused",
