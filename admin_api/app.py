@@ -22,16 +22,21 @@ from admin_api.permissions import visitor as find_visitor
 from admin_api.routes import (
     access,
     api,
+    captures,
     changes,
     contact,
     deciding,
     enrol,
     help,  # noqa: A004 - a page is one name in four places
+    incidents,
+    keeping,
     list_categories,
     list_name,
     lists,
     machine,
+    meeting,
     people,
+    reports,
     requests,
     resolver,
     rules,
@@ -59,8 +64,8 @@ from policy.words import uk_date, uk_end
 logger = logging.getLogger(__name__)
 
 PAGES = (
-    sign_in, enrol, today, requests, deciding, rules, changes, filter_log, why, lists, list_categories, list_name, people,
-    standing, you, contact, access, resolver, help,
+    sign_in, enrol, today, requests, deciding, rules, changes, filter_log, captures, incidents, meeting, reports, keeping, why,
+    lists, list_categories, list_name, people, standing, you, contact, access, resolver, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.
@@ -143,6 +148,10 @@ def _environment(given: Services) -> Environment:
         "plain": words.plain,
         "zip": zip,
         "fingerprint": words.fingerprint,
+        "shown": words.shown_text,
+        "swap": lambda row: (row[0], row[2], row[1]),
+        "named": lambda row, names: (names.get(row[0], row[0]), row[1]),
+        "iso_day": lambda at: words.local(at).date().isoformat(),
     }
     environment.globals |= {"words": words, "asset": words.asset, "demo": given.demo, "many": words.many}
     return environment

@@ -15,6 +15,7 @@ from change_control.changes import NetworkGone, Wish
 from change_control.wishes import (
     DAYS,
     SIGNS,
+    AlertWish,
     AnswerWish,
     GroupWish,
     HeadWish,
@@ -167,6 +168,29 @@ def _platform(kind: Platform) -> Callable[[Filled], Wish]:
     return read
 
 
+def _alert_rule(form: Filled) -> Wish:
+    does = form.text("does")
+    if form.text("rule"):
+        return AlertWish("ignore", gone=form.text("rule", 64))
+    wrong = Checks()
+    if does not in {"watch", "ignore", "route"}:
+        wrong.fields["does"] = "choose what the rule does"
+    groups = wrong.check("groups", lambda: groups_chosen(form.many("groups")))
+    if does in {"watch", "ignore"} and not form.text("phrase"):
+        wrong.fields["phrase"] = "give the word or words"
+    if does in {"watch", "route"} and not form.text("theme"):
+        wrong.fields["theme"] = "choose a theme"
+    wrong.done()
+    route = form.text("route")
+    return AlertWish(
+        does if does in {"watch", "route"} else "ignore",  # type: ignore[arg-type]  # looked up above
+        form.text("theme"),
+        form.text("phrase", 80),
+        route if route in {"off", "weekly", "review", "urgent"} else "",  # type: ignore[arg-type]
+        groups or (),
+    )
+
+
 def _when(text: str) -> datetime | None:
     return moment(text, words.ZONE) if "T" in text else last_moment(text, words.ZONE)
 
@@ -253,6 +277,14 @@ KINDS: dict[str, Kind] = {
             "Ask about a site never looked into",
             "site",
             _listed("never_inspect"),
+        ),
+        Kind(
+            "alert_rules",
+            "What becomes a capture",
+            "A word to watch for, a word that means no harm, or how soon a theme must be seen.",
+            "Ask about captures",
+            "phrase",
+            _alert_rule,
         ),
         Kind(
             "group",

@@ -43,6 +43,24 @@ SAID = {
     "email": "Saved. The desk writes to you there.",
     "email-gone": "The desk writes to you no more.",
     "released": "That person holds no role here any more.",
+    "graded": "Graded. The next ones stand below; “Undo” takes it back.",
+    "undone": "Taken back. They wait again.",
+    "assigned": "Assigned.",
+    "acknowledged": "You have it. Nobody else is told.",
+    "planned": "The plan for telling people is kept.",
+    "declared": "The lesson is declared. Captures that fit will say so; nothing is hidden.",
+    "welfare": "The headteacher is told that you would like to talk, and nothing else.",
+    "opened": "The incident is open.",
+    "noted": "It stands in the timeline.",
+    "closed": "The incident is closed.",
+    "signed": "Signed.",
+    "kept": "It is kept.",
+    "held": "The hold is in place: nothing of it is deleted until it is lifted.",
+    "lifted": "The hold is lifted.",
+    "deleted": "What was over is deleted. What went stands below.",
+    "unmasked": "You see the name for an hour. Your reason is in the access log.",
+    "search-saved": "The search is kept.",
+    "search-gone": "The search is taken away.",
     "mandated": "The standing mandate is signed and in force.",
 }
 
@@ -95,6 +113,11 @@ PERMISSIONS = {
     "replace_head": "Two together, one the LA officer: replace the headteacher",
     "read_changes": "Read requests, rules, the change log and “Why?”",
     "read_log": "Search the filter log",
+    "review": "Look at captures and grade them",
+    "decide": "Decide what becomes of an incident",
+    "declare": "Say what a lesson will search for",
+    "read_reports": "Read reports",
+    "retain": "Say how long what is kept, and hold it from deletion",
     "read_access": "Read the access log",
     "read_system": "See how the filter is running",
 }
@@ -114,6 +137,7 @@ ENTRIES = {
     "mandate.revoked": "A standing mandate was revoked",
     "delegation.signed": "A delegation was signed",
     "delegation.revoked": "A delegation was revoked",
+    "review.signed": "DSL and co-ordinator signed a review meeting",
     "change.requested": "Requested",
     "change.amended": "Made smaller before it was decided",
     "change.questioned": "A question was asked about it",
@@ -134,6 +158,19 @@ FACTORS = {
     "password+totp": "password and code",
     "session": "the session alone",
     "passkey": "a passkey",
+}
+
+IDENTIFIED = {
+    "proxy": "sign-in at the proxy",
+    "portal": "sign-in at the portal",
+    "radius": "sign-in to the wireless network",
+    "lease": "the device’s lease",
+    "device": "the registered device",
+    "path": "the path its device asks by",
+    "network": "the network alone",
+    "listener": "the port it came in by",
+    "none": "nothing",
+    "": "nothing",
 }
 
 KINDS = {
@@ -161,6 +198,7 @@ CHANGE_KINDS = {
     "video_site": "an approved video site",
     "platform": "a sanctioned social or chat platform",
     "suspension": "a suspension",
+    "alert_rules": "what becomes a capture",
     "head": "another headteacher",
     "authority": "the authority’s rules",
     "defaults": "what an upgrade brings",
@@ -237,6 +275,14 @@ GLOSSARY = (
         "fingerprint",
         "Eight letters and digits that stand for the exact change you see, and for what you sign.",
     ),
+    ("capture", "An event, or a run of them, that someone should look at. It keeps the words, never pages or pictures."),
+    ("grade", "What a reviewer makes of a capture: off task, behaviour, serious, or false positive."),
+    ("incident", "One or more captures that are being dealt with."),
+    ("review", "Looking at captures; and the meeting in which DSL and co-ordinator do it together."),
+    ("theme", "What a capture is about, such as bullying."),
+    ("lesson declaration", "A teacher says what a class will search for. Captures that fit say so; none is hidden."),
+    ("pseudonym", "Pupil 7F3A2C: the same person everywhere here, without the name. To see the name you give a reason."),
+    ("hold", "What it names is not deleted, whatever its age."),
     ("event", "One thing the filter saw or did. Events make up the filter log."),
     ("access log", "Who signed in at the desk, who looked at the filter log, and what was refused."),
 )
@@ -275,6 +321,16 @@ def clock(now: Callable[[], datetime]) -> Callable[[datetime], str]:
 def fingerprint(digest: str) -> str:
     """9f2c-71ab."""
     return f"{digest[:4]}-{digest[4:8]}"
+
+
+UNSEEN = {code: f"[U+{code:04X}]" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)}
+LONGEST_SHOWN = 300
+
+
+def shown_text(value: object) -> str:
+    """A stranger's text as a page shows it: what turns its direction round is named, and a megabyte is cut."""
+    text = str(value or "").translate(UNSEEN)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def plain(text: str) -> str:

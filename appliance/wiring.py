@@ -161,6 +161,7 @@ def resolver(config: Config) -> Callable[[str], Awaitable[Sequence[str]]]:
 async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
     """Spools into the filter log; requests from the block page into change control; and what time alone does."""
     from appliance.requests import take_request
+    from appliance.reviewing import keep_reviewed
     from appliance.updater import keep_updated
     from change_control.list_service import prepare_lapses
     from change_control.publish import publish
@@ -205,7 +206,7 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
 
     recorder = Recorder(Reader(config.data / "spool"), Log(config.log_database), on_request=on_request)
     ready({"recorder": True})
-    await asyncio.gather(recorder.run(stop), ticking(), keep_updated(config, stop))
+    await asyncio.gather(recorder.run(stop), ticking(), keep_updated(config, stop), keep_reviewed(config, store, stop))
     store.close()
 
 

@@ -46,6 +46,11 @@ class Permission(StrEnum):
     REPLACE_HEAD = "replace_head"  # the LA officer and a second person together
     READ_CHANGES = "read_changes"  # requests, rules in force, change log, "why?"
     READ_LOG = "read_log"  # the filter log: what pupils did
+    REVIEW = "review"  # look at captures and grade them; whose, depends on the role
+    DECIDE = "decide"  # decide what becomes of an incident
+    DECLARE = "declare"  # say what a lesson will search for
+    READ_REPORTS = "read_reports"  # reports in counts
+    RETAIN = "retain"  # say how long what is kept, and hold it
     READ_ACCESS = "read_access"  # who tried what at the desk
     READ_SYSTEM = "read_system"  # workers, lists, disk
 
@@ -67,6 +72,13 @@ MAY: dict[Permission, frozenset[str]] = {
     Permission.REPLACE_HEAD: SECOND_ROLES,
     Permission.READ_CHANGES: ADULTS,
     Permission.READ_LOG: frozenset({"headteacher", "dsl", "online_safety_coordinator"}),
+    Permission.REVIEW: frozenset(
+        {"headteacher", "dsl", "online_safety_coordinator", "chair_of_governors", "la_officer"}
+    ),  # the last two only what is about the headteacher: see monitoring/captures.py
+    Permission.DECIDE: frozenset({"headteacher", "dsl", "chair_of_governors", "la_officer"}),
+    Permission.DECLARE: ADULTS - {"analyst", "governor"},
+    Permission.READ_REPORTS: ADULTS - {"teacher", "technician", "analyst"},
+    Permission.RETAIN: HEAD,
     Permission.READ_ACCESS: HEAD,
     Permission.READ_SYSTEM: frozenset({"headteacher", "dsl", "online_safety_coordinator", "technician", "la_officer"}),
 }

@@ -16,6 +16,7 @@ from typing import Any, get_args
 from change_control.replay import DoesNotFit
 from policy.proof import canonical, tightens
 from policy.rules import (
+    AlertRule,
     CategoryRule,
     Document,
     Group,
@@ -46,6 +47,7 @@ COLLECTIONS: dict[str, type[Any]] = {
     "coursework": ListedSite,
     "suspensions": Suspension,
     "unknown_rules": UnknownRule,
+    "alert_rules": AlertRule,
 }
 SETTABLE = frozenset({"dictionary", "authority", "blocked_answer"})
 

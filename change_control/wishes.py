@@ -14,6 +14,7 @@ from category_lists.taxonomy import Taxonomy
 from change_control.diffs import Diff, check_groups, make, school_of, who
 from policy.rules import (
     Action,
+    AlertRule,
     Document,
     Group,
     ListedSite,
@@ -393,6 +394,103 @@ def _at(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+# --- what becomes a capture -----------------------------------------------------------------------------------------------
+
+# Named here as well, since monitoring and change control do not know each other; a test compares them.
+ALERT_THEMES: Mapping[str, str] = {
+    "self-harm": "Self-harm, suicide and eating disorders",
+    "exploitation": "Sexual exploitation and abuse",
+    "family": "Trouble at home",
+    "prevent": "Extremism (Prevent)",
+    "violence": "Violence and weapons",
+    "bullying": "Bullying",
+    "hate": "Hate and discrimination",
+    "drugs": "Drugs and alcohol",
+    "pornography": "Pornography",
+    "gambling": "Gambling",
+    "misinformation": "Misinformation",
+    "bypass": "Ways round the filter",
+    "scams": "Scams and buying",
+    "off-task": "Off task",
+}
+ALERT_ROUTES: Mapping[str, str] = {
+    "urgent": "are told to the DSL at once",
+    "review": "wait at the desk for review",
+    "weekly": "stand in the weekly report",
+    "off": "are no longer captured",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AlertWish:
+    """Watch for a word, let a word mean no harm, or say where a theme goes; or take such a rule away."""
+
+    does: Literal["watch", "ignore", "route"]
+    theme: str = ""
+    phrase: str = ""
+    route: Literal["", "off", "weekly", "review", "urgent"] = ""
+    groups: tuple[str, ...] = ()
+    gone: str | None = None  # the rule that goes
+
+    def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
+        del taxonomy
+        school = school_of(document, "alert rules")
+        if self.gone:
+            old = [one for one in school.alert_rules if one.id == self.gone]
+            if not old:
+                raise ValueError(f"there is no alert rule {self.gone[:60]!r} here")
+            return make("alert_rules", change, remove={"alert_rules": old})
+        check_groups(school, self.groups)
+        phrase = " ".join(self.phrase.split()).lower()
+        if self.theme and self.theme not in ALERT_THEMES:
+            raise ValueError(f"there is no theme {self.theme[:40]!r}; there are: {', '.join(ALERT_THEMES)}")
+        if self.does != "ignore" and not self.theme:
+            raise ValueError("choose the theme that this is about")
+        if self.does != "route" and not 2 <= len(phrase) <= 80:
+            raise ValueError("give the word or words, 2 to 80 letters")
+        if self.does == "watch" and self.route not in {"weekly", "review", "urgent"}:
+            raise ValueError("choose where captures of this word go")
+        if self.does == "route" and self.route not in ALERT_ROUTES:
+            raise ValueError("choose where captures of this theme go")
+        made = AlertRule(
+            f"a{change}",
+            change,
+            self.does,
+            self.theme,
+            "" if self.does == "route" else phrase,
+            "" if self.does == "ignore" else self.route,
+            tuple(sorted(self.groups)),
+        )
+        same = [
+            one
+            for one in school.alert_rules
+            if (one.does, one.theme, one.phrase, one.groups) == (made.does, made.theme, made.phrase, made.groups)
+        ]
+        if any(one.route == made.route for one in same):
+            raise ValueError("this is how it is set already")
+        return make("alert_rules", change, add={"alert_rules": [made]}, remove={"alert_rules": same})
+
+
+def _tell_alert_rules(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
+    del taxonomy
+    said = [_alert_sentence(rule, document) for rule in diff["add"].get("alert_rules", ())]
+    if not said:
+        gone = diff["remove"].get("alert_rules", ())
+        said = [f"No longer: {_alert_sentence(rule, document)}" for rule in gone]
+    return " ".join(said)
+
+
+def _alert_sentence(rule: Mapping[str, Any], document: Document) -> str:
+    whom = who(document, rule["groups"])
+    theme = ALERT_THEMES.get(rule["theme"], rule["theme"])
+    if rule["does"] == "watch":
+        return f"{whom}: searches with “{rule['phrase']}” are captured as {theme} and {ALERT_ROUTES[rule['route']]}."
+    if rule["does"] == "ignore":
+        about = f" as {theme}" if theme else ""
+        return f"{whom}: searches with “{rule['phrase']}” are no longer captured{about}. What is blocked stays blocked."
+    return f"{whom}: captures of the theme {theme} {ALERT_ROUTES[rule['route']]}."
+
+
 @dataclass(frozen=True, slots=True)
 class HeadWish:
     """Another headteacher: signed by the LA officer and a second person. Until she enrols, the one before her stays."""
@@ -472,4 +570,5 @@ TELLERS: Mapping[str, Teller] = {
     "video_site": _tell_platform,
     "platform": _tell_platform,
     "suspension": _tell_suspension,
+    "alert_rules": _tell_alert_rules,
 }

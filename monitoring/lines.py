@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LARGEST = (1 << 63) - 1
+MINUTE, HOUR = 60_000_000, 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Query:
     since: datetime | None = None  # this moment or later
     until: datetime | None = None  # before this moment
     person: str | None = None
+    who: str | None = None  # the person, or the device or address where no person is known
     address: str | None = None
     device: str | None = None
     group: str | None = None
@@ -59,7 +61,10 @@ class Query:
     kind: str | None = None
     reason: str | None = None
     rule: str | None = None
+    network: str | None = None
+    identified_by: str | None = None  # how the person was known: "proxy", "lease", "network", ...
     change: int | None = None
+    but_groups: tuple[str, ...] = ()  # whose lines are not for who asks
     term: str | None = None  # within the search words
     text: str | None = None  # within site, path, search words or detail
     limit: int = 100
@@ -79,10 +84,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Newest first. `next` is the `after` of the query for what follows, None at the end."""
+    """Newest first. `next` is the `after` of the query for what follows, None at the end.
+
+    A search that reads much stops after a moment: then `looked_back` says how far it has come, and `next` goes on there.
+    """
 
     rows: tuple[Line, ...]
     next: str | None = None
+    looked_back: datetime | None = None
 
     @property
     def more(self) -> bool:
@@ -90,10 +99,35 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """How often something of this kind was asked within an hour."""
+
+    at: datetime
+    group: str
+    kind: str
+    action: str
+    category: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Hour:
     at: datetime
     asked: int
     blocked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """How much of what the filter saw is in the log."""
+
+    stored: int  # events, also those that retention has deleted since
+    lost: int  # dropped by a full spool, or found damaged
+
+    @property
+    def percent(self) -> float:
+        every = self.stored + self.lost
+        return 100.0 if not every else 100.0 * self.stored / every
 
 
 @dataclass(frozen=True, slots=True)

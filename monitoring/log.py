@@ -9,7 +9,7 @@ reading begins again exactly behind what is stored.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,12 +19,25 @@ from threading import Lock
 from typing import Any, Self
 
 import sqlalchemy as sql
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningDelete
 
-from monitoring.lines import LARGEST, Cursor, Hour, Line, Page, Query, Summary, microseconds, moment
-from monitoring.tables import SIZES, LogTooNew, clean, connect, events, folded, handovers, site, spool_positions, writing
-from policy.event import FIELDS, Event, Kind, decode
+from monitoring import search, tallies
+from monitoring.lines import LARGEST, MINUTE, Completeness, Hour, Line, Page, Query, Summary, Tally, microseconds
+from monitoring.tables import (
+    SIZES,
+    LogTooNew,
+    clean,
+    connect,
+    events,
+    folded,
+    handovers,
+    hours,
+    site,
+    spool_positions,
+    writing,
+)
+from monitoring.tables import tallies as tally_rows
+from policy.event import Event, Kind, decode
 
 __all__ = ["Hour", "Line", "Log", "LogTooNew", "Page", "PositionsMoved", "Query", "Spool", "Summary", "advanced", "sound"]
 
@@ -36,7 +49,6 @@ FOLDED_KINDS = frozenset({Kind.DNS, Kind.RESOURCE, Kind.CONNECTION})
 FOLDED_ACTIONS = frozenset({"allow", "restrict"})  # safe search switched on is no refusal
 NOT_ASKED = (Kind.REQUEST, Kind.NOTICE)  # people and the filter speaking, not traffic
 
-MINUTE, HOUR = 60_000_000, 3_600_000_000
 LAST_MOMENT = 253_370_764_800  # the year 9999: datetime knows no later one
 TEXTS = tuple(SIZES)
 FOLD_BY = tuple(name for name in (*TEXTS, "change") if name in folded.c)
@@ -51,7 +63,6 @@ CLASSES: Mapping[str, sql.ColumnElement[bool]] = {
     "blocked": _BLOCKED & ~_SEARCH,
     "allowed": ~_BLOCKED & ~_SEARCH,
 }
-TOP = frozenset({"host", "category", "person", "group", "action", "kind", "reason", "term", "device", "address"})
 
 
 class PositionsMoved(RuntimeError):
@@ -148,10 +159,9 @@ class Log:
             if not positions or stored != dict(positions):
                 if after is not None and stored != dict(after):
                     raise PositionsMoved(f"expected the log to be at {dict(after)}, and it is at {stored}")
-                if own:
-                    connection.execute(sql.insert(events), own)
-                if counts:
-                    connection.execute(_upsert(engine.dialect.name), counts)
+                _insert(connection, events, own)
+                _insert(connection, folded, counts, UPSERT)
+                tallies.add(connection, own, counts)
                 if onward:
                     connection.execute(sql.insert(handovers), onward)
             _store_spools(connection, known, positions, lost or {}, damaged or {})
@@ -166,28 +176,46 @@ class Log:
         with writing(self.open()).begin() as connection:
             connection.execute(sql.delete(handovers).where(handovers.c.id.in_(numbers)))
 
-    def purge(self, before: Mapping[str, datetime], school: str | None = None) -> Mapping[str, int]:
-        """Delete what is older than its class ("search", "blocked", "allowed") may be; returns how many events went."""
+    def purge(
+        self, before: Mapping[str, datetime], school: str | None = None, *, held: Sequence[Mapping[str, Any]] = ()
+    ) -> Mapping[str, int]:
+        """Delete what is older than its class ("search", "blocked", "allowed") may be; returns how many events went.
+
+        What a hold names (`who`, or anybody; `begins`, `ends`) stays.
+        """
         if unknown := set(before) - set(CLASSES):
             raise ValueError(f"no such class of data: {', '.join(sorted(unknown))}; there are {', '.join(CLASSES)}")
         gone = dict.fromkeys(before, 0)
         for each in self.schools() if school is None else [clean(school, SIZES["school"])]:
+            self._forget_counts(each, before)
             for kept, until in before.items():
                 end = microseconds(until)
                 old = events.c.id.in_(
-                    sql.select(events.c.id).where(events.c.school == each, events.c.at < end, CLASSES[kept]).limit(5_000)
+                    sql.select(events.c.id)
+                    .where(events.c.school == each, events.c.at < end, CLASSES[kept], *_free(events, held))
+                    .limit(5_000)
                 )
                 gone[kept] += self._delete(sql.delete(events).where(old).returning(sql.literal(1)))
                 if kept == "allowed":
                     number = sql.tuple_(folded.c.minute, folded.c.fold)
                     old = number.in_(
                         sql.select(folded.c.minute, folded.c.fold)
-                        .where(folded.c.school == each, folded.c.at < end, folded.c.last < end)
+                        .where(folded.c.school == each, folded.c.at < end, folded.c.last < end, *_free(folded, held))
                         .limit(5_000)
                     )
                     gone[kept] += self._delete(sql.delete(folded).where(old).returning(folded.c.count))
-        self._forget()
+        self.forget()
         return gone
+
+    def _forget_counts(self, school: str, before: Mapping[str, datetime]) -> None:
+        """Counts that hold a person, a site or a search go with the lines they counted: a whole day with its last line."""
+        refused = tally_rows.c.action.in_((BLOCK, WARN))
+        for kept, which in (("allowed", ~refused), ("blocked", refused), ("search", tally_rows.c.what == "term")):
+            if kept in before:
+                some = which if kept == "search" else which & (tally_rows.c.what != "term")
+                old = (tally_rows.c.school == school) & (tally_rows.c.day < microseconds(before[kept]) // tallies.DAY)
+                with writing(self.open()).begin() as connection:
+                    connection.execute(sql.delete(tally_rows).where(old, some))
 
     def _delete(self, some: ReturningDelete[int]) -> int:
         """Little by little: the recorder must get its turn in between."""
@@ -199,7 +227,7 @@ class Log:
                 return gone
             gone += sum(counts)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """What was deleted must not linger in files either."""
         engine = self.open()
         if engine.dialect.name == "sqlite":
@@ -207,41 +235,35 @@ class Log:
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         else:
             with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-                for table in (events, folded, handovers):
+                for table in (events, folded, handovers, tally_rows):
                     connection.execute(sql.text(f"VACUUM {table.name}"))
 
     # -- reading
 
     def schools(self) -> Sequence[str]:
         with self.open().connect() as connection:
-            return _schools(connection)
+            return search.schools(connection)
 
     def search(self, query: Query) -> Page:
-        """Newest first."""
-        cursor = Cursor.parse(query.after) if query.after else None
+        """Newest first; within about a second, however much there is (see Page)."""
         with self.open().connect() as connection:
-            rows = [
-                row
-                for school in (_schools(connection) if query.school is None else [query.school])
-                for table in (events, folded)
-                if (asked := _lines(table, replace(query, school=school), cursor)) is not None
-                for row in connection.execute(asked)
-            ]
-        rows.sort(key=lambda row: (-row[0], row[1], -row[2]))
-        lines = tuple(_line(row) for row in rows[: query.limit])
-        return Page(lines, lines[-1].id if len(rows) > query.limit else None)
+            return search.search(connection, query)
 
     def questions(self, school: str, since: datetime, until: datetime) -> Iterator[tuple[Line, int]]:
         """All that was asked, and how often: for "what would this change have done?". Newest first, in bounded memory.
 
         Page by page, never one long read: a reader that stays keeps SQLite's write-ahead file from being emptied.
         """
-        query = Query(school=school, since=since, until=until, limit=5_000)
+        for line in self.every(Query(school=school, since=since, until=until)):
+            if line.host and line.kind not in NOT_ASKED:
+                yield line, line.count
+
+    def every(self, query: Query) -> Iterator[Line]:
+        """All lines that match, newest first."""
+        query = replace(query, limit=5_000)
         while True:
             page = self.search(query)
-            for line in page.rows:
-                if line.host and line.kind not in NOT_ASKED:
-                    yield line, line.count
+            yield from page.rows
             if page.next is None:
                 return
             query = replace(query, after=page.next)
@@ -277,38 +299,77 @@ class Log:
             end = begin
 
     def top(
-        self, by: str, school: str, since: datetime, until: datetime, *, action: str | None = None, limit: int = 10
+        self,
+        by: str,
+        school: str,
+        since: datetime,
+        until: datetime,
+        *,
+        action: str | None = None,
+        but_groups: Sequence[str] = (),
+        limit: int = 10,
     ) -> Sequence[tuple[str, int]]:
-        """The most frequent values of a field; blanks do not count."""
-        if by not in TOP:
-            raise ValueError(f"cannot count by {by!r}; there are {', '.join(sorted(TOP))}")
+        """The most frequent values of a field; blanks do not count. Over more than two days it counts whole days (UTC)."""
+        if by not in search.TOP:
+            raise ValueError(f"cannot count by {by!r}; there are {', '.join(sorted(search.TOP))}")
         with self.open().connect() as connection:
-            return _top(connection, _asked(by, school, since, until, action), limit)
+            if by in tallies.COUNTED and until - since > search.SHORT:
+                return tallies.top(connection, by, school, since, until, action=action, but_groups=but_groups, limit=limit)
+            return search.top(connection, by, school, since, until, action, but_groups, limit)
 
-    def summary(self, school: str, since: datetime, until: datetime) -> Summary:
-        every = _asked("category", school, since, until)
-        hour = (every.c.at // HOUR).label("hour")
-        by_hour = sql.select(hour, every.c.action, sql.func.sum(every.c.count)).group_by(hour, every.c.action)
-        searches = sql.select(sql.func.count()).where(_SEARCH, *_within(events, school, since, until))
+    def summary(self, school: str, since: datetime, until: datetime, *, but_groups: Sequence[str] = ()) -> Summary:
+        """A period in numbers: whole hours."""
+
+        def top(by: str, action: str | None = None) -> Sequence[tuple[str, int]]:
+            return self.top(by, school, since, until, action=action, but_groups=but_groups)
+
+        counted = self.counted(school, since, until, but_groups=but_groups)
+        categories: Counter[str] = Counter()
+        blocked: Counter[str] = Counter()
+        actions: Counter[str] = Counter()
+        for one in counted:
+            actions[one.action] += one.count
+            categories[one.category] += one.count
+            if one.action == BLOCK:
+                blocked[one.category] += one.count
+        return Summary(
+            asked=actions.total(),
+            blocked=actions[BLOCK],
+            warned=actions[WARN],
+            searches=sum(one.count for one in counted if one.kind == Kind.SEARCH),
+            sites_blocked=top("host", BLOCK),
+            categories=_ten(categories),
+            categories_blocked=_ten(blocked),
+            by_hour=tallies.by_hour(counted),
+        )
+
+    def counted(self, school: str, since: datetime, until: datetime, *, but_groups: Sequence[str] = ()) -> Sequence[Tally]:
+        """What was asked by hour, group, kind, action and category."""
         with self.open().connect() as connection:
-            asked: Counter[int] = Counter()
-            actions: Counter[str] = Counter()
-            blocked: Counter[int] = Counter()
-            for at, action, count in connection.execute(by_hour):
-                asked[at] += int(count)
-                actions[action] += int(count)
-                if action == BLOCK:
-                    blocked[at] += int(count)
-            return Summary(
-                asked=asked.total(),
-                blocked=actions[BLOCK],
-                warned=actions[WARN],
-                searches=connection.scalar(searches) or 0,
-                sites_blocked=_top(connection, _asked("host", school, since, until, BLOCK), 10),
-                categories=_top(connection, every, 10),
-                categories_blocked=_top(connection, _asked("category", school, since, until, BLOCK), 10),
-                by_hour=tuple(Hour(moment(at * HOUR), asked[at], blocked[at]) for at in sorted(asked)),
-            )
+            return tallies.counted(connection, school, since, until, but_groups=but_groups)
+
+    def days_of(self, school: str, who: str, since: datetime, until: datetime) -> Sequence[tuple[datetime, int, int]]:
+        """A person's days: how much was asked, and how much of it blocked."""
+        with self.open().connect() as connection:
+            return tallies.days_of(connection, school, who, since, until)
+
+    def completeness(self) -> Completeness:
+        """What arrived of all that the filter saw, ever: every line that was dropped or damaged on its way is counted."""
+        with self.open().connect() as connection:
+            stored = connection.scalar(sql.select(sql.func.sum(hours.c["count"]))) or 0
+            lost = sum(spool.lost for spool in _spools(connection).values())
+            return Completeness(int(stored), lost)
+
+
+def _free(table: sql.Table, held: Sequence[Mapping[str, Any]]) -> Iterator[sql.ColumnElement[bool]]:
+    """Lines that no hold names."""
+    for one in held:
+        period = (table.c.at >= one["begins"]) & (table.c.at < one["ends"])
+        yield ~(period & (search.who(table) == one["who"])) if one["who"] else ~period
+
+
+def _ten(counted: Counter[str]) -> Sequence[tuple[str, int]]:
+    return tuple(sorted(((value, n) for value, n in counted.items() if value), key=lambda one: (-one[1], one[0]))[:10])
 
 
 # -- events to rows
@@ -345,19 +406,22 @@ def _folded_row(minute: int, said: tuple[object, ...], at: int, last: int, count
     return row | {"minute": minute, "fold": fold, "at": at, "last": last, "count": count, "site": site(str(row["host"]))}
 
 
-def _upsert(dialect: str) -> sql.Insert:
-    insert: Callable[[sql.Table], Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect]
-    adding = insert(folded)
-    new = adding.excluded
-    upsert: sql.Insert = adding.on_conflict_do_update(
-        index_elements=[folded.c.minute, folded.c.fold],
-        set_={
-            "at": sql.case((new.at < folded.c.at, new.at), else_=folded.c.at),
-            "last": sql.case((new.last > folded.c.last, new.last), else_=folded.c.last),
-            "count": folded.c["count"] + new["count"],
-        },
-    )
-    return upsert
+UPSERT = (
+    " ON CONFLICT (minute, fold) DO UPDATE SET"
+    ' "at" = CASE WHEN excluded."at" < folded."at" THEN excluded."at" ELSE folded."at" END,'
+    ' "last" = CASE WHEN excluded."last" > folded."last" THEN excluded."last" ELSE folded."last" END,'
+    ' "count" = folded."count" + excluded."count"'
+)
+
+
+def _insert(connection: sql.Connection, table: sql.Table, rows: Sequence[Mapping[str, object]], more: str = "") -> None:
+    """Said to the driver itself: making each row's parameters by name takes longer than storing them."""
+    if rows:
+        names = list(rows[0])
+        mark = "?" if connection.dialect.name == "sqlite" else "%s"
+        said = ", ".join(f'"{name}"' for name in names)
+        adding = f"INSERT INTO {table.name} ({said}) VALUES ({', '.join([mark] * len(names))}){more}"  # noqa: S608 - our own names
+        connection.exec_driver_sql(adding, [tuple(row.values()) for row in rows])
 
 
 def _spools(connection: sql.Connection, *, lock: bool = False) -> Mapping[str, Spool]:
@@ -381,99 +445,3 @@ def _store_spools(
             connection.execute(sql.insert(spool_positions).values(worker=worker, **values))
         elif new != before:
             connection.execute(sql.update(spool_positions).where(spool_positions.c.worker == worker).values(values))
-
-
-# -- rows to lines
-
-
-def _columns(table: sql.Table) -> list[sql.ColumnElement[Any]]:
-    """The same columns from either table; what folding leaves out is blank."""
-    head = (
-        [events.c.at, sql.literal_column("'e'"), events.c.id, events.c.at, sql.literal_column("1")]
-        if table is events
-        else [folded.c.at, sql.literal_column("'f'"), folded.c.fold, folded.c.last, folded.c["count"]]
-    )
-    return [*head, *(table.c[name] if name in table.c else sql.literal_column("''") for name in FIELDS[1:])]
-
-
-def _line(row: Sequence[Any]) -> Line:
-    at, table, number, last, count, *said = row
-    return Line(str(Cursor(at, table, number)), moment(at), moment(last), count, *said)
-
-
-def _lines(table: sql.Table, query: Query, cursor: Cursor | None) -> sql.Select[Any] | None:
-    """One table's share of a page, or None where nothing in it can match."""
-    if table is folded and query.term is not None:
-        return None
-    number = events.c.id if table is events else folded.c.fold
-    asked = sql.select(*_columns(table)).where(*_matching(table, query))
-    if cursor is not None:
-        own = "e" if table is events else "f"
-        if own == cursor.table:
-            asked = asked.where(table.c.at <= cursor.at, (table.c.at < cursor.at) | (number < cursor.number))
-        else:
-            asked = asked.where(table.c.at <= cursor.at if own > cursor.table else table.c.at < cursor.at)
-    return asked.order_by(table.c.at.desc(), number.desc()).limit(query.limit + 1)
-
-
-def _matching(table: sql.Table, query: Query) -> Iterator[sql.ColumnElement[bool]]:
-    for name in ("school", "person", "address", "device", "group", "category", "action", "kind", "reason", "rule"):
-        if (value := getattr(query, name)) is not None:
-            yield table.c[name] == clean(value, SIZES[name])
-    if query.change is not None:
-        yield table.c.change == query.change
-    if query.since is not None:
-        yield table.c.at >= microseconds(query.since)
-    if query.until is not None:
-        yield table.c.at < microseconds(query.until)
-    if query.host is not None:
-        below = site(clean(query.host, SIZES["host"]))
-        yield table.c.site >= below
-        yield table.c.site < below[:-1] + "/"  # "/" comes right after "."
-    if query.term is not None:
-        yield table.c.term != sql.literal_column("''")  # word for word, or the index of lines with search words is not used
-        yield table.c.term.icontains(clean(query.term, SIZES["term"]), autoescape=True)
-    if query.text is not None:
-        words = clean(query.text, SIZES["path"])
-        places = [table.c[name] for name in ("host", "path", "term", "detail") if name in table.c]
-        yield sql.or_(*(place.icontains(words, autoescape=True) for place in places))
-
-
-def _schools(connection: sql.Connection) -> Sequence[str]:
-    """Jumps from one school to the next in the index, instead of reading all lines."""
-    found: set[str] = set()
-    for table in (events, folded):
-        school = connection.scalar(sql.select(sql.func.min(table.c.school)))
-        while school is not None:
-            found.add(school)
-            school = connection.scalar(sql.select(sql.func.min(table.c.school)).where(table.c.school > school))
-    return sorted(found)
-
-
-def _within(table: sql.Table, school: str, since: datetime, until: datetime) -> list[sql.ColumnElement[bool]]:
-    return [
-        table.c.school == clean(school, SIZES["school"]),
-        table.c.at >= microseconds(since),
-        table.c.at < microseconds(until),
-    ]
-
-
-def _asked(by: str, school: str, since: datetime, until: datetime, action: str | None = None) -> sql.Subquery:
-    """The traffic of a period, from both tables, with its counts: its moments, actions and one more field."""
-    parts = []
-    for table in (events, folded):
-        field = table.c[by] if by in table.c else sql.literal_column("''")
-        count = folded.c["count"] if table is folded else sql.literal_column("1").label("count")
-        part = sql.select(table.c.at, table.c.action, count, field.label("field")).where(
-            *_within(table, school, since, until)
-        )
-        if table is events:
-            part = part.where(events.c.kind.not_in(NOT_ASKED))
-        parts.append(part if action is None else part.where(table.c.action == clean(action, SIZES["action"])))
-    return sql.union_all(*parts).subquery()
-
-
-def _top(connection: sql.Connection, asked: sql.Subquery, limit: int) -> Sequence[tuple[str, int]]:
-    field, total = asked.c.field, sql.func.sum(asked.c["count"])
-    counted = sql.select(field, total).where(field != "").group_by(field).order_by(total.desc(), field).limit(limit)
-    return tuple((value, int(count)) for value, count in connection.execute(counted))

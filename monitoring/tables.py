@@ -6,12 +6,13 @@ Names of sites are kept a second time from their end ("uk.co.bbc.www."): a site 
 
 import re
 from pathlib import Path
+from secrets import token_hex
 
 import sqlalchemy as sql
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-VERSION = 1
+VERSION = 2
 
 # How much of each text of an event is kept. A pupil can type a megabyte into a search box; nobody can read it.
 SIZES = {
@@ -90,6 +91,283 @@ folded = sql.Table(  # what was allowed, counted by the minute
     sqlite_with_rowid=False,
 )
 
+# Counts kept with the lines and in their transaction, so that a month's picture need not read a month's lines. Both hold the
+# group, because who may see a group's lines may differ (staff are the headteacher's alone).
+hours = sql.Table(  # how much was asked, by the hour: nobody's name is in it, so it may be kept for trends
+    "hours",
+    metadata,
+    sql.Column("school", sql.String(64), primary_key=True),
+    sql.Column("hour", sql.BigInteger, primary_key=True, autoincrement=False),  # hours since 1970
+    *(sql.Column(name, sql.String(SIZES[name]), primary_key=True) for name in ("group", "kind", "action", "category")),
+    sql.Column("count", sql.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+tallies = sql.Table(  # how often each person, site, search ... came up on a day (UTC)
+    "tallies",
+    metadata,
+    sql.Column("school", sql.String(64), primary_key=True),
+    sql.Column("what", sql.String(16), primary_key=True),  # one of tallies.COUNTED
+    sql.Column("day", sql.BigInteger, primary_key=True, autoincrement=False),  # days since 1970
+    sql.Column("value", sql.String(200), primary_key=True),
+    sql.Column("group", sql.String(64), primary_key=True),
+    sql.Column("action", sql.String(16), primary_key=True),
+    sql.Column("count", sql.BigInteger, nullable=False),
+    sql.Index("tallies_value", "school", "what", "value", "day"),  # on which days was it seen at all?
+    sqlite_with_rowid=False,
+)
+
+# --- what people make of it: see captures.py, incidents.py, meetings.py, retention.py, masks.py -------------------------------
+
+
+def _key() -> sql.Column[int]:
+    return sql.Column("id", _NUMBER, primary_key=True, autoincrement=True)
+
+
+def _school() -> sql.Column[str]:
+    return sql.Column("school", sql.String(64), nullable=False)
+
+
+def _at(name: str = "at", *, may_lack: bool = False) -> sql.Column[int]:
+    return sql.Column(name, sql.BigInteger, nullable=may_lack)
+
+
+def _text(name: str, size: int = 200) -> sql.Column[str]:
+    return sql.Column(name, sql.String(size), nullable=False, server_default="")
+
+
+def _long(name: str) -> sql.Column[str]:
+    return sql.Column(name, sql.Text, nullable=False, server_default="")
+
+
+def _count(name: str, start: int = 0) -> sql.Column[int]:
+    return sql.Column(name, sql.BigInteger, nullable=False, server_default=str(start))
+
+
+captures = sql.Table(  # events, or runs of them, that someone should look at
+    "captures",
+    metadata,
+    _key(),
+    _school(),
+    _at(),  # the first event
+    _at("last"),
+    _count("count", 1),
+    _text("who", 128),
+    _text("group", 64),
+    _text("phase", 16),
+    _text("theme", 32),
+    _text("area", 16),
+    _text("route", 16),  # urgent, review, weekly
+    _count("score"),
+    _text("term", 1024),
+    _text("site", 255),
+    _text("why"),  # in words: what was found, and which rule says so
+    _count("change"),  # the change behind the rule; 0: the product's own
+    _long("context"),  # JSON: what came before and after
+    _text("lesson"),  # a teacher's declaration that fits; it annotates, never hides
+    _text("subject", 16),  # pupil, staff, head: who may see it, and to whom it goes
+    _text("grade", 16),  # "" while nobody has looked
+    _text("graded_by"),
+    _at("graded_at", may_lack=True),
+    _text("assigned"),
+    _count("incident"),
+    sql.Index("captures_waiting", "school", "grade", "route", "at"),
+    sql.Index("captures_who", "school", "who", "theme", "last"),
+    sql.Index("captures_incident", "school", "incident"),
+    sql.Index("captures_at", "school", "at"),
+)
+marks = sql.Table(  # every grade anybody ever gave, also those taken back
+    "marks",
+    metadata,
+    _key(),
+    _school(),
+    _count("capture"),
+    _at(),
+    _text("person"),
+    _text("grade", 16),
+    _text("before", 16),
+    _text("purpose", 16),  # triage, second, blind
+    _text("said", 1000),
+    _text("batch", 32),  # what one keystroke did, so that one keystroke takes it back
+    _count("undone"),
+    sql.Index("marks_capture", "school", "capture"),
+    sql.Index("marks_batch", "school", "batch"),
+    sql.Index("marks_at", "school", "at"),
+)
+lessons = sql.Table(  # what teachers said they would teach
+    "lessons",
+    metadata,
+    _key(),
+    _school(),
+    _text("person"),
+    _text("group", 64),
+    _text("theme", 32),
+    _text("topic"),
+    _at("begins"),
+    _at("ends"),
+)
+watched = sql.Table(  # up to which event captures have been made
+    "watched",
+    metadata,
+    sql.Column("name", sql.String(32), primary_key=True),
+    _count("event"),
+)
+alarms = sql.Table(  # what must be acknowledged, and by whom next
+    "alarms",
+    metadata,
+    _key(),
+    _school(),
+    _at(),
+    _text("about", 64),  # "capture:17", "nobody-looked:2026-11-20"
+    _text("words"),  # without anybody's name
+    _text("subject", 16),
+    _count("step"),  # how far along its chain it is
+    _at("due"),
+    _text("acknowledged_by"),
+    _at("acknowledged_at", may_lack=True),
+    _long("told"),  # JSON: who was told when
+    sql.UniqueConstraint("school", "about", name="alarms_about"),
+    sql.Index("alarms_due", "acknowledged_at", "due"),
+)
+incidents = sql.Table(
+    "incidents",
+    metadata,
+    _key(),
+    _school(),
+    _at(),
+    _text("opened_by"),
+    _text("theme", 32),
+    _text("area", 16),
+    _text("subject", 16),
+    _text("summary", 2000),
+    _text("state", 16),
+    _text("decision", 16),
+    _text("decided_by"),
+    _text("reasons", 2000),
+    _text("countersigned_by"),
+    _text("outcome", 2000),
+    _at("follow_up", may_lack=True),
+    _text("held_by"),  # police hold: nothing of it is deleted, few see it
+    _text("reference", 64),  # of the police, or of another system
+    sql.Index("incidents_state", "school", "state", "at"),
+)
+entries = sql.Table(  # an incident's timeline: only ever added to
+    "incident_entries",
+    metadata,
+    _key(),
+    _school(),
+    _count("incident"),
+    _at(),
+    _text("person"),
+    _text("kind", 24),
+    _text("said", 4000),
+    sql.Index("incident_entries_of", "school", "incident"),
+)
+actions = sql.Table(
+    "actions",
+    metadata,
+    _key(),
+    _school(),
+    _count("incident"),
+    _count("meeting"),
+    _at(),
+    _text("owner"),
+    _text("what", 1000),
+    _at("due"),
+    _at("done_at", may_lack=True),
+    _text("done_by"),
+    sql.Index("actions_due", "school", "done_at", "due"),
+)
+meetings = sql.Table(
+    "meetings",
+    metadata,
+    _key(),
+    _school(),
+    _at(),
+    _text("opened_by"),
+    _at("since"),
+    _text("state", 16),
+    _long("agenda"),  # JSON, as it was when the meeting was opened
+    _long("minutes"),  # JSON: by item, what was said and decided
+    _at("next", may_lack=True),
+    _text("digest", 64),
+    _count("entry"),  # of the change log
+    sql.Index("meetings_at", "school", "at"),
+)
+signatures = sql.Table(
+    "meeting_signatures",
+    metadata,
+    sql.Column("meeting", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("person", sql.String(200), primary_key=True),
+    _school(),
+    _text("role", 32),
+    _at(),
+    _long("text"),
+)
+looks = sql.Table(  # who looked at captures, on which day: the proof that somebody does
+    "looks",
+    metadata,
+    sql.Column("school", sql.String(64), primary_key=True),
+    sql.Column("day", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("person", sql.String(200), primary_key=True),
+    _count("looked"),
+    _count("graded"),
+)
+unmaskings = sql.Table(  # who was named to whom, why and until when
+    "unmaskings",
+    metadata,
+    _key(),
+    _school(),
+    _text("code", 16),
+    _text("person"),
+    _text("reason", 500),
+    _at(),
+    _at("until"),
+    sql.Index("unmaskings_of", "school", "person", "until"),
+)
+searches = sql.Table(
+    "searches",
+    metadata,
+    _key(),
+    _school(),
+    _text("person"),
+    _text("name", 80),
+    _text("query", 2000),
+)
+settings = sql.Table(  # a school's own: retention with its reasons, rota, reports, holidays
+    "settings",
+    metadata,
+    sql.Column("school", sql.String(64), primary_key=True),
+    sql.Column("name", sql.String(32), primary_key=True),
+    _long("value"),  # JSON
+    _text("person"),
+    _at(),
+)
+holds = sql.Table(  # what must not be deleted, whatever its age
+    "holds",
+    metadata,
+    _key(),
+    _school(),
+    _text("who", 128),  # "": everything of the school
+    _at("begins"),
+    _at("ends"),
+    _text("person"),
+    _text("reason", 500),
+    _at(),
+    _at("lifted_at", may_lack=True),
+    _text("lifted_by"),
+)
+deletions = sql.Table(  # what retention deleted, and said that it deleted
+    "deletions",
+    metadata,
+    _key(),
+    _school(),
+    _at(),
+    _text("class", 16),
+    _at("before"),
+    _count("count"),
+    _text("person"),
+)
+
 spool_positions = sql.Table(  # how far each worker's spool is in the tables above: written with them, or not at all
     "spool_positions",
     metadata,
@@ -164,10 +442,16 @@ def _create(connection: sql.Connection) -> None:
                 f"the filter log was written by a newer Schoolgate (its version is {found}, this one knows {VERSION}): "
                 "update Schoolgate, or give it another log database"
             )
-        if found is not None:
+        if found is not None and int(found) == VERSION:
+            return
+        if found is not None:  # every later version only added tables
+            metadata.create_all(connection)
+            connection.execute(sql.update(meta).where(meta.c.name == "version").values(value=str(VERSION)))
             return
     metadata.create_all(connection)
     connection.execute(sql.insert(meta).values(name="version", value=str(VERSION)))
+    # What pseudonyms are made with: theirs are this log's own, and mean nothing in another.
+    connection.execute(sql.insert(meta).values(name="pseudonyms", value=token_hex(32)))
 
 
 def _tune(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

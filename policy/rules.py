@@ -227,6 +227,20 @@ class UnknownRule:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertRule:
+    """The school's own say on what becomes a capture: a word to watch for, a word that means no harm, or where a theme goes."""
+
+    __pydantic_config__ = STRICT
+    id: Identifier
+    change: int
+    does: Literal["watch", "ignore", "route"]
+    theme: str = ""  # one of monitoring's; none, for a word that means no harm: whatever it was taken for
+    phrase: str = ""
+    route: Literal["", "off", "weekly", "review", "urgent"] = ""
+    groups: tuple[Identifier, ...] = ()  # none: the whole school
+
+
+@dataclass(frozen=True, slots=True)
 class AuthorityPolicy:
     """What the authority sets for its schools: mandatory rules above theirs, overridable defaults below."""
 
@@ -260,6 +274,8 @@ class SchoolPolicy:
     coursework: Annotated[tuple[ListedSite, ...], UNSET_LEAVES_NO_TRACE] = ()  # what a suspension leaves as it is
     suspensions: Annotated[tuple[Suspension, ...], UNSET_LEAVES_NO_TRACE] = ()
     unknown_rules: Annotated[tuple[UnknownRule, ...], UNSET_LEAVES_NO_TRACE] = ()
+    # What captures are made of, beside what is usual.
+    alert_rules: Annotated[tuple[AlertRule, ...], UNSET_LEAVES_NO_TRACE] = ()
 
     def group(self, group_id: str) -> Group | None:
         return next((group for group in self.groups if group.id == group_id), None)

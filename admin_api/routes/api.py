@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from admin_api import words
 from admin_api.auth import drop_cookie, set_cookie
 from admin_api.deps import Desk, Visitor, services
+from admin_api.eyes import eyes
 from admin_api.filter_state import filter_state, problems
 from admin_api.forms import EVERYONE, Filled, last_moment, moment, tidy
 from admin_api.kinds import wish
@@ -33,7 +34,9 @@ from change_control.changes import Wish
 from change_control.lifecycle import State
 from change_control.people import WrongCredentials
 from change_control.tables import ChangeRow, EntryRow, LogRow
+from monitoring import export
 from monitoring.log import Line
+from monitoring.masks import Eyes, who_of
 from policy.rules import SchoolPolicy, SiteRule, instant, write
 
 type Text = Annotated[str, Field(max_length=2000), AfterValidator(tidy)]
@@ -537,16 +540,22 @@ def events(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Json:
     """The filter log, newest first; `next` is the `after` of what follows. Each look is written into the access log."""
-    query = asked.query(desk.place.log, limit)
+    query = filter_log.query_of(desk, asked, limit)
     found = filter_log.filter_log(desk)
     filter_log.note_search(desk, asked)
-    page = found.search(query)
-    return {"events": [_line(line) for line in page.rows], "next": page.next}
+    page, sees = found.search(query), eyes(desk)
+    return {
+        "events": [_line(line, sees) for line in page.rows],
+        "next": page.next,
+        "looked_back": page.looked_back.isoformat() if page.looked_back else None,
+    }
 
 
-def _line(line: Line) -> Json:
-    said = {name: getattr(line, name) for name in line.__slots__ if name not in {"id", "at", "last"}}
-    return {"at": line.at.isoformat(), "last": line.last.isoformat(), **said}
+def _line(line: Line, sees: Eyes) -> Json:
+    """A line under its pseudonym; with person, device and address only where the visitor has said why."""
+    who = who_of(line)
+    said = export.fields(line, lambda one: sees.name(who, one.group), named=sees.sees(who))
+    return {**said, "at": line.at.isoformat(), "last": line.last.isoformat()}
 
 
 @router.get("/why")

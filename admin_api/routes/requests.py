@@ -31,7 +31,7 @@ from change_control.passkeys import url64
 from change_control.people import WrongCredentials
 from change_control.service import ChangedSinceShown
 from change_control.tables import ChangeRow
-from change_control.wishes import PHASE_WORDS
+from change_control.wishes import ALERT_THEMES, PHASE_WORDS
 from policy.proof import canonical, challenge, digest
 from policy.rules import SchoolPolicy
 
@@ -79,8 +79,16 @@ def new_request(
     timetable: str = "",
     network: str = "",
     gone: str = "",
+    does: str = "",
+    phrase: str = "",
+    theme: str = "",
+    rule: str = "",
 ) -> Response:
     typed = {
+        "does": (does[:10],),
+        "phrase": (phrase[:80],),
+        "theme": (theme[:40],),
+        "rule": (rule[:64],),
         "site": (site[:500],),
         "groups": (group,) if group else (),
         "group": (group,),
@@ -113,6 +121,7 @@ def _new(desk: Desk, kind: str, typed: Filled, errors: dict[str, str] | None = N
         hours=hours_typed(chosen.windows) if chosen else "",
         terms=terms_typed(chosen.terms) if chosen else "",
         phases=PHASE_WORDS,
+        themes=ALERT_THEMES,
         at_once=_at_once(desk, kind),
         categories=sorted(open_to_change, key=lambda one: one.name),
     )

@@ -34,6 +34,11 @@ SCHOOL = {
     "replace_head": ". x . . . . . . x x .",
     "read_changes": "x x x x x x x x x x x",
     "read_log":     "x . . x x . . . . . .",
+    "review":       "x . . x x . . . x x .",
+    "decide":       "x . . x . . . . x x .",
+    "declare":      "x x x x x x x . x x .",
+    "read_reports": "x x x x x . . x x x .",
+    "retain":       "x . . . . . . . . . .",
     "read_access":  "x . . . . . . . . . .",
     "read_system":  "x . . x x x . . . x .",
 }  # fmt: skip
@@ -54,6 +59,11 @@ AUTHORITY = {  # the LA officer stands where the headteacher stands
     "replace_head": ". x . . . . . . x x .",
     "read_changes": ". x x x x x x x x x x",
     "read_log":     ". . . x x . . . . x .",
+    "review":       ". . . x x . . . x x .",
+    "decide":       ". . . x . . . . x x .",
+    "declare":      ". x x x x x x . x x .",
+    "read_reports": ". x x x x . . x x x .",
+    "retain":       ". . . . . . . . . x .",
     "read_access":  ". . . . . . . . . x .",
     "read_system":  ". . . x x x . . . x .",
 }  # fmt: skip

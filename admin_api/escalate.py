@@ -1,0 +1,50 @@
+"""Telling people of alarms: by the outbox, in the words of the alarm alone. Run by the recorder's process."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from admin_api import outbox
+from change_control.store import Store
+from monitoring import alarms
+from monitoring.alarms import Telling
+from monitoring.log import Log
+from monitoring.watch import Caught
+
+TEXT = """{words}.
+
+Nobody’s name stands in this message, on purpose. Sign in, look, and say that you have it:
+{link}
+
+If nobody does within the time your school has set, the next in line is told as well.
+"""
+
+
+def raise_for(log: Log, caught: Caught, now: datetime) -> bool:
+    """An alarm for a capture that cannot wait."""
+    words = alarms.about_capture(caught.theme)
+    return alarms.raise_(log, caught.school, f"capture:{caught.id}", words, caught.subject, now)
+
+
+def teller(store: Store, url: Callable[[], str], now: Callable[[], datetime]) -> alarms.Tell:
+    """Puts a message to whoever is next into the outbox, and an event without a name to the webhooks."""
+
+    def tell(what: Telling) -> None:
+        one = what.alarm
+        path = f"/captures/{one.capture}" if one.capture else "/constancy"
+        text = TEXT.format(words=one.words, link=f"{url()}{path}?school={one.school}")
+        key = f"alarm:{one.school}:{one.id}:{len(one.told)}"
+        with store.write() as session:
+            found = outbox.addresses(session, one.school, what.roles)
+            chosen = {person: to for person, to in found.items() if person in what.people} or found
+            for to in sorted(set(chosen.values())):
+                subject = "Schoolgate: something needs you now"
+                outbox.put(session, outbox.Message(one.school, outbox.EMAIL, to, subject, text, key), now())
+            if one.subject in {"pupil", "review"}:  # what hooks lead to, such as a chat of the team, is no place for staff's
+                said = outbox.event("alarm", now(), {"school": one.school, "alarm": one.id, "words": one.words})
+                outbox.put(session, outbox.Message(one.school, outbox.WEBHOOK, outbox.ALL_HOOKS, "alarm", said, key), now())
+
+    return tell
+
+
+def go_on(log: Log, store: Store, url: str, now: Callable[[], datetime], zones: Mapping[str, str]) -> int:
+    return alarms.go_on(log, teller(store, lambda: url, now), now(), zones)

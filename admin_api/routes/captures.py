@@ -1,0 +1,310 @@
+"""/captures: triage. One line a capture, grouped by person and theme; by keyboard or by hand; every grade can be taken back."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from sqlalchemy import select
+from starlette.responses import Response
+
+from admin_api import escalate
+from admin_api.deps import Desk
+from admin_api.eyes import eyes, filter_log, hidden_groups, my_subjects
+from admin_api.forms import Form, moment
+from admin_api.permissions import NUMBER, at
+from admin_api.routes.log import as_person
+from admin_api.telling import Ground, names
+from admin_api.words import ZONE
+from change_control.authority import Permission
+from change_control.tables import PersonRow, RoleRow
+from monitoring import alarms, captures, incidents
+from monitoring.captures import GRADES, Capture
+from monitoring.log import Log
+from monitoring.log import Query as Lines
+from monitoring.masks import who_of
+from monitoring.rules import THEMES
+from monitoring.watch import Caught
+from policy.rules import SchoolPolicy
+
+router = APIRouter()
+type CaptureId = Annotated[int, NUMBER]
+Reviewer = Annotated[Desk, at(Permission.REVIEW)]
+ROUTES = {"urgent": "told at once", "review": "to review", "weekly": "weekly"}
+
+
+def groups(desk: Desk) -> dict[str, str]:
+    document = Ground.of(desk.services.snapshot(), desk.place.log).document
+    return {group.id: group.name for group in document.groups} if isinstance(document, SchoolPolicy) else {}
+
+
+def numbers(form: Form) -> list[int]:
+    return [int(text) for text in form.many("capture") if text.isdecimal() and text.isascii() and len(text) < 16]
+
+
+def reviewers(desk: Desk) -> Mapping[str, str]:
+    """Who may be given captures here."""
+    wanted = (
+        select(PersonRow.id, PersonRow.name)
+        .join(RoleRow, RoleRow.person == PersonRow.id)
+        .where(RoleRow.log == desk.place.log, RoleRow.role.in_(("headteacher", "dsl", "online_safety_coordinator")))
+    )
+    with desk.read() as session:
+        return {row.id: row.name for row in session.execute(wanted.order_by(PersonRow.name))}
+
+
+def people(desk: Desk, *ids: str) -> Mapping[str, str]:
+    with desk.read() as session:
+        return names(session, ids)
+
+
+def shared(desk: Desk) -> dict[str, Any]:
+    return {"eyes": eyes(desk), "groups": groups(desk), "grades": GRADES, "themes": THEMES, "routes": ROUTES}
+
+
+@router.get("/captures")
+def triage(
+    desk: Reviewer,
+    said: str = "",
+    batch: Annotated[str, Query(max_length=32)] = "",
+    theme: Annotated[str, Query(max_length=32)] = "",
+    mine: str = "",
+    weekly: str = "",
+) -> Response:
+    log, school, me, subjects = filter_log(desk), desk.place.log, desk.visitor.person.id, my_subjects(desk)
+    captures.look(log, school, me, desk.office.now())
+    desk.note("look at captures", "done", theme or "those that wait")
+    found = captures.waiting(
+        log,
+        school,
+        subjects,
+        routes=("weekly",) if weekly else ("urgent", "review"),
+        assigned=me if mine else "",
+        theme=theme,
+    )
+    return desk.page(
+        "captures.html",
+        said=said,
+        batch=batch,
+        theme=theme,
+        mine=mine,
+        weekly=weekly,
+        episodes=captures.episodes(found),
+        shown=len(found),
+        counts=captures.counts(log, school, subjects),
+        oldest=captures.oldest(log, school, subjects),
+        alarms=alarms.open_(log, school, subjects),
+        lessons=captures.declared(log, school, desk.office.now()),
+        agreement=captures.agreement(log, school, desk.office.now() - timedelta(days=90)),
+        reviewers=reviewers(desk),
+        **shared(desk),
+    )
+
+
+@router.post("/captures/grade")
+def grade(desk: Reviewer, form: Form) -> Response:
+    log, chosen, given = filter_log(desk), numbers(form), form.text("grade")
+    batch = captures.grade(
+        log, desk.place.log, chosen, given, person=desk.visitor.person.id, subjects=my_subjects(desk),
+        now=desk.office.now(), said=form.text("said", 1000),
+    )  # fmt: skip
+    desk.note("grade captures", "done", f"{len(chosen)} as {GRADES[given]}")
+    if given == "serious":
+        told(desk, log, chosen)
+    more = "".join(f"&{name}={form.text(name)}" for name in ("theme", "mine", "weekly") if form.text(name).isalnum())
+    if form.text("back") == "capture" and len(chosen) == 1:
+        return desk.go(f"/captures/{chosen[0]}", "graded")
+    return desk.go(f"/captures?batch={batch}{more}", "graded")
+
+
+def told(desk: Desk, log: Log, chosen: Sequence[int]) -> None:
+    """Serious by grade: the DSL is told at once, as she is of what is serious by rule."""
+    for number in chosen:
+        one = captures.one(log, desk.place.log, number, my_subjects(desk))
+        caught = Caught(one.id, desk.place.log, one.theme, one.subject, one.at, one.phase)
+        escalate.raise_for(log, caught, desk.office.now())
+
+
+@router.post("/captures/undo")
+def undo(desk: Reviewer, form: Form) -> Response:
+    count = captures.undo(
+        filter_log(desk), desk.place.log, form.text("batch", 32), person=desk.visitor.person.id, now=desk.office.now()
+    )
+    desk.note("take grades back", "done", str(count))
+    return desk.go("/captures", "undone" if count else "")
+
+
+@router.post("/captures/assign")
+def assign(desk: Reviewer, form: Form) -> Response:
+    to = form.text("to", 200)
+    if to and to not in reviewers(desk):
+        raise ValueError("choose somebody who reviews here")
+    captures.assign(filter_log(desk), desk.place.log, numbers(form), to, my_subjects(desk))
+    desk.note("assign captures", "done", str(len(numbers(form))))
+    return desk.go("/captures", "assigned")
+
+
+@router.post("/captures/welfare")
+def welfare(desk: Reviewer) -> Response:
+    """The reviewer would like to talk to someone about what she has had to read."""
+    now = desk.office.now()
+    words = "Someone who reviews captures would like to talk about what they have had to read"
+    about = f"welfare:{now.date()}:{desk.visitor.person.id[:16]}"
+    alarms.raise_(filter_log(desk), desk.place.log, about, words, "staff", now)
+    return desk.go("/captures", "welfare")
+
+
+@router.get("/captures/blind")
+def blind(desk: Reviewer, said: str = "") -> Response:
+    """Captures that a colleague graded, to grade again without seeing how."""
+    log = filter_log(desk)
+    found = captures.sample(log, desk.place.log, desk.visitor.person.id, my_subjects(desk), desk.office.now())
+    desk.note("look at captures", "done", "a sample to grade again")
+    return desk.page(
+        "captures_blind.html",
+        said=said,
+        found=found,
+        agreement=captures.agreement(log, desk.place.log, desk.office.now() - timedelta(days=90)),
+        **shared(desk),
+    )
+
+
+@router.post("/captures/blind")
+def blind_grade(desk: Reviewer, form: Form) -> Response:
+    captures.grade(
+        filter_log(desk), desk.place.log, numbers(form)[:1], form.text("grade"), person=desk.visitor.person.id,
+        subjects=my_subjects(desk), now=desk.office.now(), purpose="blind",
+    )  # fmt: skip
+    return desk.go("/captures/blind", "graded")
+
+
+@router.get("/captures/{number}")
+def capture(desk: Reviewer, number: CaptureId, said: str = "") -> Response:
+    log, school = filter_log(desk), desk.place.log
+    one = captures.one(log, school, number, my_subjects(desk))
+    captures.look(log, school, desk.visitor.person.id, desk.office.now())
+    desk.note("look at a capture", "done", f"capture {number}")
+    found = captures.history(log, school, number)
+    who = people(desk, *(row["person"] for row in found), one.assigned)
+    return desk.page(
+        "capture.html",
+        said=said,
+        one=one,
+        history=found,
+        who=who,
+        around=_around(desk, log, one),
+        others=[
+            other
+            for other in captures.of_person(log, school, one.who, my_subjects(desk), desk.office.now() - timedelta(days=30))
+            if other.id != one.id
+        ],
+        open_incidents=[
+            incident
+            for incident in incidents.listed(log, school, my_subjects(desk), states=("open",))
+            if not incident["held_by"]
+        ],
+        alarm=next((alarm for alarm in alarms.open_(log, school, my_subjects(desk)) if alarm.capture == one.id), None),
+        card=incidents.CARDS.get(one.theme, ()),
+        who_of=who_of,
+        categories={},
+        **shared(desk),
+    )
+
+
+def _around(desk: Desk, log: Log, one: Capture) -> Sequence[Any]:
+    """The person's lines of the minutes around it, as long as the log keeps them."""
+    query = Lines(
+        desk.place.log,
+        since=one.at - timedelta(minutes=10),
+        until=one.last + timedelta(minutes=10),
+        who=one.who,
+        but_groups=hidden_groups(desk),
+        limit=60,
+    )
+    return log.search(as_person(log, query)).rows
+
+
+# --- alarms ---------------------------------------------------------------------------------------------------------------
+
+
+@router.post("/alarms/{number}/acknowledge")
+def acknowledge(desk: Reviewer, number: CaptureId) -> Response:
+    found = alarms.acknowledge(
+        filter_log(desk), desk.place.log, number, my_subjects(desk), person=desk.visitor.person.id, now=desk.office.now()
+    )
+    desk.note("acknowledge an alarm", "done", found.words)
+    return desk.go(f"/captures/{found.capture}" if found.capture else "/captures", "acknowledged")
+
+
+@router.get("/escalation")
+def escalation(desk: Reviewer, said: str = "") -> Response:
+    log = filter_log(desk)
+    return desk.page(
+        "escalation.html",
+        said=said,
+        errors={},
+        plan=alarms.plan(log, desk.place.log),
+        past=alarms.past(log, desk.place.log, my_subjects(desk), desk.office.now() - timedelta(days=90)),
+        reviewers=reviewers(desk),
+        days=alarms.DAYS,
+    )
+
+
+@router.post("/escalation")
+def plan(desk: Annotated[Desk, at(Permission.DECIDE)], form: Form) -> Response:
+    known = reviewers(desk)
+    wanted = alarms.Plan(
+        minutes=int(form.text("minutes")) if form.text("minutes").isdecimal() else 0,
+        starts=form.text("starts", 5),
+        ends=form.text("ends", 5),
+        outside=form.text("outside"),
+        rota=tuple(tuple(one for one in form.many(f"rota{n}") if one in known) for n in range(7)),
+        cover=tuple(one for one in form.many("cover") if one in known),
+    )
+    alarms.set_plan(filter_log(desk), desk.place.log, wanted, person=desk.visitor.person.id, now=desk.office.now())
+    desk.note("set the escalation plan", "done")
+    return desk.go("/escalation", "planned")
+
+
+# --- lessons --------------------------------------------------------------------------------------------------------------
+
+Teacher = Annotated[Desk, at(Permission.DECLARE)]
+
+
+@router.get("/lessons")
+def lessons(desk: Teacher, said: str = "") -> Response:
+    return _lessons(desk, said, {}, {})
+
+
+def _lessons(desk: Desk, said: str, errors: Mapping[str, str], typed: Mapping[str, str], status: int = 200) -> Response:
+    found = captures.declared(filter_log(desk), desk.place.log, desk.office.now())
+    return desk.page(
+        "lessons.html",
+        status,
+        said=said,
+        errors=errors,
+        typed=typed,
+        found=found,
+        who=people(desk, *(row["person"] for row in found)),
+        groups=groups(desk),
+        themes=THEMES,
+    )
+
+
+@router.post("/lessons")
+def declare(desk: Teacher, form: Form) -> Response:
+    typed = {name: form.text(name, 200) for name in ("topic", "group", "theme", "begins", "ends")}
+    try:
+        begins, ends = moment(typed["begins"], ZONE), moment(typed["ends"], ZONE)
+        if begins is None or ends is None:
+            raise ValueError("give the beginning and the end of the lessons")
+        if typed["theme"] and typed["theme"] not in THEMES:
+            raise ValueError("choose a theme")
+        captures.declare(
+            filter_log(desk), desk.place.log, desk.visitor.person.id, topic=typed["topic"], group=typed["group"],
+            theme=typed["theme"], begins=begins, ends=ends,
+        )  # fmt: skip
+    except ValueError as error:
+        return _lessons(desk, "", {"topic": str(error)}, typed, 422)
+    desk.note("declare a lesson", "done", typed["topic"])
+    return desk.go("/lessons", "declared")

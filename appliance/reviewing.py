@@ -1,0 +1,94 @@
+"""What the recorder's process does beside recording: captures, alarms, retention, and what is due."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from datetime import UTC, datetime
+
+from admin_api import escalate
+from appliance.config import Config
+from change_control.store import Store
+from monitoring import retention
+from monitoring.constancy import alarm_if_nobody_looked
+from monitoring.log import Log
+from monitoring.watch import Watcher
+from policy.live import Live, PolicyMissing
+from policy.rules import SchoolPolicy
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5  # between two looks for new events: what is serious is told within five seconds of the request
+ALARMS_S, DAYS_S = 5.0, 1800.0
+RETAIN_AT = 2  # the hour (UTC) from which on each night's retention runs, when nobody is at school
+
+
+class Reviewing:
+    """One installation's captures and alarms."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self._config, self._store = config, store
+        self._log = Log(config.log_database)
+        self._live = Live(config.data)
+        self._watcher = Watcher(self._log, self.school)
+        self._schools: dict[str, SchoolPolicy] = {}
+        self._retained = ""
+
+    def school(self, name: str) -> SchoolPolicy | None:
+        return self._schools.get(name)
+
+    def refresh(self) -> None:
+        with contextlib.suppress(PolicyMissing):
+            self._live.refresh()
+            self._schools = dict(self._live.snapshot.schools)
+
+    def captures(self) -> int:
+        """Look through what is new; what is urgent is told at once."""
+        count, urgent = self._watcher.step()
+        for caught in urgent:
+            escalate.raise_for(self._log, caught, datetime.now(UTC))
+        if urgent:
+            self.alarms()
+        return count
+
+    def alarms(self) -> None:
+        zones = {name: school.timezone for name, school in self._schools.items()}
+        escalate.go_on(self._log, self._store, self._config.desk_url, lambda: datetime.now(UTC), zones)
+
+    def daily(self) -> None:
+        now = datetime.now(UTC)
+        for name, school in self._schools.items():
+            terms = tuple(term for table in school.timetables for term in table.terms)
+            alarm_if_nobody_looked(self._log, name, now, terms, school.timezone)
+        if now.hour >= RETAIN_AT and self._retained != str(now.date()):
+            for name in self._schools:
+                gone = retention.run(self._log, name, now)
+                if any(gone.values()):
+                    log.info("retention at %s: %s", name, gone)
+            self._retained = str(now.date())
+
+    def close(self) -> None:
+        self._log.close()
+
+
+async def keep_reviewed(config: Config, store: Store, stop: asyncio.Event) -> None:
+    """Until told to stop. Whatever goes wrong is said, and tried again: filtering does not wait for it."""
+    review = Reviewing(config, store)
+    alarms_at = days_at = 0.0
+    while not stop.is_set():
+        more = False
+        try:
+            await asyncio.to_thread(review.refresh)
+            more = await asyncio.to_thread(review.captures) > 1_000
+            if time.monotonic() - alarms_at > ALARMS_S:
+                await asyncio.to_thread(review.alarms)
+                alarms_at = time.monotonic()
+            if time.monotonic() - days_at > DAYS_S:
+                days_at = time.monotonic()
+                await asyncio.to_thread(review.daily)
+        except Exception:
+            log.warning("cannot look through new events; it is tried again", exc_info=True)
+        if not more:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_S)
+    review.close()

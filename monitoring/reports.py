@@ -1,0 +1,208 @@
+"""Reports: a period in numbers, with what they mean and what can be done. Nobody is named in one.
+
+The same figures go on the page, into the PDF and into the CSV. A report for the LA is counts alone, and counts below five are
+said as "fewer than 5" there, since a small number in a small school is a person.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sql
+
+from monitoring import store
+from monitoring.captures import GRADES, Capture, between
+from monitoring.lines import Tally, microseconds
+from monitoring.log import Log
+from monitoring.rules import AREAS, THEMES
+from monitoring.tables import alarms, incidents
+
+FEWEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A school's period in numbers."""
+
+    since: datetime
+    until: datetime
+    asked: int
+    blocked: int
+    warned: int
+    searches: int
+    by_day: Sequence[tuple[date, int, int]]  # asked, blocked
+    by_hour: Sequence[tuple[str, int, int]]  # hours of the school's day, summed over the period
+    categories_blocked: Sequence[tuple[str, int]]
+    sites_blocked: Sequence[tuple[str, int]]
+    captures: int
+    waiting: int
+    by_theme: Sequence[tuple[str, int]]
+    by_grade: Mapping[str, int]
+    by_area: Sequence[tuple[str, int]]
+    serious_by_week: Sequence[tuple[date, int, int]]  # of 12 weeks: serious, all but off task
+    incidents_opened: int
+    incidents_closed: int
+    alarms: int
+    minutes_to_acknowledge: int | None  # the middle one
+    before: "Figures | None" = None
+
+    @property
+    def days(self) -> int:
+        return (self.until - self.since).days
+
+
+def figures(
+    log: Log, school: str, since: datetime, until: datetime, *, subjects: Sequence[str], but_groups: Sequence[str], zone: str,
+    compare: bool = True,
+) -> Figures:  # fmt: skip
+    counted = log.counted(school, since, until, but_groups=but_groups)
+    caught = between(log, school, since, until, subjects)
+    there = ZoneInfo(zone)
+    local = {one.at: one.at.astimezone(there) for one in counted}
+    blocked = Counter[str]()
+    actions = Counter[str]()
+    for each in counted:
+        actions[each.action] += each.count
+        if each.action == "block" and each.category:
+            blocked[each.category] += each.count
+    opened, closed, raised, minutes = _dealt(log, school, since, until, subjects)
+    return Figures(
+        since=since,
+        until=until,
+        asked=actions.total(),
+        blocked=actions["block"],
+        warned=actions["warn"],
+        searches=sum(each.count for each in counted if each.kind == "search"),
+        by_day=_by(counted, lambda one: local[one.at].date()),
+        by_hour=_by(counted, lambda one: f"{local[one.at].hour:02}"),
+        categories_blocked=tuple(blocked.most_common(10)),
+        sites_blocked=tuple(log.top("host", school, since, until, action="block", but_groups=but_groups)),
+        captures=len(caught),
+        waiting=sum(not each.grade and each.route != "weekly" for each in caught),
+        by_theme=_names(Counter(each.theme for each in caught), {key: theme.name for key, theme in THEMES.items()}),
+        by_grade={GRADES[name]: sum(each.grade == name for each in caught) for name in GRADES},
+        by_area=_names(Counter(each.area for each in caught), AREAS),
+        serious_by_week=_trend(between(log, school, until - timedelta(weeks=12), until, subjects), until),
+        incidents_opened=opened,
+        incidents_closed=closed,
+        alarms=raised,
+        minutes_to_acknowledge=minutes,
+        before=figures(
+            log, school, since - (until - since), since, subjects=subjects, but_groups=but_groups, zone=zone, compare=False
+        )
+        if compare
+        else None,
+    )
+
+
+def _by[T: (str, date)](counted: Sequence[Tally], key: Callable[[Tally], T]) -> Sequence[tuple[T, int, int]]:
+    asked: Counter[T] = Counter()
+    blocked: Counter[T] = Counter()
+    for one in counted:
+        at = key(one)
+        asked[at] += one.count
+        if one.action == "block":
+            blocked[at] += one.count
+    return tuple((at, asked[at], blocked[at]) for at in sorted(asked))
+
+
+def _names(counted: Counter[str], names: Mapping[str, str]) -> Sequence[tuple[str, int]]:
+    return tuple((names.get(name, name), count) for name, count in counted.most_common())
+
+
+def _trend(caught: Sequence[Capture], until: datetime) -> Sequence[tuple[date, int, int]]:
+    weeks = [until.date() - timedelta(weeks=n) for n in range(12, 0, -1)]
+    found = []
+    for start in weeks:
+        within = [one for one in caught if start <= one.at.date() < start + timedelta(weeks=1)]
+        found.append(
+            (start, sum(one.grade == "serious" for one in within), sum(one.route in {"urgent", "review"} for one in within))
+        )
+    return tuple(found)
+
+
+def _dealt(
+    log: Log, school: str, since: datetime, until: datetime, subjects: Sequence[str]
+) -> tuple[int, int, int, int | None]:
+    begins, ends = microseconds(since), microseconds(until)
+    mine = (incidents.c.school == school) & incidents.c.subject.in_(tuple(subjects)) & (incidents.c.held_by == "")
+    follow = microseconds(since + timedelta(weeks=6)), microseconds(until + timedelta(weeks=6))
+    with store.reading(log) as connection:
+        count = sql.select(sql.func.count()).select_from(incidents)
+        opened = connection.scalar(count.where(mine, incidents.c.at >= begins, incidents.c.at < ends)) or 0
+        closed = (
+            connection.scalar(count.where(mine, incidents.c.follow_up >= follow[0], incidents.c.follow_up < follow[1])) or 0
+        )
+        raised = store.rows(
+            connection,
+            sql.select(alarms.c.at, alarms.c.acknowledged_at).where(
+                alarms.c.school == school,
+                alarms.c.at >= begins,
+                alarms.c.at < ends,
+                alarms.c.subject.in_((*subjects, "review")),
+            ),
+        )
+    took = sorted((one["acknowledged_at"] - one["at"]) // 60_000_000 for one in raised if one["acknowledged_at"] is not None)
+    return opened, closed, len(raised), took[len(took) // 2] if took else None
+
+
+def meaning(found: Figures) -> Sequence[str]:
+    """What it means and what can be done, in sentences that follow from the figures."""
+    said = []
+    before = found.before
+    if not found.asked:
+        return (
+            "Nothing passed the gate in this period. If school was open, devices go round the filter: ask the technician.",
+        )
+    share = 100 * found.blocked / found.asked
+    said.append(f"{share:.1f} % of what was asked was blocked.")
+    if before and before.asked:
+        was = 100 * before.blocked / before.asked
+        if share > 1.5 * was and found.blocked - before.blocked > 50:
+            said.append(
+                f"That is more than before ({was:.1f} %). One app that tries again and again is the usual reason: see the sites blocked most."
+            )
+        elif share < was / 1.5 and before.blocked - found.blocked > 50:
+            said.append(
+                f"That is less than before ({was:.1f} %). Ask whether devices found a way round, or a rule was opened."
+            )
+    if found.waiting:
+        said.append(f"{found.waiting} captures have not been looked at. Look at them this week, urgent ones today.")
+    elif found.captures:
+        said.append("Every capture that waits for review has been looked at.")
+    serious = found.by_grade.get("Serious", 0)
+    if serious:
+        earlier = before.by_grade.get("Serious", 0) if before else 0
+        trend = "more than" if serious > earlier else "fewer than" if serious < earlier else "as many as"
+        said.append(
+            f"{serious} serious, {trend} in the period before. Are they the same pupils? Does a theme need an assembly or a lesson?"
+        )
+    false = found.by_grade.get("False positive", 0)
+    if found.captures >= 20 and false > found.captures / 3:
+        said.append("A third of the captures were false positives: propose words that mean no harm here.")
+    if found.minutes_to_acknowledge is not None:
+        said.append(f"Alarms were taken after {found.minutes_to_acknowledge} minutes in the middle.")
+        if found.minutes_to_acknowledge > 60:
+            said.append("That is long: look at the rota and at who covers.")
+    return said
+
+
+def few(count: int) -> str:
+    """A count as it may leave the school."""
+    return f"fewer than {FEWEST}" if 0 < count < FEWEST else f"{count:,}"
+
+
+def in_counts(found: Figures) -> Sequence[tuple[str, str]]:
+    """What the LA and governors read: counts alone."""
+    rows: list[tuple[str, int]] = [("Asked", found.asked), ("Blocked", found.blocked), ("Captures", found.captures)]
+    rows += [(f"Captures: {name}", count) for name, count in found.by_theme]
+    rows += [(f"Graded {name.lower()}", count) for name, count in found.by_grade.items()]
+    rows += [
+        ("Incidents opened", found.incidents_opened),
+        ("Incidents closed", found.incidents_closed),
+        ("Alarms", found.alarms),
+    ]
+    rows.append(("Captures nobody has looked at", found.waiting))
+    return [(name, few(count)) for name, count in rows]

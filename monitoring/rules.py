@@ -1,0 +1,218 @@
+"""What becomes a capture, and how soon someone must see it. Pure: an event and what is known go in, a finding comes out.
+
+Three ways an event is found: its search words are about a theme (the phrase sets, which see through misspellings and know
+eleven languages); it was blocked as a category that stands for a theme; or one of the school's own rules names it. A finding
+is *plain*, or *faint*: too little for one capture, and remembered, so that the third time within a fortnight is one.
+
+Where a capture goes depends on the theme and on the age of who it is about: a sixteen-year-old who tries a pornography site
+stands in the weekly report, a six-year-old who meets one is looked at the same day. `ROUTES` in order: faint things are not
+shown, weekly ones stand in reports and are archived in bulk, review ones wait at the desk, urgent ones are told at once.
+A school changes all this by alert rules, which are policy and signed like any other change.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from category_lists.phrases import Phrases, Score, shipped
+from category_lists.text import plain as plain_text
+from policy.rules import AlertRule
+
+ROUTES: Final = ("faint", "weekly", "review", "urgent")
+YOUNG: Final = frozenset({"early-years", "ks1", "ks2"})
+PAGES: Final = frozenset({"page", "search", "connection"})  # what a person does; names looked up may be an app's doing
+FAINT, NIGHT = 16, (22, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """What captures are about, and how soon each age's are seen."""
+
+    id: str
+    name: str
+    area: str  # KCSIE's four areas of risk: content, contact, conduct, commerce
+    route: str
+    young: str  # for early years to key stage 2
+    urgent_at: int  # a search that scores so much is told at once; 0: never
+    phrases: tuple[str, ...] = ()  # themes of the phrase sets
+    categories: tuple[str, ...] = ()  # categories that stand for it when they are blocked
+    run: int = 3  # so many blocked pages within half an hour are worth a capture
+
+
+THEMES: Mapping[str, Theme] = {
+    one.id: one
+    for one in (
+        Theme("self-harm", "Self-harm, suicide and eating disorders", "content", "review", "urgent", 50,
+              ("self_harm_eating_disorders",), ("self_harm_eating_disorders",), 1),
+        Theme("exploitation", "Sexual exploitation and abuse", "contact", "review", "urgent", 80,
+              ("abuse", "stranger_chat", "dating"), ("stranger_chat", "dating"), 3),
+        Theme("family", "Trouble at home", "conduct", "review", "urgent", 100, ("family_issues",)),
+        Theme("prevent", "Extremism (Prevent)", "content", "review", "urgent", 100,
+              ("extremism_terrorism",), ("extremism_terrorism",), 1),
+        Theme("violence", "Violence and weapons", "conduct", "review", "review", 160,
+              ("weapons_explosives", "violence_gore"), ("weapons_explosives", "violence_gore"), 3),
+        Theme("bullying", "Bullying", "conduct", "review", "review", 0, ("bullying",)),
+        Theme("hate", "Hate and discrimination", "conduct", "review", "review", 0,
+              ("hate_discrimination", "vawg_misogyny"), ("hate_discrimination", "vawg_misogyny"), 2),
+        Theme("drugs", "Drugs and alcohol", "content", "review", "review", 0,
+              ("drugs_substance", "alcohol_tobacco_vaping"), ("drugs_substance", "alcohol_tobacco_vaping"), 3),
+        Theme("pornography", "Pornography", "content", "weekly", "review", 0,
+              ("pornography", "ai_companions_nudify"), ("pornography", "ai_companions_nudify"), 2),
+        Theme("gambling", "Gambling", "commerce", "weekly", "review", 0, ("gambling",), ("gambling",), 3),
+        Theme("misinformation", "Misinformation", "content", "weekly", "weekly", 0, ("misinformation",), ("misinformation",), 3),
+        Theme("bypass", "Ways round the filter", "conduct", "weekly", "review", 0,
+              ("proxy_vpn", "hacking"), ("proxy_vpn", "doh_dns_bypass", "hacking"), 3),
+        Theme("scams", "Scams and buying", "commerce", "weekly", "weekly", 0, ("malware_phishing",), ("malware_phishing",), 5),
+        Theme("off-task", "Off task", "conduct", "weekly", "weekly", 0, (),
+              ("games", "social_networks", "streaming_media", "entertainment", "shopping", "sports"), 20),
+    )
+}  # fmt: skip
+AREAS: Mapping[str, str] = {"content": "Content", "contact": "Contact", "conduct": "Conduct", "commerce": "Commerce"}
+_BY_PHRASE = {name: one for one in THEMES.values() for name in one.phrases}
+_BY_CATEGORY = {name: one for one in THEMES.values() for name in one.categories}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One event, as far as rules ask about it."""
+
+    kind: str
+    group: str
+    phase: str
+    term: str
+    host: str
+    category: str
+    action: str
+    detail: str = ""
+    hour: int = 12  # of the school's day
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What an event was found to be about."""
+
+    theme: Theme
+    route: str  # before any pattern over time
+    score: int
+    why: str
+    change: int = 0  # the change behind the school's own rule
+    run: int = 1  # so many of these make it what `route` says; fewer are faint
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of the same person and theme: episodes before this one, and how many events in this one."""
+
+    count: int = 1
+    episodes: int = 0  # in the last fortnight
+    days: int = 0  # distinct days of those
+
+
+@cache
+def family() -> Phrases:
+    """The sets about trouble at home, which the filter itself has no use for."""
+    return Phrases({"family.yaml": Path(__file__).with_name("family.yaml").read_text(encoding="utf-8")})
+
+
+@dataclass(slots=True)
+class Judge:
+    """Finds what events are about. Remembers the scores of searches: schools search for the same things."""
+
+    phrases: Phrases = field(default_factory=shipped)
+    _known: dict[tuple[str, str], tuple[Score, ...]] = field(default_factory=dict)
+
+    def find(self, seen: Seen, rules: Sequence[AlertRule] = ()) -> Finding | None:
+        """The weightiest thing that an event is about; None for nothing."""
+        found: list[Finding] = []
+        for rule in rules:
+            if rule.does == "watch" and _names(rule, seen) and _for_group(rule, seen):
+                theme = THEMES.get(rule.theme, THEMES["bullying"])
+                found.append(
+                    Finding(theme, rule.route or "review", 100, f"“{rule.phrase}”, a word of the school’s own", rule.change)
+                )
+        if seen.term:
+            found += self._search(seen, rules)
+        if seen.action in {"block", "warn"} and (stands := _BY_CATEGORY.get(seen.category)):
+            run = stands.run if seen.kind in PAGES else 2 * stands.run + 2
+            found.append(Finding(stands, _route(stands, seen, rules), 0, f"blocked as {stands.name.lower()}", run=run))
+        if "bypass:" in seen.detail:
+            theme = THEMES["bypass"]
+            found.append(Finding(theme, _route(theme, seen, rules), 0, "tried a way round the filter", run=3))
+        found = [one for one in found if one.route != "off"]
+        return max(found, key=lambda one: (ROUTES.index(one.route) if one.run == 1 else 0, one.score), default=None)
+
+    def _search(self, seen: Seen, rules: Sequence[AlertRule]) -> list[Finding]:
+        ignored = [rule for rule in rules if rule.does == "ignore" and _names(rule, seen) and _for_group(rule, seen)]
+        found = []
+        for score in self._scores(seen.term, seen.phase):
+            weights: dict[str, int] = {}
+            for hit in score.hits:
+                weights[hit.theme] = weights.get(hit.theme, 0) + hit.weight
+            for name, weight in weights.items():
+                theme = _BY_PHRASE.get(name)
+                if theme is None or any(rule.theme in {"", theme.id} for rule in ignored):
+                    continue
+                strong = score.themes.get(name, 0)
+                words = next((hit.phrase for hit in score.hits if hit.theme == name), "")
+                if strong:
+                    route = _route(theme, seen, rules)
+                    if route != "off" and theme.urgent_at and strong >= theme.urgent_at:
+                        route = "urgent"
+                    found.append(Finding(theme, route, strong, f"“{words}”"))
+                elif weight >= FAINT and theme.id in {"self-harm", "exploitation", "family", "prevent", "violence"}:
+                    found.append(Finding(theme, "faint", weight, f"“{words}”"))
+        return found
+
+    def _scores(self, term: str, phase: str) -> tuple[Score, ...]:
+        key = term, phase
+        if key not in self._known:
+            if len(self._known) > 50_000:
+                self._known.clear()
+            self._known[key] = tuple(sets.score(term, "search", phase=phase) for sets in (self.phrases, family()))
+        return self._known[key]
+
+
+def _route(theme: Theme, seen: Seen, rules: Sequence[AlertRule]) -> str:
+    """Where the theme goes for this age, unless the school says otherwise: its latest rule counts."""
+    own = [one for one in rules if one.does == "route" and one.theme == theme.id and _for_group(one, seen)]
+    if own:
+        return max(own, key=lambda rule: rule.change).route
+    return theme.young if seen.phase in YOUNG else theme.route
+
+
+def _names(rule: AlertRule, seen: Seen) -> bool:
+    wanted = f" {plain_text(rule.phrase).strip()} "
+    return wanted in f" {plain_text(seen.term).strip()} " or rule.phrase.strip().lower() == seen.host
+
+
+def _for_group(rule: AlertRule, seen: Seen) -> bool:
+    return not rule.groups or seen.group in rule.groups
+
+
+def route(finding: Finding, past: Past, hour: int) -> str:
+    """Where it goes, seen in time: once is not thrice, and at night is not at noon."""
+    at = finding.route
+    if at != "faint" and past.count < finding.run:
+        at = "faint"
+    if at == "faint":
+        again = finding.route == "faint" and (past.count >= 4 or (past.episodes >= 2 and past.days >= 2))
+        return "review" if again else "faint"
+    if at == "weekly" and finding.theme.id != "off-task":
+        night = hour >= NIGHT[0] or hour < NIGHT[1]
+        if past.days >= 3 or past.count >= 5 * finding.run or (night and past.episodes >= 1):
+            at = "review"
+    return at
+
+
+def pattern(past: Past, hour: int) -> str:
+    """What time adds, in words."""
+    said = []
+    if past.count > 1:
+        said.append(f"{past.count} times in a row")
+    if past.episodes:
+        said.append(f"{past.episodes + 1} times in a fortnight")
+    if hour >= NIGHT[0] or hour < NIGHT[1]:
+        said.append("at night")
+    return ", ".join(said)

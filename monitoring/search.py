@@ -1,0 +1,245 @@
+"""Searching the log: newest first, and never for longer than a person waits.
+
+A search that an index answers is one look. One that has to read lines (words within an address, a group and a rule together)
+reads them day by day from the newest, first skipping the days on which the counts say that nothing can match; when its time
+is up it says how far back it has looked, and goes on from there when asked. So no view of ten million events makes anybody
+wait, and none says "nothing" about days that it has not read.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sql
+
+from monitoring import tallies
+from monitoring.lines import LARGEST, Cursor, Line, Page, Query, microseconds, moment
+from monitoring.tables import SIZES, clean, events, folded, site
+from policy.event import FIELDS
+
+EQUAL = (
+    "school", "person", "address", "device", "group", "category", "action", "kind", "reason", "rule", "network",
+    "identified_by",
+)  # fmt: skip
+TOP = frozenset({"who", "host", "category", "person", "group", "action", "kind", "reason", "term", "device", "address"})
+SHORT = timedelta(hours=50)  # so long may a period be whose lines are counted one by one
+PATIENCE = 0.45  # seconds after which no further stretch of days is read
+
+
+def search(connection: sql.Connection, query: Query, clock: Callable[[], float] = time.monotonic) -> Page:
+    """Newest first."""
+    cursor = Cursor.parse(query.after) if query.after else None
+    named = schools(connection) if query.school is None else [clean(query.school, SIZES["school"])]
+    rows: list[Any] = []
+    began = clock()
+    for newer, older in _stretches(connection, query, cursor, named):
+        part = replace(query, since=newer, until=older)
+        for school in named:
+            for table in (events, folded):
+                if (asked := _lines(table, replace(part, school=school), cursor)) is not None:
+                    rows += connection.execute(asked)
+        if len(rows) > query.limit:
+            break
+        if newer is not None and newer != query.since and clock() - began > PATIENCE:
+            lines = _in_order(rows)
+            return Page(lines, str(Cursor(microseconds(newer), "f", -LARGEST)), newer)
+    lines = _in_order(rows)
+    kept = lines[: query.limit]
+    return Page(kept, kept[-1].id if len(lines) > query.limit else None)
+
+
+def _in_order(rows: list[Any]) -> tuple[Line, ...]:
+    rows.sort(key=lambda row: (-row[0], row[1], -row[2]))
+    return tuple(_line(row) for row in rows)
+
+
+def _stretches(
+    connection: sql.Connection, query: Query, cursor: Cursor | None, named: Sequence[str]
+) -> Iterator[tuple[datetime | None, datetime | None]]:
+    """The periods to read one after the other, newest first: from each moment (None: the beginning) until another."""
+    if not named or len(named) > 1 or (query.host is not None and query.text is None) or _plain(query):
+        yield query.since, query.until
+        return
+    (school,) = named
+    bounds = _bounds(connection, school)
+    if bounds is None:
+        return
+    first, last = bounds
+    if query.since is not None:
+        first = max(first, microseconds(query.since))
+    if query.until is not None:
+        last = min(last, microseconds(query.until) - 1)
+    if cursor is not None:
+        last = min(last, cursor.at)
+    wanted = _days(connection, school, query)
+    day, size = last // tallies.DAY, 1
+    while day * tallies.DAY + tallies.DAY > first:
+        if wanted is not None:
+            older = [each for each in wanted if each <= day]
+            if not older:
+                return
+            day = max(older)
+        start = day - size + 1
+        yield (
+            max(moment(start * tallies.DAY), query.since) if query.since else moment(start * tallies.DAY),
+            min(moment((day + 1) * tallies.DAY), query.until) if query.until else moment((day + 1) * tallies.DAY),
+        )
+        day, size = start - 1, min(size * 2, 8)
+
+
+def _plain(query: Query) -> bool:
+    """Does an index lead straight to what is asked? A person has few lines; time, an action or a category alone have theirs."""
+    asked = {name for name in EQUAL if getattr(query, name) is not None} - {"school"}
+    words = query.text is not None or query.term is not None or query.change is not None
+    words = words or query.who is not None or bool(query.but_groups)
+    return "person" in asked or (not words and (not asked or asked in ({"action"}, {"category"})))
+
+
+def _bounds(connection: sql.Connection, school: str) -> tuple[int, int] | None:
+    """The first and the last moment of a school's lines."""
+    found = [
+        moments
+        for table in (events, folded)
+        for moments in connection.execute(
+            sql.select(
+                sql.select(sql.func.min(table.c.at)).where(table.c.school == school).scalar_subquery(),
+                sql.select(sql.func.max(table.c.at)).where(table.c.school == school).scalar_subquery(),
+            )
+        )
+        if moments[0] is not None
+    ]
+    return (min(one[0] for one in found), max(one[1] for one in found)) if found else None
+
+
+def _days(connection: sql.Connection, school: str, query: Query) -> set[int] | None:
+    """The days on which everything that is asked for was seen; None: any day."""
+    days: set[int] | None = None
+    for what, value in (("who", query.person), ("who", query.who), ("rule", query.rule), ("change", query.change)):
+        if value is None or query.kind in tallies.NOT_ASKED:  # requests and notices are lines, too, but are not counted
+            continue
+        found = tallies.days(connection, school, what, str(value))
+        days = found if days is None else days & found
+    return days
+
+
+# -- rows to lines
+
+
+def _columns(table: sql.Table) -> list[sql.ColumnElement[Any]]:
+    """The same columns from either table; what folding leaves out is blank."""
+    head = (
+        [events.c.at, sql.literal_column("'e'"), events.c.id, events.c.at, sql.literal_column("1")]
+        if table is events
+        else [folded.c.at, sql.literal_column("'f'"), folded.c.fold, folded.c.last, folded.c["count"]]
+    )
+    return [*head, *(table.c[name] if name in table.c else sql.literal_column("''") for name in FIELDS[1:])]
+
+
+def _line(row: Sequence[Any]) -> Line:
+    at, table, number, last, count, *said = row
+    return Line(str(Cursor(at, table, number)), moment(at), moment(last), count, *said)
+
+
+def _lines(table: sql.Table, query: Query, cursor: Cursor | None) -> sql.Select[Any] | None:
+    """One table's share of a page, or None where nothing in it can match."""
+    if table is folded and query.term is not None:
+        return None
+    number = events.c.id if table is events else folded.c.fold
+    asked = sql.select(*_columns(table)).where(*_matching(table, query))
+    if cursor is not None:
+        own = "e" if table is events else "f"
+        if own == cursor.table:
+            asked = asked.where(table.c.at <= cursor.at, (table.c.at < cursor.at) | (number < cursor.number))
+        else:
+            asked = asked.where(table.c.at <= cursor.at if own > cursor.table else table.c.at < cursor.at)
+    return asked.order_by(table.c.at.desc(), number.desc()).limit(query.limit + 1)
+
+
+def _matching(table: sql.Table, query: Query) -> Iterator[sql.ColumnElement[bool]]:
+    for name in EQUAL:
+        if (value := getattr(query, name)) is not None:
+            yield table.c[name] == clean(value, SIZES[name])
+    if query.who is not None:
+        yield who(table) == clean(query.who, 128)
+    if query.but_groups:
+        yield table.c.group.not_in([clean(group, SIZES["group"]) for group in query.but_groups])
+    if query.change is not None:
+        yield table.c.change == query.change
+    if query.since is not None:
+        yield table.c.at >= microseconds(query.since)
+    if query.until is not None:
+        yield table.c.at < microseconds(query.until)
+    if query.host is not None:
+        below = site(clean(query.host, SIZES["host"]))
+        yield table.c.site >= below
+        yield table.c.site < below[:-1] + "/"  # "/" comes right after "."
+    if query.term is not None:
+        yield table.c.term != sql.literal_column("''")  # word for word, or the index of lines with search words is not used
+        yield table.c.term.icontains(clean(query.term, SIZES["term"]), autoescape=True)
+    if query.text is not None:
+        words = clean(query.text, SIZES["path"])
+        places = [table.c[name] for name in ("host", "path", "term", "detail") if name in table.c]
+        yield sql.or_(*(place.icontains(words, autoescape=True) for place in places))
+
+
+def schools(connection: sql.Connection) -> Sequence[str]:
+    """Jumps from one school to the next in the index, instead of reading all lines."""
+    found: set[str] = set()
+    for table in (events, folded):
+        school = connection.scalar(sql.select(sql.func.min(table.c.school)))
+        while school is not None:
+            found.add(school)
+            school = connection.scalar(sql.select(sql.func.min(table.c.school)).where(table.c.school > school))
+    return sorted(found)
+
+
+def _within(table: sql.Table, school: str, since: datetime, until: datetime) -> list[sql.ColumnElement[bool]]:
+    return [
+        table.c.school == clean(school, SIZES["school"]),
+        table.c.at >= microseconds(since),
+        table.c.at < microseconds(until),
+    ]
+
+
+def who(table: sql.Table) -> sql.ColumnElement[str]:
+    """The person, or the device or address where no person is known."""
+    blank: sql.ColumnElement[str] = sql.literal_column("''")
+    return sql.func.coalesce(sql.func.nullif(table.c.person, blank), sql.func.nullif(table.c.device, blank), table.c.address)
+
+
+def _asked(
+    by: str, school: str, since: datetime, until: datetime, action: str | None, but_groups: Sequence[str]
+) -> sql.Subquery:
+    """The traffic of a period, from both tables, with its counts: its moments, actions and one more field."""
+    parts = []
+    for table in (events, folded):
+        field = who(table) if by == "who" else table.c[by] if by in table.c else sql.literal_column("''")
+        count = folded.c["count"] if table is folded else sql.literal_column("1").label("count")
+        part = sql.select(table.c.at, table.c.action, count, field.label("field")).where(
+            *_within(table, school, since, until)
+        )
+        if table is events:
+            part = part.where(events.c.kind.not_in(tallies.NOT_ASKED))
+        if but_groups:
+            part = part.where(table.c.group.not_in(but_groups))
+        parts.append(part if action is None else part.where(table.c.action == clean(action, SIZES["action"])))
+    return sql.union_all(*parts).subquery()
+
+
+def top(
+    connection: sql.Connection,
+    by: str,
+    school: str,
+    since: datetime,
+    until: datetime,
+    action: str | None,
+    but_groups: Sequence[str],
+    limit: int,
+) -> Sequence[tuple[str, int]]:
+    """The most frequent values, to the moment, from the lines themselves: for short periods."""
+    asked = _asked(by, school, since, until, action, but_groups)
+    field, total = asked.c.field, sql.func.sum(asked.c["count"])
+    counted = sql.select(field, total).where(field != "").group_by(field).order_by(total.desc(), field).limit(limit)
+    return tuple((value, int(count)) for value, count in connection.execute(counted))

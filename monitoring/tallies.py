@@ -1,0 +1,149 @@
+"""Counts beside the lines: by the hour, and by day for each person, site and search.
+
+They are written in the transaction that writes the lines, so they cannot disagree with them, and they answer what would
+otherwise read a month of lines: the pictures of a report, the top tens, and on which days something was seen at all.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sql
+
+from monitoring.lines import HOUR, Hour, Tally, microseconds, moment
+from monitoring.tables import SIZES, clean, hours, tallies
+
+DAY = 24 * HOUR
+# What is counted by day: whom a report names, and by what a search may skip the days on which nothing can match. `who` is
+# the person, or the device or address where no person is known.
+COUNTED = ("who", "host", "term", "rule", "change")
+LONGEST = 200  # characters of a value: an index of PostgreSQL holds no more than some 2,700 bytes
+NOT_ASKED = ("request", "notice")  # people and the filter speaking, not traffic
+BLOCK, WARN = "block", "warn"
+
+type Row = Mapping[str, Any]
+
+
+def add(connection: sql.Connection, own: Iterable[Row], folded: Iterable[Row]) -> None:
+    """Count rows as they are stored."""
+    by_hour: Counter[tuple[Any, ...]] = Counter()
+    by_day: Counter[tuple[Any, ...]] = Counter()
+    for row, count in [*((row, 1) for row in own), *((row, row["count"]) for row in folded)]:
+        school, at, group, action = row["school"], row["at"], row["group"], row["action"]
+        by_hour[school, at // HOUR, group, row["kind"], action, row["category"]] += count
+        if row["kind"] in NOT_ASKED:
+            continue
+        day = at // DAY
+        by_day[school, "host", day, row["host"][:LONGEST], group, action] += count
+        if who := row["person"] or row["device"] or row["address"]:
+            by_day[school, "who", day, who, group, action] += count
+        if term := row.get("term"):
+            by_day[school, "term", day, term[:LONGEST], group, action] += count
+        if row["rule"]:
+            by_day[school, "rule", day, row["rule"], group, action] += count
+        if row["change"]:
+            by_day[school, "change", day, str(row["change"]), group, action] += count
+    _upsert(connection, hours, by_hour)
+    _upsert(connection, tallies, by_day)
+
+
+def _upsert(connection: sql.Connection, table: sql.Table, counted: Mapping[tuple[Any, ...], int]) -> None:
+    if not counted:
+        return
+    key = [column.name for column in table.primary_key.columns]
+    # Said to the driver itself: building each row's parameters by name takes longer than storing them.
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    names = ", ".join(f'"{name}"' for name in key)
+    adding = (
+        f'INSERT INTO {table.name} ({names}, "count") VALUES ({", ".join([mark] * (len(key) + 1))}) '  # noqa: S608 - our own names
+        f'ON CONFLICT ({names}) DO UPDATE SET "count" = {table.name}."count" + excluded."count"'
+    )
+    # In the order of the index: neighbours are written together, and two writers never wait for each other crosswise.
+    connection.exec_driver_sql(adding, [(*row, count) for row, count in sorted(counted.items())])
+
+
+def days(connection: sql.Connection, school: str, what: str, value: str) -> set[int]:
+    """On which days was this seen?"""
+    asked = sql.select(tallies.c.day).where(
+        tallies.c.school == clean(school, SIZES["school"]),
+        tallies.c.what == what,
+        tallies.c.value == clean(value, min(SIZES["person" if what == "who" else what], LONGEST)),
+    )
+    return set(connection.scalars(asked.distinct()))
+
+
+def top(
+    connection: sql.Connection,
+    what: str,
+    school: str,
+    since: datetime,
+    until: datetime,
+    *,
+    action: str | None = None,
+    but_groups: Sequence[str] = (),
+    limit: int = 10,
+) -> tuple[tuple[str, int], ...]:
+    """The most frequent values over whole days (UTC) that the period touches."""
+    school = clean(school, SIZES["school"])
+    total = sql.func.sum(tallies.c["count"])
+    asked = sql.select(tallies.c.value, total).where(
+        tallies.c.school == school,
+        tallies.c.what == what,
+        tallies.c.day >= microseconds(since) // DAY,
+        tallies.c.day < -(-microseconds(until) // DAY),
+    )
+    if action is not None:
+        asked = asked.where(tallies.c.action == action)
+    if but_groups:
+        asked = asked.where(tallies.c.group.not_in(but_groups))
+    asked = asked.group_by(tallies.c.value).order_by(total.desc(), tallies.c.value).limit(limit)
+    return tuple((value, int(count)) for value, count in connection.execute(asked))
+
+
+def days_of(
+    connection: sql.Connection, school: str, who: str, since: datetime, until: datetime
+) -> Sequence[tuple[datetime, int, int]]:
+    """A person's days: how much was asked, and how much of it blocked."""
+    table = tallies.c
+    refused = sql.func.sum(sql.case((table.action == BLOCK, table["count"]), else_=0))
+    asked = (
+        sql.select(table.day, sql.func.sum(table["count"]), refused)
+        .where(
+            table.school == clean(school, SIZES["school"]),
+            table.what == "who",
+            table.value == clean(who, 128),
+            table.day >= microseconds(since) // DAY,
+            table.day <= microseconds(until) // DAY,
+        )
+        .group_by(table.day)
+        .order_by(table.day)
+    )
+    return [(moment(day * DAY), int(count), int(blocked)) for day, count, blocked in connection.execute(asked)]
+
+
+def counted(
+    connection: sql.Connection, school: str, since: datetime, until: datetime, *, but_groups: Sequence[str] = ()
+) -> Sequence[Tally]:
+    """What was asked in a period, by hour, group, kind, action and category; whole hours."""
+    school = clean(school, SIZES["school"])
+    table = hours.c
+    asked = sql.select(table.hour, table.group, table.kind, table.action, table.category, table["count"]).where(
+        table.school == school,
+        table.hour >= microseconds(since) // HOUR,
+        table.hour < -(-microseconds(until) // HOUR),
+        table.kind.not_in(NOT_ASKED),
+    )
+    if but_groups:
+        asked = asked.where(table.group.not_in(but_groups))
+    return [Tally(moment(hour * HOUR), *said) for hour, *said in connection.execute(asked)]
+
+
+def by_hour(some: Iterable[Tally]) -> tuple[Hour, ...]:
+    asked: Counter[datetime] = Counter()
+    blocked: Counter[datetime] = Counter()
+    for one in some:
+        asked[one.at] += one.count
+        if one.action == BLOCK:
+            blocked[one.at] += one.count
+    return tuple(Hour(at, asked[at], blocked[at]) for at in sorted(asked))

@@ -1,0 +1,241 @@
+"""Events into captures: read behind the recorder, in the order in which events were stored.
+
+The watcher keeps how far it has read in the same transaction as the captures it made, so a crash repeats nothing and misses
+nothing. It reads only what has a line of its own (refusals, searches, pages); it never waits for anybody and nobody waits for
+it: were it to stop, filtering and the log go on, and `behind` says how many events nobody has looked through yet.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sql
+
+from monitoring import store
+from monitoring.lines import MINUTE, moment
+from monitoring.log import Log
+from monitoring.rules import Finding, Judge, Past, Seen, pattern, route
+from monitoring.tables import captures, events, lessons, watched
+from monitoring.tallies import DAY
+from policy.rules import SchoolPolicy
+
+BATCH = 5_000
+EPISODE = 30 * MINUTE  # what follows within this time belongs to the same capture
+FORTNIGHT = 14 * DAY
+BEFORE, AFTER, NEAR = 6, 6, 10 * MINUTE  # how many searches and pages before and after are kept, and from how long
+KINDS = ("search", "page", "connection", "dns", "resource")
+
+type Schools = Callable[[str], SchoolPolicy | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """A capture that was made, or went up: for who must be told."""
+
+    id: int
+    school: str
+    theme: str
+    subject: str
+    at: datetime
+    phase: str
+
+
+class Watcher:
+    """Makes captures of one log's events. `schools` gives a school's policy in force."""
+
+    def __init__(self, log: Log, schools: Schools, judge: Judge | None = None) -> None:
+        self._log, self._schools = log, schools
+        self._judge = judge or Judge()
+        self._zones: dict[str, ZoneInfo] = {}
+
+    def step(self) -> tuple[int, Sequence[Caught]]:
+        """Look through what is new. Returns how many events, and the captures that must be told of at once."""
+        with store.changing(self._log) as connection:
+            last = connection.scalar(sql.select(watched.c.event).where(watched.c.name == "captures"))
+            if last is None:
+                connection.execute(sql.insert(watched).values(name="captures", event=0))
+            asked = sql.select(events).where(events.c.id > (last or 0)).order_by(events.c.id).limit(BATCH)
+            found = store.rows(connection, asked)
+            if not found:
+                return 0, ()
+            batch = _Batch(connection, self._schools, self._judge, self._zones)
+            for row in found:
+                batch.look(row)
+            batch.write()
+            connection.execute(sql.update(watched).where(watched.c.name == "captures").values(event=found[-1]["id"]))
+            return len(found), tuple(batch.urgent)
+
+    def behind(self) -> int:
+        """How many events have not been looked through."""
+        with store.reading(self._log) as connection:
+            last = connection.scalar(sql.select(watched.c.event).where(watched.c.name == "captures")) or 0
+            return connection.scalar(sql.select(sql.func.count()).select_from(events).where(events.c.id > last)) or 0
+
+
+class _Batch:
+    """One transaction's worth of looking."""
+
+    def __init__(self, connection: sql.Connection, schools: Schools, judge: Judge, zones: dict[str, ZoneInfo]) -> None:
+        self._connection, self._schools, self._judge, self._zones = connection, schools, judge, zones
+        self._open: dict[tuple[str, str, str], dict[str, Any]] = {}  # captures as they stand, read or made in this batch
+        self._changed: dict[int, dict[str, Any]] = {}
+        self._trail: dict[tuple[str, str], list[tuple[int, str]]] = {}  # what each did lately, within this batch
+        self._waits: dict[tuple[str, str], list[dict[str, Any]]] | None = None  # captures whose "after" is not complete
+        self.urgent: list[Caught] = []
+
+    def look(self, row: store.Row) -> None:
+        school = self._schools(row["school"])
+        who = row["person"] or row["device"] or row["address"]
+        if school is None or not who or row["kind"] not in KINDS:
+            return
+        said = row["term"] or (row["host"] + (row["path"] if row["path"] != "/" else "") if row["kind"] == "page" else "")
+        if said:
+            self._follow(row["school"], who, row["at"], said)
+        group = school.group(row["group"])
+        phase = group.phase if group else "guest"
+        if school.timezone not in self._zones:
+            self._zones[school.timezone] = ZoneInfo(school.timezone)
+        hour = moment(row["at"]).astimezone(self._zones[school.timezone]).hour
+        seen = Seen(
+            row["kind"], row["group"], phase, row["term"], row["host"], row["category"], row["action"], row["detail"], hour
+        )
+        if finding := self._judge.find(seen, school.alert_rules):
+            self._capture(row, who, phase, hour, finding)
+        if said:
+            trail = self._trail.setdefault((row["school"], who), [])
+            trail.append((row["at"], said))
+            del trail[:-BEFORE]
+
+    def _capture(self, row: store.Row, who: str, phase: str, hour: int, finding: Finding) -> None:
+        key = row["school"], who, finding.theme.id
+        old = self._open.get(key) or self._stored(key)
+        if old and (old["grade"] or abs(row["at"] - old["last"]) > EPISODE):
+            old = None
+        past = self._past(key, row["at"], old)
+        at = route(finding, past, hour)
+        term = row["term"] or row["host"]
+        words = finding.why + (f": {pattern(past, hour)}" if pattern(past, hour) else "")
+        if old is None:
+            context = {"before": self._before(row["school"], who, row["at"]), "terms": [term], "after": []}
+            number = store.add(
+                self._connection, captures, school=row["school"], at=row["at"], last=row["at"], count=1, who=who,
+                group=row["group"], phase=phase, theme=finding.theme.id, area=finding.theme.area, route=at,
+                score=finding.score, term=row["term"], site=row["host"], why=words, change=finding.change,
+                context=json.dumps(context), lesson=self._lesson(row, finding.theme.id),
+                subject="staff" if phase == "staff" else "pupil", grade="", incident=0,
+            )  # fmt: skip
+            made = {
+                "id": number, "school": row["school"], "who": who, "theme": finding.theme.id, "at": row["at"], "last": row["at"],
+                "count": 1, "route": at, "score": finding.score, "grade": "", "context": context, "term": row["term"],
+                "episodes": past.episodes, "days": past.days, "phase": phase,
+            }  # fmt: skip
+            self._open[key] = made
+            self._waiting(made)
+            if at == "urgent":
+                self._tell(made)
+            return
+        rose = at == "urgent" and old["route"] != "urgent"
+        context = old["context"]
+        if term not in context["terms"]:
+            context["terms"] = [*context["terms"], term][:20]
+        heavier = finding.score > old["score"] or not old["term"]
+        old |= {"last": max(old["last"], row["at"]), "count": old["count"] + 1, "score": max(old["score"], finding.score)}
+        old["route"] = max(old["route"], at, key=("faint", "weekly", "review", "urgent").index)
+        new = {"last": old["last"], "count": old["count"], "score": old["score"], "route": old["route"]}
+        if heavier and row["term"]:
+            old["term"] = row["term"]
+            new |= {"term": store.fit(captures, "term", row["term"]), "site": row["host"]}
+        new |= {"why": store.fit(captures, "why", words), "context": json.dumps(context)}
+        self._changed.setdefault(old["id"], {}).update(new)
+        if rose:
+            self._tell(old)
+
+    def _tell(self, row: Mapping[str, Any]) -> None:
+        subject = "staff" if row["phase"] == "staff" else "pupil"
+        self.urgent.append(Caught(row["id"], row["school"], row["theme"], subject, moment(row["at"]), row["phase"]))
+
+    def _stored(self, key: tuple[str, str, str]) -> dict[str, Any] | None:
+        school, who, theme = key
+        asked = (
+            sql.select(captures)
+            .where(captures.c.school == school, captures.c.who == who, captures.c.theme == theme)
+            .order_by(captures.c.last.desc())
+            .limit(1)
+        )
+        row = self._connection.execute(asked).mappings().first()
+        if row is None:
+            return None
+        found = {**row, "context": json.loads(row["context"] or '{"before": [], "terms": [], "after": []}')}
+        self._open[key] = found
+        return found
+
+    def _past(self, key: tuple[str, str, str], at: int, old: Mapping[str, Any] | None) -> Past:
+        if old and "episodes" in old:
+            return Past(old["count"] + 1, old["episodes"], old["days"])
+        school, who, theme = key
+        asked = sql.select(captures.c.id, captures.c.at).where(
+            captures.c.school == school,
+            captures.c.who == who,
+            captures.c.theme == theme,
+            captures.c.at > at - FORTNIGHT,
+            captures.c.grade != "false",
+        )
+        before = [row.at for row in self._connection.execute(asked) if not old or row.id != old["id"]]
+        days = len({moment_ // DAY for moment_ in before})
+        return Past(old["count"] + 1 if old else 1, len(before), days)
+
+    def _before(self, school: str, who: str, at: int) -> list[str]:
+        """What was searched for and opened in the minutes before."""
+        known = [said for when, said in self._trail.get((school, who), ()) if at - when <= NEAR]
+        if len(known) >= BEFORE:
+            return known[-BEFORE:]
+        asked = (
+            sql.select(events.c.at, events.c.term, events.c.host, events.c.path)
+            .where(
+                events.c.school == school,
+                events.c.at.between(at - NEAR, at - 1),
+                sql.or_(events.c.person == who, events.c.device == who, events.c.address == who),
+                events.c.kind.in_(("search", "page")),
+            )
+            .order_by(events.c.at.desc())
+            .limit(BEFORE)
+        )
+        rows = list(self._connection.execute(asked))
+        return [row.term or row.host + (row.path if row.path != "/" else "") for row in reversed(rows)]
+
+    def _follow(self, school: str, who: str, at: int, said: str) -> None:
+        """Put what comes next beside the captures before it."""
+        if self._waits is None:
+            self._waits = {}
+            asked = sql.select(captures).where(captures.c.last > at - NEAR).limit(2_000)
+            for row in self._connection.execute(asked).mappings():
+                key = row["school"], row["who"], row["theme"]
+                found = self._open.setdefault(key, {**row, "context": json.loads(row["context"] or "{}")})
+                self._waiting(found)
+        for one in self._waits.get((school, who), ()):
+            after = one["context"].setdefault("after", [])
+            if at - one["last"] <= NEAR and len(after) < AFTER and said not in one["context"].get("terms", ()):
+                after.append(said[:200])
+                self._changed.setdefault(one["id"], {})["context"] = json.dumps(one["context"])
+
+    def _waiting(self, row: dict[str, Any]) -> None:
+        if self._waits is not None:
+            self._waits.setdefault((row["school"], row["who"]), []).append(row)
+
+    def _lesson(self, row: store.Row, theme: str) -> str:
+        """What a teacher said would be taught to this group at this time."""
+        asked = sql.select(lessons.c.topic).where(
+            lessons.c.school == row["school"],
+            lessons.c.group.in_((row["group"], "")),
+            lessons.c.theme.in_((theme, "")),
+            lessons.c.begins <= row["at"],
+            lessons.c.ends >= row["at"],
+        )
+        return self._connection.scalar(asked.limit(1)) or ""
+
+    def write(self) -> None:
+        for number, values in self._changed.items():
+            self._connection.execute(sql.update(captures).where(captures.c.id == number).values(values))
