@@ -16,6 +16,7 @@ from change_control.wishes import (
     DAYS,
     GroupWish,
     HeadWish,
+    InspectionWish,
     ListedWish,
     SafetyWish,
     ShortList,
@@ -92,6 +93,16 @@ def _safety(form: Filled) -> Wish:
         wrong.fields["video"] = "choose how video sites are held"
     wrong.done()
     return SafetyWish(form.text("group"), form.text("safe_search") == "on", form.text("video"))
+
+
+def _inspection(form: Filled) -> Wish:
+    wrong = Checks()
+    if not form.text("group"):
+        wrong.fields["group"] = "choose a group"
+    if not form.many("looks") and not form.text("wording"):
+        wrong.fields["looks"] = "choose what is looked into"
+    wrong.done()
+    return InspectionWish(form.text("group"), form.many("looks"), form.text("wording"))
 
 
 def _listed(collection: ShortList) -> Callable[[Filled], Wish]:
@@ -179,6 +190,14 @@ KINDS: dict[str, Kind] = {
             "Ask about safe search",
             "group",
             _safety,
+        ),
+        Kind(
+            "inspection",
+            "What is looked into",
+            "Say for a group which open sites the filter looks into, and what follows from words in searches and pages.",
+            "Ask about what is looked into",
+            "group",
+            _inspection,
         ),
         Kind(
             "never_inspect",

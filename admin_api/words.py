@@ -137,6 +137,7 @@ CHANGE_KINDS = {
     "timetable": "hours",
     "group": "a group",
     "safety": "safe search",
+    "inspection": "what is looked into",
     "never_inspect": "a site never looked into",
     "coursework": "the coursework list",
     "suspension": "a suspension",

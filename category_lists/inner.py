@@ -11,7 +11,7 @@ like; whether that is a name worth imitating is for the lists to say. Pure.
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -112,7 +112,12 @@ def inner_sites(site: Site) -> tuple[Site, ...]:
     return tuple([Site(inside, site.path, site.query) for inside in hosts_in(site.host)])
 
 
-def _known(host: str) -> Iterable[str]:
+def carries(host: str) -> bool:
+    """May a page of this host carry another site inside?"""
+    return bool(_known(host) or hosts_in(host))
+
+
+def _known(host: str) -> Sequence[str]:
     """The names under which a host may stand in the tables: itself and what lies above it, at most three."""
     if google := _GOOGLE(host):
         return ("translate.google.com", "google.com") if google[1] == "translate" else ("google.com",)

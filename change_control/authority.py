@@ -85,6 +85,7 @@ DELEGABLE = frozenset(
         "suspension",
         "coursework",
         "safety",
+        "inspection",
         "never_inspect",
         "group",
         "network",

@@ -45,7 +45,8 @@ def screened(
     passed = replace(passed, decision=decision)
     if passed.instead:
         return replace(passed, changed=rewrite.led(query, passed.instead.name, answer))
-    if query.qtype in (codec.HTTPS, codec.SVCB) and decision.handling is Handling.INSPECT:
+    hides = decision.handling is Handling.INSPECT or client.forced  # a forced network's proxy must see each greeting's name
+    if query.qtype in (codec.HTTPS, codec.SVCB) and hides:
         return replace(passed, changed=rewrite.unhidden(query, answer))
     return passed
 

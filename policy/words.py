@@ -4,7 +4,7 @@ from datetime import datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from policy.decide import Decision, Question, Reason
+from policy.decide import PHRASES, Decision, Question, Reason
 from policy.rules import Action
 from policy.snapshot import Profile, Snapshot
 
@@ -69,7 +69,10 @@ def category_name(profile: Profile, category: str | None) -> str:
 
 def because(snapshot: Snapshot, profile: Profile, decision: Decision) -> str:
     """The reason in one sentence, with the change that says so."""
-    text = WHY[decision.reason].format(
+    said = WHY[decision.reason]
+    if decision.list == PHRASES:
+        said = f"Its words are about {{category}}. {said.replace('It is in the category {category}, and this', 'This')}"
+    text = said.format(
         authority=snapshot.authority.name,
         category=category_name(profile, decision.category),
         for_whom=FOR_WHOM.get(profile.phase, "at this age"),

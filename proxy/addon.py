@@ -31,7 +31,7 @@ from policy.identity import Client
 from policy.rules import Action, Handling
 from policy.search_engines import Engine
 from policy.snapshot import Snapshot
-from proxy import flows, passes
+from proxy import flows, passes, pinned
 from proxy.answer import CANNOT_DECIDE, Answer, Wanted
 from proxy.block_page import Asker, Pages
 from proxy.destinations import TUNNEL_PORTS, web_port
@@ -87,6 +87,7 @@ class Judge:
         self._pages, self._internal, self._passes = pages, internal, passes.Passes(form_key)
         self._gate, self._reach = gate, reach
         self._now = now
+        self._pinned = pinned.Pinned()
         self._passing: dict[str, tuple[connection.Client, str, datetime | None]] = {}  # client id: who, host, until
         self._judged_by: Snapshot | None = None
 
@@ -174,6 +175,16 @@ class Judge:
             return True
         return False
 
+    def tls_established_client(self, data: tls.TlsData) -> None:
+        """A client takes our certificate: where the same device refuses it for one name, that name's application pins."""
+        try:
+            server, client = data.context.server.address, self._client(data.context.client)
+            if server is not None and client is not None:
+                address = flows.address(data.context.client)
+                self._pinned.succeeded(client.school, tunnel_host(server[0], None), address, self._now().timestamp())
+        except Exception:  # nothing is let through here, and nothing depends on it
+            log.exception("could not note a greeting")
+
     def tls_failed_client(self, data: tls.TlsData) -> None:
         """A client that does not take our certificate asks for nothing; the log should still say what it was about."""
         try:
@@ -184,6 +195,10 @@ class Judge:
             decision = decide(self._live.snapshot, asked)
             event = self._record.decided(Kind.CONNECTION, client, flows.address(data.context.client), asked, decision)
             self._record(event._replace(outcome="no trust", detail="the client did not accept the filter's certificate"))
+            now = asked.at.timestamp()
+            if decision.action is Action.ALLOW and self._pinned.failed(client.school, asked.host, event.address, now):
+                also = self._pinned.works_elsewhere(client.school, asked.host, now)
+                self._record(pinned.proposal(event, works_elsewhere=also))
         except NameRefused:
             return
         except Exception:  # noqa: BLE001 - nothing is let through here

@@ -41,6 +41,7 @@ CERTIFICATES_KEPT = 10_000  # sites; the stock 100 costs 2 ms for each new one b
 INNER_ADDRESS = "Schoolgate: an inner address"
 NOT_DECIDED = "Schoolgate: no decision let this through"
 BAD_CERTIFICATE = "Certificate verify failed"  # how mitmproxy's message begins
+TOO_OLD = ("cannot agree on a TLS version", "unsupported protocol", "alert protocol version", "wrong version number")
 
 type Resolve = Callable[[str], Awaitable[Sequence[str]]]
 log = logging.getLogger(__name__)
@@ -257,6 +258,11 @@ def _error_page(status: int, message: str) -> bytes:
                 "Its certificate is out of date, made for another name, or signed by nobody we trust, so it stays closed. "
                 "Your own browser would have warned you too. Tell a member of staff if you need this site."
             ),
+        )
+    elif any(each in message for each in TOO_OLD):
+        words = (
+            "This site is not secure enough",
+            "It speaks only old kinds of encryption that browsers refuse as well, so it stays closed.",
         )
     elif INNER_ADDRESS in message or NOT_DECIDED in message:
         words = ("This address cannot be opened", "It leads to an inner network and not to a site on the internet.")

@@ -137,7 +137,8 @@ class Asking(BaseModel):
 
     site: site, action, groups, during, until. category: category, action, groups, during, until. timetable: name, hours,
     terms, or timetable to change one, or gone. group: name, phase, group to change one. safety: group, safe_search "on" or
-    "off", video "strict", "moderate" or "off" (left out: as safe_search). never_inspect, coursework: site, gone. suspension:
+    "off", video "strict", "moderate" or "off" (left out: as safe_search). inspection: group, looks (some of "search",
+    "video", "unknown", or "all" or "none" alone), wording "block", "tell" or "off". never_inspect, coursework: site, gone. suspension:
     groups or person, starts, until. network: prefix, group, listener, forced, or network, the one that goes. `groups` left
     out or empty: everyone. `until`: 2026-12-18.
     """
@@ -151,6 +152,7 @@ class Asking(BaseModel):
         "timetable",
         "group",
         "safety",
+        "inspection",
         "never_inspect",
         "coursework",
         "suspension",
@@ -173,6 +175,8 @@ class Asking(BaseModel):
     phase: Text = ""
     safe_search: Text = ""
     video: Text = ""
+    looks: Annotated[list[Text], Field(max_length=5)] = []
+    wording: Text = ""
     person: Text = ""
     starts: Text = ""
     network: Text = ""
@@ -185,10 +189,9 @@ class Asking(BaseModel):
     def wish(self) -> Wish:
         texts = {name: (str(value),) for name, value in self if isinstance(value, str)}
         flags = {name: ("yes" if getattr(self, name) else "",) for name in ("forced", "gone", "mandatory")}
+        lists = {"phases": tuple(self.phases), "looks": tuple(self.looks)}
         everyone = () if self.kind == "suspension" else (EVERYONE,)
-        return wish(
-            self.kind, Filled({**texts, **flags, "phases": tuple(self.phases), "groups": tuple(self.groups) or everyone})
-        )
+        return wish(self.kind, Filled({**texts, **flags, **lists, "groups": tuple(self.groups) or everyone}))
 
 
 class Deciding(BaseModel):

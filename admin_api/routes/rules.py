@@ -117,5 +117,6 @@ def rules(desk: Annotated[Desk, at(Permission.READ_CHANGES)], group: str = "") -
         suspensions=_suspensions(document, now),
         windows=wishes.windows_in_words,
         phases=wishes.PHASE_WORDS,
+        looks=wishes.looked_into,
         zone=words.ZONE,
     )

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,6 +51,7 @@ CATEGORIES = {
     "warned.test": "forums_blogs",
     "worry.test": "self_harm_eating_disorders",
 }
+PAGED = {"paged.test"}  # single pages of these are listed
 PLACES = {"inner.test": ("10.0.0.5",), "box.test": ("127.0.0.2",), "nowhere.test": (), "meta.test": ("169.254.169.254",)}
 
 
@@ -58,6 +60,9 @@ class FakeIndex:
 
     def find(self, host, path=None):
         return [Match(CATEGORIES[name], "test-list", "1", name, "") for name in parents(host) if name in CATEGORIES]
+
+    def has_pages(self, host):
+        return host in PAGED
 
 
 def build_snapshot(*more: SiteRule) -> Snapshot:
@@ -403,7 +408,14 @@ class School:
                     got += more
         return got
 
-    def tunnel(self, group: str, target: str, sni: str | None) -> ssl.SSLSocket:
+    def until(self, what, seconds: float = 10) -> None:
+        """Wait until something holds."""
+        end = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < end, "it did not come to pass"
+            time.sleep(0.01)
+
+    def tunnel(self, group: str, target: str, sni: str | None, alpn=()) -> ssl.SSLSocket:
         """TLS through CONNECT, with any SNI."""
         sock = socket.create_connection(self.proxy(group), timeout=10)
         try:
@@ -418,6 +430,8 @@ class School:
                 raise ConnectionError(answer)
             context = ssl.create_default_context(cafile=self.both)
             context.check_hostname = False
+            if alpn:
+                context.set_alpn_protocols(alpn)
             return context.wrap_socket(sock, server_hostname=sni)
         except BaseException:
             sock.close()

@@ -11,6 +11,7 @@ from proxy.block_page import Pages
 from proxy.destinations import Destinations
 from proxy.embedding import GateMode, Reach
 from proxy.internal import Internal
+from proxy.tls import greeted_host
 
 KEY = b"k" * 32
 
@@ -140,3 +141,8 @@ def test_a_gate_that_refuses_is_a_refusal(flow, snapshot):
 
     a_judge(SimpleNamespace(snapshot=snapshot), Shut(), []).requestheaders(flow)
     assert flow.response.status_code == 403
+
+
+def test_an_outer_name_of_an_encrypted_greeting_never_passes_through():
+    assert greeted_host("cloudflare-ech.com", "cloudflare-ech.com", [0]) is None
+    assert greeted_host("bank.test", "bank.test", [0, 65037]) == "bank.test"  # browsers send that extension always, as grease
