@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from mitmproxy import connection, http, tls
+from mitmproxy.proxy.layers.modes import TransparentProxy
 
 from category_lists.names import NameRefused, Site
 from policy.decide import Decision, Question, Reason, decide
@@ -34,14 +35,16 @@ from policy.snapshot import Snapshot
 from proxy import flows, passes, pinned
 from proxy.answer import CANNOT_DECIDE, Answer, Wanted
 from proxy.block_page import Asker, Pages
-from proxy.destinations import TUNNEL_PORTS, web_port
-from proxy.embedding import BAD_CERTIFICATE, INNER_ADDRESS, Reach
+from proxy.destinations import web_port
+from proxy.failures import BAD_CERTIFICATE
 from proxy.internal import HOST as INTERNAL
 from proxy.internal import LONGEST_FORM, Internal, Visit
 from proxy.questions import question, request_site, tunnel_host
+from proxy.reach import INNER_ADDRESS, Reach
 from proxy.record import Record
 from proxy.restrict import forced_headers, safe_query
-from proxy.tls import greeted_host, passes_through
+from proxy.tls import greeted_host
+from proxy.tunnels import HasSnapshot, Tunnels
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +57,6 @@ class Gatekeeper(Protocol):
     """Where a decision to let through is put down: embedding.Gate."""
 
     def let_through(self, client: connection.Client, host: str, port: int) -> None: ...
-
-
-class HasSnapshot(Protocol):
-    @property
-    def snapshot(self) -> Snapshot: ...
 
 
 def _now() -> datetime:
@@ -85,95 +83,47 @@ class Judge:
     ) -> None:
         self._live, self._record = live, Record(record, worker)
         self._pages, self._internal, self._passes = pages, internal, passes.Passes(form_key)
-        self._gate, self._reach = gate, reach
+        self._gate = gate
         self._now = now
         self._pinned = pinned.Pinned()
-        self._passing: dict[str, tuple[connection.Client, str, datetime | None]] = {}  # client id: who, host, until
-        self._judged_by: Snapshot | None = None
+        self.tunnels = Tunnels(live, self._record, pages=pages, reach=reach, now=now)
 
     # --- the connection ----------------------------------------------------------------------------------------------
 
     def client_connected(self, client: connection.Client) -> None:
-        try:
-            if self._client(client) is None:
-                client.error = "no school has this address"
-        except Exception:  # noqa: BLE001 - an enforcing edge
-            client.error = "could not tell whose this is"
-            self._record.trouble("a connection", flows.address(client))
+        if not self.tunnels.known(client.proxy_mode.data, flows.address(client)):
+            client.error = "no school has this address"
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
-        """A tunnel is asked for. A blocked name gets its tunnel: the block page is shown inside it."""
+        """A tunnel is asked for where others were before it; the first of a connection is the front's."""
         try:
-            client, request = self._client(flow.client_conn), flow.request
-            if client is None:
+            client = flow.client_conn
+            said = await self.tunnels.ask(client.proxy_mode.data, flows.address(client), flow.request.host, flow.request.port)
+            if said is None:
                 flow.kill()
-                return
-            try:
-                host = tunnel_host(request.host, None)
-            except NameRefused:
-                self._refuse_tunnel(flow, client, "", "name")
-                return
-            if host != INTERNAL and not await self._tunnel_port(host, request.port):
-                self._refuse_tunnel(flow, client, host, f"port {request.port}")
-                return
-            decide(self._live.snapshot, question(client, host, None, self._now()))  # raises now rather than inside
+            elif isinstance(said, Answer):
+                flow.response = flows.made(said, flow)
         except Exception:  # noqa: BLE001 - an enforcing edge
             flow.response = flows.made(CANNOT_DECIDE, flow)
             self._record.trouble("a tunnel", flows.address(flow.client_conn), flow.request.host)
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
-        """Pass through or open: proxy/tls.py says which, from the decision."""
+        """What the front has handed over is opened. What was asked for later may pass through: proxy/tls.py says which."""
         try:
-            server, greeting = data.context.server.address, data.client_hello
-            if server is None:
+            server, greeting, client = data.context.server.address, data.client_hello, data.context.client
+            if server is None or isinstance(data.context.layers[0], TransparentProxy):
                 return
             host = greeted_host(server[0], greeting.sni, (kind for kind, _ in greeting.extensions))
-            client = self._client(data.context.client)
-            if host is None or client is None or host == INTERNAL:
-                return
-            asked = question(client, host, None, self._now())
-            decision = decide(self._live.snapshot, asked)
-            if passes_through(decision):
+            if host and self.tunnels.passes(client.id, client.proxy_mode.data, flows.address(client), host):
                 data.context.server.address = (host, server[1])
-                self._gate.let_through(data.context.client, host, server[1])
+                self._gate.let_through(client, host, server[1])
                 data.ignore_connection = True
-                self._passing[data.context.client.id] = (data.context.client, host, decision.until)
-                self._record(
-                    self._record.decided(Kind.CONNECTION, client, flows.address(data.context.client), asked, decision)
-                )
         except Exception:  # noqa: BLE001 - an enforcing edge: opened, so that each request meets `requestheaders`
             data.ignore_connection = False
             self._record.trouble("a TLS greeting", flows.address(data.context.client))
 
     def client_disconnected(self, client: connection.Client) -> None:
-        self._passing.pop(client.id, None)
-
-    def overdue(self) -> list[str]:
-        """The ids of clients whose tunnel passes through though by now it would not: a new policy, or a rule's time is up.
-
-        A tunnel may stay open for hours; a decision holds only until time or the head says otherwise.
-        """
-        try:
-            snapshot, now = self._live.snapshot, self._now()
-            fresh, self._judged_by = snapshot is not self._judged_by, snapshot
-            return [
-                id_
-                for id_, (client, host, until) in self._passing.items()
-                if (fresh or (until is not None and until <= now)) and not self._still_passes(snapshot, client, host, now)
-            ]
-        except Exception:  # an enforcing edge: what cannot be judged does not go on
-            log.exception("could not judge the open tunnels again; closed them")
-            return list(self._passing)
-
-    def _still_passes(self, snapshot: Snapshot, where: connection.Client, host: str, now: datetime) -> bool:
-        client = self._client(where)
-        if client is None:
-            return False
-        decision = decide(snapshot, question(client, host, None, now))
-        if passes_through(decision):
-            self._passing[where.id] = (where, host, decision.until)
-            return True
-        return False
+        self.tunnels.over(client.id)
 
     def tls_established_client(self, data: tls.TlsData) -> None:
         """A client takes our certificate: where the same device refuses it for one name, that name's application pins."""
@@ -351,22 +301,7 @@ class Judge:
     # --- helpers -----------------------------------------------------------------------------------------------------
 
     def _client(self, client: connection.Client) -> Client | None:
-        return self._live.snapshot.clients.of(client.proxy_mode.data, flows.address(client))
-
-    async def _tunnel_port(self, host: str, port: int) -> bool:
-        if port in TUNNEL_PORTS:
-            return True
-        try:
-            return all(self._reach.destinations.inside(each) for each in await self._reach.addresses(host))
-        except (OSError, ValueError):
-            return False
-
-    def _refuse_tunnel(self, flow: http.HTTPFlow, client: Client, host: str, outcome: str) -> None:
-        self._record(self._record.refused(client, flows.address(flow.client_conn), host or flow.request.host, outcome))
-        answer = self._pages.message(
-            403, "This address is not right", "The filter opens secure connections to websites only."
-        )
-        flow.response = flows.made(answer, flow)
+        return self.tunnels.client(client.proxy_mode.data, flows.address(client))
 
     def _page_event(self, client: Client, flow: http.HTTPFlow, asked: Question, decision: Decision, *, query: str) -> Event:
         path = asked.path or "/"

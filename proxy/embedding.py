@@ -1,98 +1,60 @@
 """Everything here that knows mitmproxy's inside.
 
-Read against mitmproxy 12.3.1; tests/proxy/test_embedding.py checks the version.
+Read against mitmproxy 12.3.1. A test checks the version, and so does `install` at start: with another version what is only
+faster or kinder is left out, loudly, and the plain path is taken. What guards is in use in any case.
 
-What is ours and why:
+Guards (any version):
 
-- `GateMode`, `GateInstance`: a kind of server of our own, by mitmproxy's own registry of modes. It listens on a socket that
-  we bound (SO_REUSEPORT, so that workers share a port; mitmproxy passes no such option), and carries the listener's name.
+- `GateMode`, `GateInstance`, `Gate`: a kind of server of our own, by mitmproxy's own registry of modes. It listens on sockets
+  that we bound (SO_REUSEPORT, so that workers share a port), through the front, which hands over what is to be opened.
 - `Handler`: one client's connection. It opens a connection upstream only to what a decision let through, at an address that
   our resolver gave and the guard accepts. The stock one lets the system resolve and goes anywhere.
-- `Layers`: what may follow what in a connection. The stock addon also guesses DNS, raw TCP and TLS inside TLS: ways round.
-- `Certificates`: the stock TLS addon without its answer to "…/mitmproxy-<serial>.crl" on every site, and a larger store.
-- `speak_plainly`: mitmproxy's own error page in our words.
+
+Of this version:
+
+- `Quick`: hooks are called where they arise, without a task and a turn of the loop for each; half of the time of a request
+  went there. A layer that waits for a hook is told of its end once its generator is through, so the order stays mitmproxy's.
+- `Server1`, `Client1`: HTTP/1 with an end to what is kept of a head, answers before the answer (1xx) left out, and trailers
+  left out: mitmproxy keeps all, takes a 103 for the answer, and stumbles.
+- error pages in our words.
 """
 
 import asyncio
-import contextlib
+import inspect
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import h11
+from h11._readers import ChunkedReader
 from mitmproxy import connection, ctx
 from mitmproxy.addons.proxyserver import Proxyserver
-from mitmproxy.addons.tlsconfig import TlsConfig
-from mitmproxy.certs import CertStore
 from mitmproxy.connection import ConnectionState
-from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import commands, events, layer, layers, mode_specs
-from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.http import HTTPMode, _http1, _http2
+from mitmproxy.proxy.layers import http as _http
+from mitmproxy.proxy.layers.http import _http1, _http2
+from mitmproxy.proxy.layers.modes import TransparentProxy
 from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionIO
+from mitmproxy.version import VERSION
 
-from category_lists.names import canonical_host, is_address
-from proxy.answer import bare_page
-from proxy.destinations import Destinations
+from proxy.failures import NOT_DECIDED, failure
+from proxy.front import Front, Given, Listener
+from proxy.reach import Reach
 
 READ_AGAINST = "12.3.1"
-CERTIFICATES_KEPT = 10_000  # sites; the stock 100 costs 2 ms for each new one beyond it
-INNER_ADDRESS = "Schoolgate: an inner address"
-NOT_DECIDED = "Schoolgate: no decision let this through"
-BAD_CERTIFICATE = "Certificate verify failed"  # how mitmproxy's message begins
-TOO_OLD = ("cannot agree on a TLS version", "unsupported protocol", "alert protocol version", "wrong version number")
+LONGEST_HEAD = 65_536  # bytes of a request's or an answer's head
+MOST_WAITING = 1 << 16  # bytes that wait to be sent before the other side is read no further
+MOST_UNREAD = 1 << 18  # bytes of a client before any of it is a request or a greeting
 
-type Resolve = Callable[[str], Awaitable[Sequence[str]]]
+type Hooks = Mapping[str, Sequence[Callable[..., Any]]]
 log = logging.getLogger(__name__)
 
 
-async def system_resolve(host: str) -> Sequence[str]:
-    """The addresses of a name as this machine's resolver gives them."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
-
-
-class Reach:
-    """How sites are reached: resolved by us, guarded, within a time."""
-
-    def __init__(self, resolve: Resolve, destinations: Destinations, seconds: float) -> None:
-        self.resolve, self.destinations, self.seconds = resolve, destinations, seconds
-        self.own_ports: frozenset[int] = frozenset()
-
-    async def addresses(self, host: str) -> Sequence[str]:
-        """Every address of a canonical host; OSError when there is none."""
-        found = [host] if is_address(host) else await self.resolve(host)
-        if not found:
-            raise OSError("the name has no address")
-        return found
-
-    async def open(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to the first address that answers; OSError otherwise."""
-        host = canonical_host(host)
-        async with asyncio.timeout(self.seconds):
-            found = [each for each in await self.addresses(host) if self.destinations.may_connect(each)]
-            if not found:
-                raise OSError(INNER_ADDRESS)
-            for address in found[:-1]:
-                with contextlib.suppress(OSError):  # TimeoutError too: a dead IPv6 route must leave time for IPv4
-                    async with asyncio.timeout(self.seconds / 4):
-                        reader, writer = await asyncio.open_connection(address, port)
-                    return reader, self._not_ourselves(writer)
-            reader, writer = await asyncio.open_connection(found[-1], port)
-            return reader, self._not_ourselves(writer)
-
-    def _not_ourselves(self, writer: asyncio.StreamWriter) -> asyncio.StreamWriter:
-        """A connection whose two ends have one address goes to this very box, by whatever name or public address."""
-        peer, own = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
-        if peer[0] == own[0] and (peer[1] in self.own_ports or not self.destinations.inside(peer[0])):
-            writer.transport.abort()
-            raise OSError(INNER_ADDRESS)
-        return writer
-
-
 class GateMode(mode_specs.ProxyMode):
-    """`gate:NAME@host:port`: an explicit proxy whose clients are known by the listener's name (`data`)."""
+    """`gate:NAME@host:port`: a proxy whose clients are known by the listener's name (`data`)."""
 
     description = "Schoolgate proxy"
     transport_protocol = "tcp"
@@ -107,10 +69,13 @@ class Gate(Proxyserver):
 
     name = "proxyserver"
 
-    def __init__(self, sockets: dict[str, socket.socket], reach: Reach) -> None:
+    def __init__(self, sockets: Mapping[str, socket.socket], listeners: Mapping[str, Listener], reach: Reach) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.sockets, self.reach = sockets, reach
+        self.sockets, self.listeners, self.reach = sockets, listeners, reach
         self.started = asyncio.Event()
+        self.front: Front  # set by whoever puts the parts together
+        self.hooks: Hooks = {}
+        self.modes: dict[str, GateMode] = {}
 
     def running(self) -> None:
         super().running()  # type: ignore[no-untyped-call]
@@ -121,6 +86,31 @@ class Gate(Proxyserver):
         handler = self.connections[client.id]
         assert isinstance(handler, Handler)
         handler.allowed.add((host, port))
+
+    async def take(self, given: Given) -> None:
+        """Open a connection that the front hands over."""
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        given.transport.set_protocol(protocol)
+        protocol.connection_made(given.transport)
+        writer = asyncio.StreamWriter(given.transport, protocol, reader, asyncio.get_running_loop())
+        if given.data:
+            reader.feed_data(given.data)
+        handler = HANDLER(ctx.master, reader, writer, ctx.options, self.modes[given.listener], self)
+        handler.client.peername = given.address
+        context = handler.layer.context
+        if given.tunnel:
+            context.server.address = given.tunnel
+            handler.layer = TransparentProxy(context)
+        else:
+            handler.layer = layers.modes.HttpProxy(context)
+        try:
+            if not given.transport.is_closing():
+                given.transport.resume_reading()
+            with self.register_connection(handler.client.id, handler):
+                await handler.handle_client()
+        finally:
+            writer.close()  # a second cancel can end handle_client before it closes
 
     def cut(self, client_ids: Iterable[str]) -> list[asyncio.Task[Any]]:
         """Close these clients' connections, and what they opened upstream."""
@@ -145,12 +135,27 @@ class Gate(Proxyserver):
             await asyncio.sleep(0.01)
 
 
+class GateInstance(AsyncioServerInstance[GateMode]):
+    """One listener."""
+
+    def make_top_layer(self, context: Any) -> layer.Layer:
+        raise NotImplementedError("connections come from the front")  # pragma: no cover
+
+    async def listen(self, host: str, port: int) -> list[Any]:  # noqa: ARG002 - the socket knows
+        gate = self.manager
+        assert isinstance(gate, Gate)
+        name = self.mode.data
+        gate.modes[name] = self.mode
+        loop = asyncio.get_running_loop()
+        return [await loop.create_server(gate.front.door(gate.listeners[name]), sock=gate.sockets[name])]
+
+
 class Handler(ProxyConnectionHandler):
     """One client's connection and what it opened upstream."""
 
-    def __init__(self, master: Any, reader: Any, writer: Any, options: Any, mode: GateMode, reach: Reach) -> None:
+    def __init__(self, master: Any, reader: Any, writer: Any, options: Any, mode: GateMode, gate: Any) -> None:
         super().__init__(master, reader, writer, options, mode)  # type: ignore[no-untyped-call]
-        self.reach = reach
+        self.gate = gate
         self.allowed: set[tuple[str, int]] = set()
 
     async def open_connection(self, command: commands.OpenConnection) -> None:
@@ -161,7 +166,7 @@ class Handler(ProxyConnectionHandler):
             try:
                 if address[:2] not in self.allowed:
                     raise OSError(NOT_DECIDED)
-                reader, writer = await self.reach.open(address[0], address[1])
+                reader, writer = await self.gate.reach.open(address[0], address[1])
             except asyncio.CancelledError:
                 server.error = "connection cancelled"
                 await self.server_event(events.OpenConnectionCompleted(command, server.error))
@@ -181,93 +186,144 @@ class Handler(ProxyConnectionHandler):
                 writer.close()  # a second cancel can end handle_connection before it closes
 
 
-class GateInstance(AsyncioServerInstance[GateMode]):
-    """One listener."""
+class Quick(Handler):
+    """The same with hooks called in place."""
 
-    def make_top_layer(self, context: Context) -> layer.Layer:
-        return layers.modes.HttpProxy(context)
+    unread = 0  # bytes of the client since the last hook
 
-    async def listen(self, host: str, port: int) -> list[Any]:  # noqa: ARG002 - the socket knows
-        gate = self._gate
-        return [await asyncio.start_server(self.handle_stream, sock=gate.sockets[self.mode.data])]
-
-    async def handle_stream(self, reader: Any, writer: Any = None) -> None:
-        gate = self._gate
-        handler = Handler(ctx.master, reader, writer, ctx.options, self.mode, gate.reach)
-        handler.layer = self.make_top_layer(handler.layer.context)
+    async def server_event(self, event: events.Event) -> None:
+        self.timeout_watchdog.register_activity()
         try:
-            with gate.register_connection(handler.client.id, handler):
-                await handler.handle_client()
-        finally:
-            writer.close()  # as above
+            if self.unread >= 0 and isinstance(event, events.DataReceived) and event.connection is self.client:
+                self.unread += len(event.data)
+            waiting = deque((event,))
+            while waiting:
+                for command in self.layer.handle_event(waiting.popleft()):
+                    self._obey(command, waiting)
+            if self.unread > MOST_UNREAD:
+                raise OverflowError("a client says nothing that can be understood")
+        except Exception:  # whatever it was, this connection's layers are in no state that may go on
+            log.warning("closed a connection", exc_info=True)
+            for io in list(self.transports.values()):
+                if io.handler:
+                    io.handler.cancel("closed")
 
-    @property
-    def _gate(self) -> Gate:
-        assert isinstance(self.manager, Gate)
-        return self.manager
+    def _obey(self, command: commands.Command, waiting: deque[events.Event]) -> None:
+        match command:
+            case commands.StartHook():
+                self._hook(command, waiting)
+            case commands.OpenConnection():
+                task = asyncio.ensure_future(self.open_connection(command))
+                self.transports[command.connection] = ConnectionIO(handler=task)
+            case commands.RequestWakeup():
+                self.wakeup_timer.add(asyncio.ensure_future(self.wakeup(command)))
+            case commands.ConnectionCommand() if command.connection not in self.transports:
+                pass  # closed already
+            case commands.SendData():
+                writer = self.transports[command.connection].writer
+                if writer and not writer.is_closing():
+                    writer.write(command.data)
+            case commands.CloseTcpConnection():
+                self.close_connection(command.connection, command.half_close)
+            case commands.CloseConnection():
+                self.close_connection(command.connection, half_close=False)
+            case commands.Log():
+                pass  # mitmproxy's log says who visits what
+            case _:
+                raise RuntimeError(f"Unexpected command: {command}")
 
-
-class Layers:
-    """What follows what: proxy HTTP; after CONNECT either TLS or HTTP; inside TLS always HTTP."""
-
-    name = "nextlayer"
-
-    def next_layer(self, data: layer.NextLayer) -> None:
-        context, sent = data.context, data.data_client()
-        if len(context.layers) == 1:  # the proxy itself: no TLS to the proxy yet, so a greeting here is a bad request
-            data.layer = layers.HttpLayer(context, HTTPMode.regular)
-        elif isinstance(context.layers[-1], layers.ClientTLSLayer):
-            data.layer = layers.HttpLayer(context, HTTPMode.transparent)
-        elif len(sent) < 3:
+    def _hook(self, hook: commands.StartHook, waiting: deque[events.Event]) -> None:
+        called = self.gate.hooks.get(hook.name, ())
+        self.unread = -1 if hook.name in {"requestheaders", "tls_clienthello"} else self.unread
+        if any(inspect.iscoroutinefunction(each) for each in called):
+            task = asyncio.ensure_future(self.hook_task(hook))
+            self.wakeup_timer.add(task)
+            task.add_done_callback(self.wakeup_timer.discard)
             return
-        elif starts_like_tls_record(sent):
-            data.layer = layers.ServerTLSLayer(context)
-            data.layer.child_layer = layers.ClientTLSLayer(context)
-        else:
-            data.layer = layers.HttpLayer(context, HTTPMode.transparent)
+        for each in called:
+            each(*hook.args())
+        if hook.blocking:
+            waiting.append(events.HookCompleted(hook))
+
+    async def drain_writers(self) -> None:
+        """Wait only for those that have more than they can send."""
+        for io in list(self.transports.values()):
+            if isinstance(io.writer, asyncio.StreamWriter) and io.writer.transport.get_write_buffer_size() > MOST_WAITING:
+                try:
+                    await io.writer.drain()
+                except OSError as error:
+                    if io.handler is not None:
+                        io.handler.cancel(f"Error sending data: {error}")
 
 
-class Certificates(TlsConfig):
-    """Certificates for intercepted sites, and the check of the sites' own."""
-
-    name = "tlsconfig"
-
-    def configure(self, updated: Any) -> None:
-        super().configure(updated)  # type: ignore[no-untyped-call]
-        if self.certstore is not None:
-            self.certstore.STORE_CAP = CERTIFICATES_KEPT
-
-    def request(self, flow: Any) -> None:
-        """Nothing: the stock addon answers for a certificate list that our certificates do not name."""
+HANDLER: type[Handler] = Handler
 
 
-assert CertStore.STORE_CAP < CERTIFICATES_KEPT
+def hooks_of(addons: Sequence[object]) -> Hooks:
+    """Which functions a hook calls, in the order of the addons."""
+    names = {name for addon in addons for name in dir(addon) if not name.startswith("_")}
+    found = {name: [getattr(addon, name) for addon in addons if hasattr(addon, name)] for name in names}
+    return {name: [each for each in some if callable(each)] for name, some in found.items()}
 
 
-def speak_plainly() -> None:
-    """Have mitmproxy's own error page (a site that cannot be reached, a request that is no HTTP) say it in our words."""
+class Server1(_http1.Http1Server):
+    """The client's side of HTTP/1."""
+
+    def read_headers(self, event: Any) -> Any:
+        yield from super().read_headers(event)
+        if self.state == self.read_headers and len(self.buf) > LONGEST_HEAD:
+            self.state = self.done
+            yield commands.SendData(self.conn, _http1.make_error_response(431, "The request's head is too long."))
+            yield commands.CloseConnection(self.conn)
+
+
+class Client1(_http1.Http1Client):
+    """The site's side of HTTP/1."""
+
+    def read_headers(self, event: Any) -> Any:
+        if isinstance(event, events.DataReceived) and self.request:
+            while len(self.buf) < LONGEST_HEAD and _informs(bytes(self.buf)[:12]) and self.buf.maybe_extract_lines():
+                pass
+            if not self.buf:
+                return
+        yield from super().read_headers(event)
+        if self.state == self.read_headers and len(self.buf) > LONGEST_HEAD:
+            raise OverflowError("an answer's head that does not end")
+
+
+def _informs(start: bytes) -> bool:
+    """Is this the beginning of a 1xx answer, after which the answer follows? 101 is one itself."""
+    return len(start) == 12 and start[:7] == b"HTTP/1." and start[9:10] == b"1" and start[9:12] != b"101"
+
+
+def _body_reader(expected_size: int | None) -> Any:
+    """mitmproxy's, without trailers and without a chunk's beginning that does not end."""
+    inner = _stock_body_reader(expected_size)
+    if not isinstance(inner, ChunkedReader):
+        return inner
+
+    def read(buf: Any) -> Any:
+        event = inner(buf)
+        if event is None and len(buf) > LONGEST_HEAD:
+            raise h11.RemoteProtocolError("a chunk that does not begin")
+        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
+
+    read.read_eof = inner.read_eof  # type: ignore[attr-defined]
+    return read
+
+
+_stock_body_reader = _http1.make_body_reader
+
+
+def install() -> bool:
+    """Put what is of this version in place. False, and the plain path, with another one."""
+    global HANDLER  # noqa: PLW0603 - chosen once, at start
+    if VERSION != READ_AGAINST:
+        log.error("mitmproxy %s is not %s: the proxy takes the slow path. Install the locked version.", VERSION, READ_AGAINST)
+        return False
+    HANDLER = Quick
+    _http.Http1Server, _http.Http1Client = Server1, Client1  # type: ignore[attr-defined]
+    _http1.make_body_reader = _body_reader
     for module in (_http1, _http2):
-        module.format_error = _error_page  # type: ignore[attr-defined]
-
-
-def _error_page(status: int, message: str) -> bytes:
-    if BAD_CERTIFICATE in message:
-        words = (
-            "This site could not prove who it is",
-            (
-                "Its certificate is out of date, made for another name, or signed by nobody we trust, so it stays closed. "
-                "Your own browser would have warned you too. Tell a member of staff if you need this site."
-            ),
-        )
-    elif any(each in message for each in TOO_OLD):
-        words = (
-            "This site is not secure enough",
-            "It speaks only old kinds of encryption that browsers refuse as well, so it stays closed.",
-        )
-    elif INNER_ADDRESS in message or NOT_DECIDED in message:
-        words = ("This address cannot be opened", "It leads to an inner network and not to a site on the internet.")
-    elif status >= 500:
-        words = ("This site did not answer", "It may be switched off or very busy. Please try again in a few minutes.")
-    else:
-        words = ("This request could not be understood", "The filter passes on only what it can read.")
-    return bare_page(status, *words).body
+        module.format_error = lambda status, message: failure(status, message).body  # type: ignore[attr-defined]
+    return True

@@ -1,5 +1,5 @@
-"""Applications that carry their own idea of a site's certificate ("pinning") break where we look in. They are learnt here, and
-proposed to the headteacher as sites never looked into; nothing opens by itself.
+"""Applications that accept only the certificate they know of a site ("pinning") break where we look in. They are learnt here,
+and proposed to the headteacher as sites never looked into; nothing opens by itself.
 
 A greeting that fails says little: most often the device simply lacks our certificate, and then everything fails. So it
 counts only from an address whose other greetings we answer with success: that device trusts us, yet this one name does not

@@ -15,8 +15,11 @@ from proxy.addon import Judge
 from proxy.block_page import Pages
 from proxy.ca import ensure_ca, trust_bundle
 from proxy.destinations import Destinations
-from proxy.embedding import Certificates, Gate, Layers, Reach, Resolve, speak_plainly, system_resolve
+from proxy.embedding import Gate, hooks_of, install
+from proxy.front import Front, Listener
 from proxy.internal import Internal
+from proxy.opening import Certificates, Layers
+from proxy.reach import Reach, Resolve, system_resolve
 from proxy.settings import Settings
 
 LOOK_EVERY = 0.2  # seconds between looks for a new policy: an approval is in force within two
@@ -75,13 +78,20 @@ async def serve(
     try:
         names = {name: each.getsockname()[:2] for name, each in sockets.items()}
         reach.own_ports = frozenset(port for _, port in names.values())
-        gate = Gate(sockets, reach)
+        gate = Gate(sockets, {name: Listener(name) for name in sockets}, reach)
         judge = Judge(
             live, record, pages=pages, internal=internal, form_key=settings.form_key, gate=gate, reach=reach, worker=worker
         )
+        front = gate.front = Front(judge.tunnels, reach, gate.take)
         chief = _chief(settings, names, str(trust), gate, judge)
+
+        def judge_again() -> None:
+            overdue = judge.tunnels.overdue()
+            gate.cut(overdue)
+            front.cut(overdue)
+
         async with asyncio.TaskGroup() as tasks:
-            looking = tasks.create_task(_keep_looking(live, lambda: gate.cut(judge.overdue())))
+            looking = tasks.create_task(_keep_looking(live, judge_again))
             running = tasks.create_task(chief.run())
             try:
                 await gate.started.wait()
@@ -94,6 +104,7 @@ async def serve(
                 for server in gate.servers:
                     with contextlib.suppress(Exception):
                         await server.stop()
+                await front.close()
                 await gate.close()
                 chief.should_exit.set()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -106,7 +117,7 @@ async def serve(
 def _chief(settings: Settings, names: dict[str, tuple[str, int]], trust: str, gate: Gate, judge: Judge) -> master.Master:
     # mitmproxy tells its log who visits what. That belongs into events, where it is guarded, and nowhere else.
     logging.getLogger("mitmproxy").setLevel(logging.ERROR)
-    speak_plainly()
+    install()
     chosen = options.Options(
         confdir=str(settings.confdir),
         mode=[f"gate:{name}@{host}:{port}" for name, (host, port) in names.items()],
@@ -116,12 +127,14 @@ def _chief(settings: Settings, names: dict[str, tuple[str, int]], trust: str, ga
         rawtcp=False,  # what is neither TLS nor HTTP does not pass
     )
     chief = master.Master(chosen)
-    chief.addons.add(
+    addons = (
         judge,  # before the others, so that nobody answers for it
         gate,
         Layers(),
         Certificates(),
     )
+    chief.addons.add(*addons)
+    gate.hooks = hooks_of(addons)
     chosen.update(connection_strategy="lazy", stream_large_bodies=None, validate_inbound_headers=True)
     return chief
 

@@ -38,6 +38,11 @@ def greeted_host(target: str, sni: str | None, extensions: Iterable[int]) -> str
     """The host that may be decided for the whole tunnel; None when the greeting gives no one honest name."""
     if sni is None and SERVER_NAME in extensions:
         return None  # it names something that mitmproxy could not read; the site might
+    return honest_host(target, sni)
+
+
+def honest_host(target: str, sni: str | None) -> str | None:
+    """The same, of a greeting whose name can be read or that has none."""
     try:
         host = tunnel_host(target, sni)
     except NameRefused:

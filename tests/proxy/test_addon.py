@@ -9,8 +9,9 @@ from mitmproxy.test import tflow
 from proxy.addon import Judge
 from proxy.block_page import Pages
 from proxy.destinations import Destinations
-from proxy.embedding import GateMode, Reach
+from proxy.embedding import GateMode
 from proxy.internal import Internal
+from proxy.reach import Reach
 from proxy.tls import greeted_host
 
 KEY = b"k" * 32
@@ -90,7 +91,7 @@ def test_a_tunnel_that_cannot_be_decided_is_refused(flow):
 
 def test_a_greeting_that_cannot_be_decided_does_not_pass_through(flow):
     gate, greeting = Gate(), SimpleNamespace(sni="bank.test", extensions=[])
-    context = SimpleNamespace(server=SimpleNamespace(address=("bank.test", 443)), client=flow.client_conn)
+    context = SimpleNamespace(server=SimpleNamespace(address=("bank.test", 443)), client=flow.client_conn, layers=[None])
     data = SimpleNamespace(context=context, client_hello=greeting, ignore_connection=False)
     a_judge(Broken(), gate, []).tls_clienthello(data)
     assert (data.ignore_connection, gate.opened) == (False, [])
@@ -102,7 +103,7 @@ def test_a_greeting_that_cannot_be_decided_does_not_pass_through(flow):
 )
 def test_only_an_honest_greeting_passes_through(flow, snapshot, sni, extensions, passes):
     gate, greeting = Gate(), SimpleNamespace(sni=sni, extensions=extensions)
-    context = SimpleNamespace(server=SimpleNamespace(address=("Bank.test.", 443)), client=flow.client_conn)
+    context = SimpleNamespace(server=SimpleNamespace(address=("Bank.test.", 443)), client=flow.client_conn, layers=[None])
     data = SimpleNamespace(context=context, client_hello=greeting, ignore_connection=False)
     a_judge(SimpleNamespace(snapshot=snapshot), gate, []).tls_clienthello(data)
     assert data.ignore_connection is passes

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mitmproxy import version
@@ -14,7 +15,9 @@ from mitmproxy.options import Options
 from mitmproxy.proxy.commands import OpenConnection
 
 from proxy.destinations import Destinations
-from proxy.embedding import INNER_ADDRESS, NOT_DECIDED, READ_AGAINST, GateMode, Handler, Reach
+from proxy.embedding import READ_AGAINST, GateMode, Handler
+from proxy.failures import NOT_DECIDED
+from proxy.reach import INNER_ADDRESS, Reach
 
 
 def test_the_overrides_were_read_against_this_mitmproxy():
@@ -67,7 +70,7 @@ def test_nothing_is_opened_that_no_decision_let_through(internet):
 
     async def tries():
         reach = Reach(resolve, Destinations(("127.0.0.1/32",)), 5)
-        handler = Handler(None, None, Writer(), Options(), GateMode.parse("gate:x@127.0.0.1:1"), reach)
+        handler = Handler(None, None, Writer(), Options(), GateMode.parse("gate:x@127.0.0.1:1"), SimpleNamespace(reach=reach))
         handler.layer = Ear()
         handler.allowed.add(("other.test", internet.http.port))
         await handler.open_connection(OpenConnection(Server(address=("a.test", internet.http.port))))
