@@ -27,7 +27,9 @@ class Reach:
         self.own_ports: frozenset[int] = frozenset()
 
     async def addresses(self, host: str) -> Sequence[str]:
-        """Every address of a canonical host; OSError when there is none."""
+        """Every address of a canonical host; OSError when there is none. `localhost` is whoever says it, and so nobody here."""
+        if host == "localhost" or host.endswith(".localhost"):
+            raise OSError(INNER_ADDRESS)
         found = [host] if is_address(host) else await self.resolve(host)
         if not found:
             raise OSError("the name has no address")

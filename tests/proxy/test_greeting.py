@@ -1,5 +1,6 @@
 """First bytes, read: any bytes at any cut, and what no honest client sends."""
 
+import contextlib
 import ipaddress
 import ssl
 
@@ -103,7 +104,7 @@ def test_what_is_no_greeting(data):
     ("data", "found"),
     [
         (b"CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\nmore", Connect("a.test", 443, ("a.test:443",), 49)),
-        (b"CONNECT [2001:db8::1]:443 HTTP/1.0\r\n\r\n", Connect("2001:db8::1", 443, (), 41)),
+        (b"CONNECT [2001:db8::1]:443 HTTP/1.0\r\n\r\n", Connect("2001:db8::1", 443, (), 38)),
         (b"CONNECT a.test:443 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", Connect("a.test", 443, ("a", "b"), 49)),
         (b"CONNECT a.test:443 HTTP/1.1\r\nHost: a", None),
     ],
@@ -185,25 +186,5 @@ def test_what_is_no_proxy_header(data):
 )
 def test_any_bytes_are_read_or_odd(data, start):
     for reader in (greeting, connect, plain_host, proxied):
-        try:
+        with contextlib.suppress(Odd):
             reader(start + data)
-        except Odd:
-            pass
-
-
-@settings(max_examples=150)
-@given(st.integers(0, 400), st.integers(1, 255))
-def test_a_bent_byte_never_names_another_site_wrongly(at, change):
-    data = bytearray(client_hello_once())
-    data[at % len(data)] ^= change
-    try:
-        found = greeting(bytes(data))
-    except Odd:
-        return
-    assert found is None or found.bent or found.name is None or len(found.name) == len("bank.test")
-
-
-def client_hello_once(kept=[]):  # noqa: B006 - made once
-    if not kept:
-        kept.append(client_hello("bank.test"))
-    return kept[0]
