@@ -15,10 +15,14 @@ The order for one request, and why:
  8. Restrict            safe search forced.
  9. Let through         our own marks stripped, bodies streamed, the destination opened for this connection.
 10. Record              whatever happened. It cannot fail the request.
+
+A page of a site that is looked into is held back, up to a bound, until its words are judged: by `decide` again, now with what
+they are about. A search that is sent as a form waits for its words in the same way.
 """
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -35,22 +39,29 @@ from policy.snapshot import Snapshot
 from proxy import flows, passes, pinned
 from proxy.answer import CANNOT_DECIDE, Answer, Wanted
 from proxy.block_page import Asker, Pages
+from proxy.content import is_page, unpacked
 from proxy.destinations import web_port
 from proxy.failures import BAD_CERTIFICATE
+from proxy.inside import HELD
 from proxy.internal import HOST as INTERNAL
 from proxy.internal import LONGEST_FORM, Internal, Visit
 from proxy.questions import question, request_site, tunnel_host
 from proxy.reach import INNER_ADDRESS, Reach
 from proxy.record import Record
-from proxy.restrict import forced_headers, safe_query
+from proxy.restrict import forced_headers, safe_cookies, safe_query
 from proxy.tls import greeted_host
 from proxy.tunnels import HasSnapshot, Tunnels
+from proxy.wording import LONGEST_TERM, NOTHING, Said, Wording
 
 log = logging.getLogger(__name__)
 
-LONGEST_TERM = 200  # characters of search words that are kept
+LONGEST_POSTED = 262_144  # bytes of a search that is sent as a form or as JSON
 BETWEEN_US = ("proxy-connection", "proxy-authorization")  # what a browser says to its proxy is not for the site
-ASKED = "schoolgate.site"  # flow.metadata: what was asked, for the hooks that come later
+# flow.metadata, for the hooks that come later:
+ASKED = "schoolgate.event"  # the event of what was let through
+PAGE = "schoolgate.page"  # the question that a page's words are judged with
+COOKIES = "schoolgate.cookies"  # as the client sent them
+POSTED = "schoolgate.posted"  # a search whose words are yet to come
 
 
 class Gatekeeper(Protocol):
@@ -77,13 +88,14 @@ class Judge:
         internal: Internal,
         form_key: bytes,
         gate: Gatekeeper,
+        wording: Wording,
         reach: Reach,
         worker: str = "",
         now: Callable[[], datetime] = _now,
     ) -> None:
         self._live, self._record = live, Record(record, worker)
         self._pages, self._internal, self._passes = pages, internal, passes.Passes(form_key)
-        self._gate = gate
+        self._gate, self._wording = gate, wording
         self._now = now
         self._pinned = pinned.Pinned()
         self.tunnels = Tunnels(live, self._record, pages=pages, reach=reach, now=now)
@@ -170,8 +182,8 @@ class Judge:
             flows.refuse(flow)
             self._record.trouble("a request", flows.address(flow.client_conn), flow.request.host)
 
-    def _judge(self, flow: http.HTTPFlow) -> Answer | None:
-        """Our answer, or None when the request may go on to the site."""
+    def _judge(self, flow: http.HTTPFlow, body: bytes | None = None) -> Answer | None:
+        """Our answer, or None when the request may go on to the site; `body` once it is here and was waited for."""
         request, at = flow.request, self._now()
         client = self._client(flow.client_conn)  # 2.
         if client is None:
@@ -191,9 +203,17 @@ class Judge:
             self._record(self._record.refused(client, asker.address, site.host, f"port {request.port}"))
             return self._pages.message(403, "This address is not right", "It is not a web address.", asker)
         snapshot = self._live.snapshot
-        asked = question(client, site.host, site.path, at, site.query)
+        profile = snapshot.profile(client.school, client.group)
+        engine = profile.dictionary.engines.find(site.host)
+        term = engine.term(site.path or "/", site.query) if engine else ""
+        if engine and request.method == "POST" and site.path in engine.posted and not term:
+            if body is None:
+                return self._wait_for_words(flow, asker)
+            term = engine.sent_words(site.path or "/", body)
+        said = self._wording.search(term, profile)
+        asked = question(client, site.host, site.path, at, site.query, said.names)
         decision = decide(snapshot, asked)  # 6.
-        event = self._page_event(client, flow, asked, decision, query=site.query)
+        event = self._page_event(client, flow, asked, decision, term, said)
         query, marker = passes.taken_from_query(site.query)
         cookies, cookie = passes.taken_from_cookies(request.headers.get("cookie", ""))
         if decision.action is Action.BLOCK:  # 7.
@@ -211,8 +231,12 @@ class Judge:
                 return self._pages.warn(snapshot, decision, asked, asker, flows.url(flow, passes.onward(query, token)))
         if engine := _restricting(snapshot, asked, decision):  # 8.
             query = safe_query(engine, site.path or "/", query)
-            for name, value in forced_headers(engine, snapshot.profile(asked.school, asked.group).video).items():
+            cookies = safe_cookies(engine, cookies)
+            for name, value in forced_headers(engine, profile.video).items():
                 request.headers[name] = value
+        if decision.handling is Handling.INSPECT and asker.want is Wanted.PAGE and profile.wording != "off":
+            flow.metadata[PAGE], flow.metadata[COOKIES] = asked, f"{passes.NAME}={cookie}" if cookie else ""
+            request.headers["accept-encoding"] = "gzip"  # what we can read
         self._go_on(flow, site, query, cookies)  # 9.
         flow.metadata[ASKED] = event
         self._record(event)  # 10.
@@ -222,18 +246,17 @@ class Judge:
         request = flow.request
         if query != site.query:
             request.path = request.path.partition("?")[0] + (f"?{query}" if query else "")
-        if "cookie" in request.headers and passes.NAME in request.headers["cookie"]:
+        if cookies != request.headers.get("cookie", ""):
+            request.headers.pop("cookie", None)
             if cookies:
                 request.headers["cookie"] = cookies
-            else:
-                del request.headers["cookie"]
         for name in BETWEEN_US:
             request.headers.pop(name, None)
         request.data.host = site.host  # its canonical spelling; the Host header stays as the client wrote it
         if not request.is_http2:
             request.authority = ""
             request.headers.setdefault("host", flows.authority(flow, site.host))
-        request.stream = True
+        request.stream = POSTED not in flow.metadata  # what was waited for is here
         self._gate.let_through(flow.client_conn, site.host, request.port)
 
     def _may_pass(self, asker: Asker, host: str, cookie: str, now: float) -> bool:
@@ -241,11 +264,25 @@ class Judge:
             bool(cookie) and self._passes.accepts(cookie, asker.address, host, now)
         )
 
+    def _wait_for_words(self, flow: http.HTTPFlow, asker: Asker) -> Answer | None:
+        """A search that is sent as a form: judged once its words are here. Until then nothing is let through."""
+        if not flows.small_body(flow, LONGEST_POSTED):
+            return self._pages.message(411, "This search cannot be read", "Search by the address instead.", asker)
+        flow.metadata[POSTED] = True
+        return None
+
     def request(self, flow: http.HTTPFlow) -> None:
-        """The whole request is here: only the forms of schoolgate.internal wait for that."""
-        if flow.response or flow.error or INTERNAL not in flow.metadata:
+        """The whole request is here: only searches and the forms of schoolgate.internal wait for that."""
+        if flow.response or flow.error or not (INTERNAL in flow.metadata or POSTED in flow.metadata):
             return
         try:
+            if POSTED in flow.metadata:
+                encoding = flow.request.headers.get("content-encoding", "")
+                words = unpacked(flow.request.raw_content or b"", encoding, LONGEST_POSTED)
+                answer = CANNOT_DECIDE if words is None else self._judge(flow, words)
+                if answer is not None:
+                    flow.response = flows.made(answer, flow)
+                return
             flow.response = flows.made(
                 self._home_answer(flow, flow.metadata[INTERNAL], flow.request.raw_content or b""), flow
             )
@@ -277,10 +314,62 @@ class Judge:
             return
         try:
             response.headers.pop("alt-svc", None)  # an offer of HTTP/3, which no proxy sees
-            response.stream = response.status_code != 101
+            if PAGE in flow.metadata and is_page(response.headers.get("content-type", "")):
+                response.stream = False  # held until it is judged, but only so much: proxy/inside.Stream
+                flow.metadata[HELD] = lambda start: self._judge_page(flow, start)
+            else:
+                response.stream = response.status_code != 101
         except Exception:  # noqa: BLE001 - an enforcing edge
             flow.kill()
             self._record.trouble("a response", flows.address(flow.client_conn), flow.request.host)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """A page that was held back is whole."""
+        judge = flow.metadata.pop(HELD, None)
+        if judge is None or flow.response is None:
+            return
+        refused = judge(flow.response.raw_content or b"")
+        if refused is not None:
+            flow.response = refused
+
+    def _judge_page(self, flow: http.HTTPFlow, data: bytes) -> http.Response | None:
+        """The refusal of a page for its words, or None."""
+        try:
+            asked: Question = flow.metadata[PAGE]
+            event: Event = flow.metadata[ASKED]
+            snapshot, asker = self._live.snapshot, flows.asker(flow)
+            profile = snapshot.profile(asked.school, asked.group)
+            assert flow.response
+            headers = flow.response.headers
+            said = self._wording.page(
+                data, headers.get("content-type", ""), headers.get("content-encoding", ""), profile
+            ) if data else NOTHING  # fmt: skip
+            if said is None:
+                self._record(event._replace(action=Action.BLOCK, reason=Reason.ERROR, outcome="unreadable"))
+                return flows.made(
+                    self._pages.message(502, "This page cannot be read", "It came packed in a way nobody asked for.", asker),
+                    flow,
+                )
+            if not said.themes:
+                return None
+            asked = replace(asked, themes=said.names)
+            decision = decide(snapshot, asked)
+            told = self._record.again(event, decision, str(said))
+            if decision.action is Action.BLOCK:
+                self._record(told._replace(outcome="403"))
+                return flows.made(self._pages.block(snapshot, decision, asked, asker), flow)
+            now = asked.at.timestamp()
+            _, cookie = passes.taken_from_cookies(flow.metadata.get(COOKIES, ""))
+            if decision.action is Action.WARN and not self._may_pass(asker, asked.host, cookie, now):
+                self._record(told._replace(outcome="warned"))
+                token = self._passes.token(asker.address, asked.host, now)
+                onward = flows.url(flow, passes.onward(asked.query, token))
+                return flows.made(self._pages.warn(snapshot, decision, asked, asker, onward), flow)
+            self._record(told)
+        except Exception:  # noqa: BLE001 - an enforcing edge
+            self._record.trouble("a page", flows.address(flow.client_conn), flow.request.host)
+            return flows.made(CANNOT_DECIDE, flow)
+        return None
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         """Messages pass; mitmproxy would keep them all."""
@@ -303,15 +392,14 @@ class Judge:
     def _client(self, client: connection.Client) -> Client | None:
         return self.tunnels.client(client.proxy_mode.data, flows.address(client))
 
-    def _page_event(self, client: Client, flow: http.HTTPFlow, asked: Question, decision: Decision, *, query: str) -> Event:
-        path = asked.path or "/"
-        profile = self._live.snapshot.profile(asked.school, asked.group)
+    def _page_event(
+        self, client: Client, flow: http.HTTPFlow, asked: Question, decision: Decision, term: str, said: Said
+    ) -> Event:
         seen = decision.handling is Handling.INSPECT  # a bank's or a clinic's plain-http pages are not written down either
-        engine = profile.dictionary.engines.find(asked.host) if seen else None
-        term = engine.term(path, query)[:LONGEST_TERM] if engine else ""
+        term = term[:LONGEST_TERM] if seen else ""
         kind = Kind.SEARCH if term else Kind.PAGE if flows.asker(flow).want is Wanted.PAGE else Kind.RESOURCE
         event = self._record.decided(kind, client, flows.address(flow.client_conn), asked, decision)
-        return event._replace(path=path if seen else "", term=term)
+        return event._replace(path=(asked.path or "/") if seen else "", term=term, detail=str(said) if term else "")
 
 
 def _back(flow: http.HTTPFlow, query: str, token: str) -> Answer:

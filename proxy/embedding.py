@@ -1,56 +1,29 @@
-"""Everything here that knows mitmproxy's inside.
-
-Read against mitmproxy 12.3.1. A test checks the version, and so does `install` at start: with another version what is only
-faster or kinder is left out, loudly, and the plain path is taken. What guards is in use in any case.
-
-Guards (any version):
+"""Where mitmproxy meets our listeners and our guard. What reaches further inside it is in proxy/inside.py.
 
 - `GateMode`, `GateInstance`, `Gate`: a kind of server of our own, by mitmproxy's own registry of modes. It listens on sockets
   that we bound (SO_REUSEPORT, so that workers share a port), through the front, which hands over what is to be opened.
 - `Handler`: one client's connection. It opens a connection upstream only to what a decision let through, at an address that
   our resolver gave and the guard accepts. The stock one lets the system resolve and goes anywhere.
-
-Of this version:
-
-- `Quick`: hooks are called where they arise, without a task and a turn of the loop for each; half of the time of a request
-  went there. A layer that waits for a hook is told of its end once its generator is through, so the order stays mitmproxy's.
-- `Server1`, `Client1`: HTTP/1 with an end to what is kept of a head, answers before the answer (1xx) left out, and trailers
-  left out: mitmproxy keeps all, takes a 103 for the answer, and stumbles.
-- error pages in our words.
 """
 
 import asyncio
-import inspect
-import logging
 import socket
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import h11
-from h11._readers import ChunkedReader
 from mitmproxy import connection, ctx
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import commands, events, layer, layers, mode_specs
-from mitmproxy.proxy.layers import http as _http
-from mitmproxy.proxy.layers.http import _http1, _http2
 from mitmproxy.proxy.layers.modes import TransparentProxy
 from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionIO
-from mitmproxy.version import VERSION
 
-from proxy.failures import NOT_DECIDED, failure
+from proxy.failures import NOT_DECIDED
 from proxy.front import Front, Given, Listener
 from proxy.reach import Reach
 
-READ_AGAINST = "12.3.1"
-LONGEST_HEAD = 65_536  # bytes of a request's or an answer's head
-MOST_WAITING = 1 << 16  # bytes that wait to be sent before the other side is read no further
-MOST_UNREAD = 1 << 18  # bytes of a client before any of it is a request or a greeting
-
 type Hooks = Mapping[str, Sequence[Callable[..., Any]]]
-log = logging.getLogger(__name__)
 
 
 class GateMode(mode_specs.ProxyMode):
@@ -75,6 +48,7 @@ class Gate(Proxyserver):
         self.started = asyncio.Event()
         self.front: Front  # set by whoever puts the parts together
         self.hooks: Hooks = {}
+        self.handler: type[Handler] = Handler  # proxy/inside.py has a quicker one
         self.modes: dict[str, GateMode] = {}
 
     def running(self) -> None:
@@ -96,7 +70,7 @@ class Gate(Proxyserver):
         writer = asyncio.StreamWriter(given.transport, protocol, reader, asyncio.get_running_loop())
         if given.data:
             reader.feed_data(given.data)
-        handler = HANDLER(ctx.master, reader, writer, ctx.options, self.modes[given.listener], self)
+        handler = self.handler(ctx.master, reader, writer, ctx.options, self.modes[given.listener], self)
         handler.client.peername = given.address
         context = handler.layer.context
         if given.tunnel:
@@ -186,144 +160,8 @@ class Handler(ProxyConnectionHandler):
                 writer.close()  # a second cancel can end handle_connection before it closes
 
 
-class Quick(Handler):
-    """The same with hooks called in place."""
-
-    unread = 0  # bytes of the client since the last hook
-
-    async def server_event(self, event: events.Event) -> None:
-        self.timeout_watchdog.register_activity()
-        try:
-            if self.unread >= 0 and isinstance(event, events.DataReceived) and event.connection is self.client:
-                self.unread += len(event.data)
-            waiting = deque((event,))
-            while waiting:
-                for command in self.layer.handle_event(waiting.popleft()):
-                    self._obey(command, waiting)
-            if self.unread > MOST_UNREAD:
-                raise OverflowError("a client says nothing that can be understood")
-        except Exception:  # whatever it was, this connection's layers are in no state that may go on
-            log.warning("closed a connection", exc_info=True)
-            for io in list(self.transports.values()):
-                if io.handler:
-                    io.handler.cancel("closed")
-
-    def _obey(self, command: commands.Command, waiting: deque[events.Event]) -> None:
-        match command:
-            case commands.StartHook():
-                self._hook(command, waiting)
-            case commands.OpenConnection():
-                task = asyncio.ensure_future(self.open_connection(command))
-                self.transports[command.connection] = ConnectionIO(handler=task)
-            case commands.RequestWakeup():
-                self.wakeup_timer.add(asyncio.ensure_future(self.wakeup(command)))
-            case commands.ConnectionCommand() if command.connection not in self.transports:
-                pass  # closed already
-            case commands.SendData():
-                writer = self.transports[command.connection].writer
-                if writer and not writer.is_closing():
-                    writer.write(command.data)
-            case commands.CloseTcpConnection():
-                self.close_connection(command.connection, command.half_close)
-            case commands.CloseConnection():
-                self.close_connection(command.connection, half_close=False)
-            case commands.Log():
-                pass  # mitmproxy's log says who visits what
-            case _:
-                raise RuntimeError(f"Unexpected command: {command}")
-
-    def _hook(self, hook: commands.StartHook, waiting: deque[events.Event]) -> None:
-        called = self.gate.hooks.get(hook.name, ())
-        self.unread = -1 if hook.name in {"requestheaders", "tls_clienthello"} else self.unread
-        if any(inspect.iscoroutinefunction(each) for each in called):
-            task = asyncio.ensure_future(self.hook_task(hook))
-            self.wakeup_timer.add(task)
-            task.add_done_callback(self.wakeup_timer.discard)
-            return
-        for each in called:
-            each(*hook.args())
-        if hook.blocking:
-            waiting.append(events.HookCompleted(hook))
-
-    async def drain_writers(self) -> None:
-        """Wait only for those that have more than they can send."""
-        for io in list(self.transports.values()):
-            if isinstance(io.writer, asyncio.StreamWriter) and io.writer.transport.get_write_buffer_size() > MOST_WAITING:
-                try:
-                    await io.writer.drain()
-                except OSError as error:
-                    if io.handler is not None:
-                        io.handler.cancel(f"Error sending data: {error}")
-
-
-HANDLER: type[Handler] = Handler
-
-
 def hooks_of(addons: Sequence[object]) -> Hooks:
     """Which functions a hook calls, in the order of the addons."""
     names = {name for addon in addons for name in dir(addon) if not name.startswith("_")}
     found = {name: [getattr(addon, name) for addon in addons if hasattr(addon, name)] for name in names}
     return {name: [each for each in some if callable(each)] for name, some in found.items()}
-
-
-class Server1(_http1.Http1Server):
-    """The client's side of HTTP/1."""
-
-    def read_headers(self, event: Any) -> Any:
-        yield from super().read_headers(event)
-        if self.state == self.read_headers and len(self.buf) > LONGEST_HEAD:
-            self.state = self.done
-            yield commands.SendData(self.conn, _http1.make_error_response(431, "The request's head is too long."))
-            yield commands.CloseConnection(self.conn)
-
-
-class Client1(_http1.Http1Client):
-    """The site's side of HTTP/1."""
-
-    def read_headers(self, event: Any) -> Any:
-        if isinstance(event, events.DataReceived) and self.request:
-            while len(self.buf) < LONGEST_HEAD and _informs(bytes(self.buf)[:12]) and self.buf.maybe_extract_lines():
-                pass
-            if not self.buf:
-                return
-        yield from super().read_headers(event)
-        if self.state == self.read_headers and len(self.buf) > LONGEST_HEAD:
-            raise OverflowError("an answer's head that does not end")
-
-
-def _informs(start: bytes) -> bool:
-    """Is this the beginning of a 1xx answer, after which the answer follows? 101 is one itself."""
-    return len(start) == 12 and start[:7] == b"HTTP/1." and start[9:10] == b"1" and start[9:12] != b"101"
-
-
-def _body_reader(expected_size: int | None) -> Any:
-    """mitmproxy's, without trailers and without a chunk's beginning that does not end."""
-    inner = _stock_body_reader(expected_size)
-    if not isinstance(inner, ChunkedReader):
-        return inner
-
-    def read(buf: Any) -> Any:
-        event = inner(buf)
-        if event is None and len(buf) > LONGEST_HEAD:
-            raise h11.RemoteProtocolError("a chunk that does not begin")
-        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
-
-    read.read_eof = inner.read_eof  # type: ignore[attr-defined]
-    return read
-
-
-_stock_body_reader = _http1.make_body_reader
-
-
-def install() -> bool:
-    """Put what is of this version in place. False, and the plain path, with another one."""
-    global HANDLER  # noqa: PLW0603 - chosen once, at start
-    if VERSION != READ_AGAINST:
-        log.error("mitmproxy %s is not %s: the proxy takes the slow path. Install the locked version.", VERSION, READ_AGAINST)
-        return False
-    HANDLER = Quick
-    _http.Http1Server, _http.Http1Client = Server1, Client1  # type: ignore[attr-defined]
-    _http1.make_body_reader = _body_reader
-    for module in (_http1, _http2):
-        module.format_error = lambda status, message: failure(status, message).body  # type: ignore[attr-defined]
-    return True

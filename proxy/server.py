@@ -9,18 +9,21 @@ from typing import Protocol
 
 from mitmproxy import master, options
 
+from category_lists.phrases import shipped
 from policy.event import Event
 from policy.snapshot import Snapshot
 from proxy.addon import Judge
 from proxy.block_page import Pages
 from proxy.ca import ensure_ca, trust_bundle
 from proxy.destinations import Destinations
-from proxy.embedding import Gate, hooks_of, install
+from proxy.embedding import Gate, hooks_of
 from proxy.front import Front, Listener
+from proxy.inside import install
 from proxy.internal import Internal
 from proxy.opening import Certificates, Layers
 from proxy.reach import Reach, Resolve, system_resolve
 from proxy.settings import Settings
+from proxy.wording import Wording
 
 LOOK_EVERY = 0.2  # seconds between looks for a new policy: an approval is in force within two
 BACKLOG = 1024
@@ -80,7 +83,15 @@ async def serve(
         reach.own_ports = frozenset(port for _, port in names.values())
         gate = Gate(sockets, {name: Listener(name) for name in sockets}, reach)
         judge = Judge(
-            live, record, pages=pages, internal=internal, form_key=settings.form_key, gate=gate, reach=reach, worker=worker
+            live,
+            record,
+            pages=pages,
+            internal=internal,
+            form_key=settings.form_key,
+            gate=gate,
+            reach=reach,
+            worker=worker,
+            wording=Wording(shipped()),
         )
         front = gate.front = Front(judge.tunnels, reach, gate.take)
         chief = _chief(settings, names, str(trust), gate, judge)
@@ -117,7 +128,7 @@ async def serve(
 def _chief(settings: Settings, names: dict[str, tuple[str, int]], trust: str, gate: Gate, judge: Judge) -> master.Master:
     # mitmproxy tells its log who visits what. That belongs into events, where it is guarded, and nowhere else.
     logging.getLogger("mitmproxy").setLevel(logging.ERROR)
-    install()
+    install(gate)
     chosen = options.Options(
         confdir=str(settings.confdir),
         mode=[f"gate:{name}@{host}:{port}" for name, (host, port) in names.items()],

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import contextlib
 import dataclasses
+import gzip
 import hashlib
 import http.server
 import queue
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from cryptography import x509
@@ -182,6 +184,9 @@ class Site(http.server.BaseHTTPRequestHandler):
         if self.headers.get("Upgrade", "").lower() == "websocket":
             self.echo()
             return
+        if self.path.startswith("/html/"):
+            self.html(*parse_qs(urlsplit(self.path).query)["text"], *self.path.split("?")[0].split("/")[2:])
+            return
         size = int(self.path[5:]) if self.path.startswith("/big/") else 0
         body = b"" if size else b"hello from " + self.headers["Host"].encode()
         self.send_response(200)
@@ -194,6 +199,28 @@ class Site(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"x" * 65536)
         self.wfile.write(b"x" * (size % 65536))
 
+    def html(self, text, *how):
+        """A page with some text: plain, gzip, br (a lie), chunked, padded to more than is held."""
+        body = b"<title>A page</title><p>" + text.encode() + b"</p>" + b"<p>filler</p>" * (200_000 if "long" in how else 1)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        if "gzip" in how:
+            self.send_header("Content-Encoding", "gzip")
+            body = gzip.compress(body)
+        if "br" in how:
+            self.send_header("Content-Encoding", "br")
+        if "chunked" in how:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for at in range(0, len(body), 50_000):
+                piece = body[at : at + 50_000]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.write(b"0\r\n\r\n")
+            return
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def do_POST(self):
         self.server.seen.append(
             SimpleNamespace(
@@ -202,7 +229,10 @@ class Site(http.server.BaseHTTPRequestHandler):
         )
         left, got = int(self.headers["Content-Length"]), 0
         while got < left:
-            got += len(self.rfile.read(min(65536, left - got)))
+            piece = self.rfile.read(min(65536, left - got))
+            if not piece:
+                return
+            got += len(piece)
         body = str(got).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))

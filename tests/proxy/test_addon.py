@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from mitmproxy.test import tflow
 
+from category_lists.phrases import shipped
 from proxy.addon import Judge
 from proxy.block_page import Pages
 from proxy.destinations import Destinations
@@ -13,6 +14,7 @@ from proxy.embedding import GateMode
 from proxy.internal import Internal
 from proxy.reach import Reach
 from proxy.tls import greeted_host
+from proxy.wording import Wording
 
 KEY = b"k" * 32
 
@@ -44,6 +46,7 @@ def a_judge(live, gate, events):
         internal=Internal(KEY, pages, b""),
         form_key=KEY,
         gate=gate,
+        wording=Wording(shipped()),
         reach=Reach(resolve, Destinations(()), 5),
     )
 

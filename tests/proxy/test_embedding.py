@@ -15,13 +15,23 @@ from mitmproxy.options import Options
 from mitmproxy.proxy.commands import OpenConnection
 
 from proxy.destinations import Destinations
-from proxy.embedding import READ_AGAINST, GateMode, Handler
+from proxy.embedding import GateMode, Handler
 from proxy.failures import NOT_DECIDED
+from proxy.inside import READ_AGAINST, Quick, install
 from proxy.reach import INNER_ADDRESS, Reach
 
 
 def test_the_overrides_were_read_against_this_mitmproxy():
-    assert version.VERSION == READ_AGAINST, "read proxy/embedding.py beside the new version, then change READ_AGAINST"
+    assert version.VERSION == READ_AGAINST, "read proxy/inside.py beside the new version, then change READ_AGAINST"
+
+
+def test_with_another_version_the_plain_path_is_taken_and_said(caplog):
+    gate = SimpleNamespace(handler=Handler)
+    assert not install(gate, "99.0")
+    assert gate.handler is Handler
+    assert "slow path" in caplog.text
+    assert install(gate)
+    assert gate.handler is Quick
 
 
 def test_two_workers_share_a_port(school):
