@@ -89,12 +89,15 @@ class Judge:
         form_key: bytes,
         gate: Gatekeeper,
         wording: Wording,
+        pages_at: frozenset[str] = frozenset(),  # listeners where DNS leads blocked names
+        proxy_ports: tuple[int, ...] = (),  # of explicit listeners
         reach: Reach,
         worker: str = "",
         now: Callable[[], datetime] = _now,
     ) -> None:
         self._live, self._record = live, Record(record, worker)
         self._pages, self._internal, self._passes = pages, internal, passes.Passes(form_key)
+        self._pages_at, self._proxy_ports = pages_at, proxy_ports
         self._gate, self._wording = gate, wording
         self._now = now
         self._pinned = pinned.Pinned()
@@ -197,8 +200,10 @@ class Judge:
             return self._pages.message(
                 403, "This address is not right", "The request did not name one site in a way that can be checked.", asker
             )
-        if site.host == INTERNAL:  # 4.
+        if site.host == INTERNAL or self._is_us(flow, site):  # 4.
             return self._at_home(flow, site)
+        if flow.client_conn.proxy_mode.data in self._pages_at:
+            return self._led_here(flow, client, site, asker)
         if not web_port(request.port) and not flows.in_tunnel(flow):  # 5.; a tunnel's port was judged when it was asked for
             self._record(self._record.refused(client, asker.address, site.host, f"port {request.port}"))
             return self._pages.message(403, "This address is not right", "It is not a web address.", asker)
@@ -264,6 +269,25 @@ class Judge:
             bool(cookie) and self._passes.accepts(cookie, asker.address, host, now)
         )
 
+    def _is_us(self, flow: http.HTTPFlow, site: Site) -> bool:
+        """Is this asked of the box itself, as devices do for the proxy's own file of settings?"""
+        own = flow.client_conn.sockname
+        ports = (*self._proxy_ports, own[1])
+        return bool(own) and not flow.client_conn.tls and site.host == own[0] and flow.request.port in ports
+
+    def _led_here(self, flow: http.HTTPFlow, client: Client, site: Site, asker: Asker) -> Answer:
+        """Someone whom DNS led here instead of to a blocked site. INVARIANT: nothing is ever fetched at such a listener."""
+        asked = replace(question(client, site.host, site.path, self._now(), site.query), path_follows=False)
+        snapshot = self._live.snapshot
+        decision = decide(snapshot, asked)
+        if decision.action is not Action.BLOCK:
+            return self._pages.message(
+                503, "This site is open now", "It was closed until a moment ago. Wait a minute and load it again.", asker
+            )
+        event = self._page_event(client, flow, asked, decision, "", NOTHING)
+        self._record(event._replace(outcome="403"))
+        return self._pages.block(snapshot, decision, asked, asker)
+
     def _wait_for_words(self, flow: http.HTTPFlow, asker: Asker) -> Answer | None:
         """A search that is sent as a form: judged once its words are here. Until then nothing is let through."""
         if not flows.small_body(flow, LONGEST_POSTED):
@@ -302,7 +326,16 @@ class Judge:
         client = self._client(flow.client_conn)
         if client is None or len(body) > LONGEST_FORM:
             return CANNOT_DECIDE
-        visit = Visit(client, flows.address(flow.client_conn), flow.request.method, site.path or "/", self._now().timestamp())
+        own, ports = flow.client_conn.sockname, self._proxy_ports
+        port = own[1] if own[1] in ports or not ports else ports[0]
+        visit = Visit(
+            client,
+            flows.address(flow.client_conn),
+            flow.request.method,
+            site.path or "/",
+            self._now().timestamp(),
+            f"[{own[0]}]:{port}" if ":" in own[0] else f"{own[0]}:{port}",
+        )
         return self._internal.answer(visit, body, self._record.surely)
 
     # --- the response ------------------------------------------------------------------------------------------------

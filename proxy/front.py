@@ -6,6 +6,7 @@ one task while the site is found, and from then on bytes carried from socket to 
 
     explicit listener      CONNECT host:port -> 200 -> greeting     anything else -> mitmproxy, as it came
     transparent listener   greeting, or a plain request's Host      whatever else -> closed
+    page listener          the same, always to mitmproxy, which answers with the block page
 
 A transparent listener stands behind an nftables redirect. Where the client meant to go is read from the kernel, and used for
 the port and where no name is given; the site itself is found by its name, so that no client can name one site and reach
@@ -43,6 +44,7 @@ class Listener:
 
     name: str
     transparent: bool = False
+    page: bool = False  # where DNS leads blocked names: everything is opened, and answered by us
     balancers: tuple[IPv4Network | IPv6Network, ...] = ()  # who may begin with a PROXY header; they must
 
 
@@ -121,7 +123,10 @@ class Door(asyncio.Protocol):
             self.transport.abort()
             return
         self.read = self._head
-        if self.listener.transparent:
+        if self.listener.page:
+            own = self.transport.get_extra_info("sockname")
+            self.target, self.read = (str(own[0]), int(own[1])), self._meant
+        elif self.listener.transparent:
             self.target = original(self.transport)
             if self.target is None:
                 self.transport.abort()
@@ -232,7 +237,7 @@ class Door(asyncio.Protocol):
     def _greeted(self, found: read.Greeting) -> None:
         assert self.target is not None
         host = None if found.bent else honest_host(self.target[0], found.name)
-        if host and self.front.tunnels.passes(self.id, self.listener.name, self.address[0], host):
+        if host and not self.listener.page and self.front.tunnels.passes(self.id, self.listener.name, self.address[0], host):
             self._wait()
             self.front.run(self._join(host, self.target[1]))
         else:

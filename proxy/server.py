@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Protocol
 
 from mitmproxy import master, options
@@ -43,7 +44,7 @@ def bind(settings: Settings) -> dict[str, socket.socket]:
     """A socket for each listener, shared with other workers (SO_REUSEPORT). OSError with what to do about it."""
     sockets: dict[str, socket.socket] = {}
     try:
-        for name, host, port in settings.listen:
+        for name, host, port in settings.all_listeners:
             made = sockets[name] = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -81,7 +82,7 @@ async def serve(
     try:
         names = {name: each.getsockname()[:2] for name, each in sockets.items()}
         reach.own_ports = frozenset(port for _, port in names.values())
-        gate = Gate(sockets, {name: Listener(name) for name in sockets}, reach)
+        gate = Gate(sockets, listeners(settings), reach)
         judge = Judge(
             live,
             record,
@@ -92,6 +93,8 @@ async def serve(
             reach=reach,
             worker=worker,
             wording=Wording(shipped()),
+            pages_at=frozenset(name for name, _, _ in settings.page),
+            proxy_ports=tuple(names[name][1] for name, _, _ in settings.listen),
         )
         front = gate.front = Front(judge.tunnels, reach, gate.take)
         chief = _chief(settings, names, str(trust), gate, judge)
@@ -123,6 +126,16 @@ async def serve(
     finally:
         for each in sockets.values():
             each.close()
+
+
+def listeners(settings: Settings) -> dict[str, Listener]:
+    """What each listener's connections are."""
+    balancers = tuple(ip_network(each) for each in settings.balancers)
+    return {
+        **{name: Listener(name, balancers=balancers) for name, _, _ in settings.listen},
+        **{name: Listener(name, transparent=True) for name, _, _ in settings.transparent},
+        **{name: Listener(name, page=True) for name, _, _ in settings.page},
+    }
 
 
 def _chief(settings: Settings, names: dict[str, tuple[str, int]], trust: str, gate: Gate, judge: Judge) -> master.Master:

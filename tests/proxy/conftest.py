@@ -267,9 +267,9 @@ def read_frame(file) -> bytes:
 class Origin(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address: str, context: ssl.SSLContext | None) -> None:
+    def __init__(self, address: str, context: ssl.SSLContext | None, port: int = 0) -> None:
         self.context, self.seen = context, []
-        super().__init__((address, 0), Site)
+        super().__init__((address, port), Site)
         self.port = self.server_address[1]
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
