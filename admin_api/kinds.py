@@ -19,6 +19,7 @@ from change_control.wishes import (
     AnswerWish,
     GroupWish,
     HeadWish,
+    InspectionWish,
     ListedWish,
     Platform,
     PlatformWish,
@@ -116,6 +117,16 @@ def _unknown(form: Filled) -> Wish:
     until = wrong.check("until", lambda: last_moment(form.text("until"), words.ZONE))
     wrong.done()
     return UnknownWish(form.text("sign"), Action(form.text("action")), groups or (), until)
+
+
+def _inspection(form: Filled) -> Wish:
+    wrong = Checks()
+    if not form.text("group"):
+        wrong.fields["group"] = "choose a group"
+    if not form.many("looks") and not form.text("wording"):
+        wrong.fields["looks"] = "choose what is looked into"
+    wrong.done()
+    return InspectionWish(form.text("group"), form.many("looks"), form.text("wording"))
 
 
 def _listed(collection: ShortList) -> Callable[[Filled], Wish]:
@@ -269,6 +280,14 @@ KINDS: dict[str, Kind] = {
             "Ask for a social or chat platform",
             "site",
             _platform("platform"),
+        ),
+        Kind(
+            "inspection",
+            "What is looked into",
+            "Say for a group which open sites the filter looks into, and what follows from words in searches and pages.",
+            "Ask about what is looked into",
+            "group",
+            _inspection,
         ),
         Kind(
             "never_inspect",

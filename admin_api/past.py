@@ -280,6 +280,10 @@ class _Only:
         del host
         return self.category
 
+    def has_pages(self, host: str) -> bool:
+        del host
+        return False
+
 
 def decide_category(snapshot: Snapshot, school: str, group: str, category: str, at: datetime | None = None) -> Decision:
     """What a group gets of a category: the one `decide`, asked about a site that is in this category and nothing else."""

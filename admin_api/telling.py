@@ -13,14 +13,14 @@ from admin_api.deps import Services
 from category_lists.taxonomy import Taxonomy
 from change_control import changes
 from change_control.changes import Diff
-from change_control.service import BLOCK_PAGE, CONSOLE
+from change_control.service import BLOCK_PAGE, CONSOLE, FILTER
 from change_control.tables import ChangeRow, EntryRow, PersonRow
 from policy.proof import Entry, digest
 from policy.rules import Document
 from policy.snapshot import Snapshot
 from policy.words import uk_end
 
-BY_NATURE = {BLOCK_PAGE: "someone at the block page", CONSOLE: "the machine’s console"}
+BY_NATURE = {BLOCK_PAGE: "someone at the block page", CONSOLE: "the machine’s console", FILTER: "the filter itself"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,7 @@ CHANGE_KINDS = {
     "safety": "safe search",
     "answer": "how blocked names are answered",
     "unknown": "sites that no list knows",
+    "inspection": "what is looked into",
     "never_inspect": "a site never looked into",
     "coursework": "the coursework list",
     "video_site": "an approved video site",

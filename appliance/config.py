@@ -46,6 +46,9 @@ class DnsConfig:
 @dataclass(frozen=True, slots=True)
 class ProxyConfig:
     listen: tuple[Address, ...] = (("127.0.0.1", 8080),)  # addresses and ports of the web proxy
+    transparent_listen: tuple[Address, ...] = ()  # addresses and ports that nftables redirects web traffic to
+    page_listen: tuple[Address, ...] = ()  # where DNS leads blocked names (dns.page_addresses), ports 80 and 443
+    proxy_protocol_from: tuple[str, ...] = ()  # balancers before `listen`, as networks, that say with PROXY v2 who it is
     upstream_ca: str = ""  # a PEM file of further authorities to trust upstream
     workers: int = 0  # processes; 0: one a core
 
@@ -158,6 +161,8 @@ ENVIRONMENT = {  # variable: (section, key)
     "SCHOOLGATE_DOT_LISTEN": ("dns", "dot_listen"),
     "SCHOOLGATE_DOH_LISTEN": ("dns", "doh_listen"),
     "SCHOOLGATE_PROXY_LISTEN": ("proxy", "listen"),
+    "SCHOOLGATE_PROXY_TRANSPARENT_LISTEN": ("proxy", "transparent_listen"),
+    "SCHOOLGATE_PROXY_PAGE_LISTEN": ("proxy", "page_listen"),
     "SCHOOLGATE_PROXY_UPSTREAM_CA": ("proxy", "upstream_ca"),
     "SCHOOLGATE_ADMIN_LISTEN": ("admin", "listen"),
     "SCHOOLGATE_ADMIN_URL": ("admin", "public_url"),
@@ -169,7 +174,7 @@ SECTIONS: dict[str, type] = {
     "database": StoreConfig,
     "mail": MailConfig,
 }
-ADDRESSES = {"listen", "upstreams", "rpz_listen", "dot_listen", "doh_listen"}
+ADDRESSES = {"listen", "upstreams", "rpz_listen", "dot_listen", "doh_listen", "transparent_listen", "page_listen"}
 ALIASES: dict[tuple[str, object], str] = {("mail", "from"): "sender"}
 DEFAULT_PORTS = {"rpz_listen": 53, "dot_listen": 853, "doh_listen": 443}
 
@@ -277,7 +282,11 @@ def _check_sso(admin: AdminConfig) -> None:
 def on_loopback_only(config: Config) -> None:
     """The demonstration has known passwords, so it never listens where others can reach it."""
     dns = (*config.dns.listen, *config.dns.dot_listen, *config.dns.doh_listen, *config.dns.rpz_listen)
-    for section, addresses in (("dns", dns), ("proxy", config.proxy.listen), ("admin", config.admin.listen)):
+    for section, addresses in (
+        ("dns", dns),
+        ("proxy", (*config.proxy.listen, *config.proxy.transparent_listen, *config.proxy.page_listen)),
+        ("admin", config.admin.listen),
+    ):
         for host, _ in addresses:
             if not ip_address(host).is_loopback:
                 raise BadConfiguration(
@@ -341,7 +350,7 @@ def _value(where: str, key: str, value: object) -> object:
             if value not in ("tell", "block"):
                 raise BadConfiguration(f"{where}: {value!r} is neither tell nor block")
             return value
-        case "listen" | "rpz_listen" | "dot_listen" | "doh_listen":
+        case "listen" | "rpz_listen" | "dot_listen" | "doh_listen" | "transparent_listen" | "page_listen":
             items = [value] if isinstance(value, str) else value
             if not isinstance(items, list) or not items:
                 raise BadConfiguration(f"{where}: a list of host:port is expected")

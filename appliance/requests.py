@@ -1,4 +1,4 @@
-"""Requests made at a block page: from the proxy's spool to change control.
+"""Requests made at a block page, and what the proxy proposes itself: from its spool to change control.
 
 They travel through the spool and not over a socket of the desk: nothing is lost while the desk is down, the proxy holds no
 way into the desk that could be attacked, and the same request handed over twice counts once, by its reference.
@@ -7,9 +7,10 @@ way into the desk that could be attacked, and the same request handed over twice
 import logging
 
 from change_control.changes import SiteWish
-from change_control.service import BLOCK_PAGE, Office
+from change_control.service import BLOCK_PAGE, FILTER, Office
 from change_control.store import Store
-from policy.event import Event
+from change_control.wishes import ListedWish
+from policy.event import NEVER_INSPECT, Event
 from policy.rules import Action, SchoolPolicy
 
 log = logging.getLogger(__name__)
@@ -23,16 +24,17 @@ def take_request(store: Store, office: Office, event: Event) -> None:
             force = office.book(session, event.school).in_force()
             group = force.document.group(event.group) if force and isinstance(force.document, SchoolPolicy) else None
             asker = f"{event.term or 'someone'} ({group.name if group else event.group}), at {event.address}"
+            pinned = event.reason == NEVER_INSPECT
             office.request(
                 session,
                 event.school,
-                SiteWish(site, Action.ALLOW, (event.group,)),
+                ListedWish("never_inspect", event.host) if pinned else SiteWish(site, Action.ALLOW, (event.group,)),
                 by=None,
                 reason=event.detail or "No reason was given.",
-                source=BLOCK_PAGE,
-                asker=asker,
+                source=FILTER if pinned else BLOCK_PAGE,
+                asker="the filter itself" if pinned else asker,
                 reference=event.outcome,
-                group=event.group,
+                group="" if pinned else event.group,
             )
         except (ValueError, LookupError) as error:
             # It cannot become a change (a path on a site that is an address, a group that is no more): said, not lost.

@@ -78,7 +78,12 @@ def settle(config: Config) -> Config:
             dot_listen=real("dot", config.dns.dot_listen, stream),
             doh_listen=real("doh", config.dns.doh_listen, stream),
         ),
-        proxy=replace(config.proxy, listen=real("proxy", config.proxy.listen, stream)),
+        proxy=replace(
+            config.proxy,
+            listen=real("proxy", config.proxy.listen, stream),
+            transparent_listen=real("proxy", config.proxy.transparent_listen, stream),
+            page_listen=real("proxy", config.proxy.page_listen, stream),
+        ),
         admin=replace(config.admin, listen=real("admin", config.admin.listen, stream)),
         group_listeners=groups,
     )
@@ -179,6 +184,7 @@ class Supervisor:
             "rpz": [_text(address) for address in config.dns.rpz_listen],
             "proxy": [_text(address) for address in config.proxy.listen],
             "proxy_groups": {name: _text((host, port)) for name, host, port in config.group_listeners},
+            **({"proxy_page": [_text(each) for each in config.proxy.page_listen]} if config.proxy.page_listen else {}),
             "admin": config.desk_url,
             "ca_certificate": str(config.data / "ca" / "schoolgate-ca.pem"),
             **({"dot": [_text(address) for address in config.dns.dot_listen]} if config.dns.dot_listen else {}),

@@ -137,6 +137,9 @@ def run_ours(folder: Path, port: int, *, direct: bool) -> None:
         def find(self, host, _path=None):
             return [Match(private if direct else "education", "bench", "1", name, "") for name in parents(host)][-1:]
 
+        def has_pages(self, _host):
+            return False
+
     authority = AuthorityPolicy(log="bench", name="Bench", dictionary="d")
     sites = tuple(SiteRule(f"r{n}", f"site{n}.test", Action.BLOCK, n) for n in range(300))
     kinds = tuple(CategoryRule(f"c{n}", id_, Action.ALLOW, n) for n, id_ in enumerate(("education", "news", "games")))

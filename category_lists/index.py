@@ -29,6 +29,7 @@ from category_lists.index_format import (
     Layout,
 )
 from category_lists.lists import ListVersion
+from category_lists.names import parents
 
 __all__ = ["Index", "Match", "compile_index"]
 
@@ -57,7 +58,7 @@ class Index:
     """
 
     __slots__ = (
-        "_answers", "_digest", "_hashes", "_labels", "_map", "_said", "_view", "_walk", "lists", "names",
+        "_answers", "_digest", "_hashes", "_labels", "_map", "_mark", "_said", "_view", "_walk", "lists", "names",
     )  # fmt: skip
 
     def __init__(self, view: mmap.mmap, digest: str | None) -> None:
@@ -73,7 +74,9 @@ class Index:
         if self._hashes[-1] != EMPTY:
             self.close()
             raise ValueError(_DAMAGED)
-        self._walk = _walker(layout, self._hashes, self._labels, [_mark(label) for label in labels])
+        marks = [_mark(label) for label in labels]
+        self._walk = _walker(layout, self._hashes, self._labels, marks)
+        self._mark = _marker(layout, self._hashes, self._labels, marks)
         self._said = labels
         self._answers: dict[int | tuple[int, ...], tuple[str, ...]] = {}
 
@@ -131,6 +134,10 @@ class Index:
         """
         found = self._walk(host, None, None)
         return () if not found else found[0] if len(found) == 1 else tuple(found)
+
+    def has_pages(self, host: str) -> bool:
+        """Does any list speak of single pages of this name, or of a name above it?"""
+        return any(self._mark(name.encode()) & _HAS_PAGES for name in parents(host))
 
     def find(self, host: str, path: str | None = None) -> tuple[Match, ...]:
         """Give everything that lists say about a name or page, most specific entry first."""
@@ -217,6 +224,23 @@ def _walker(layout: Layout, hashes: "memoryview[int]", labels: "memoryview[int]"
                 return
 
     return walk
+
+
+def _marker(layout: Layout, hashes: "memoryview[int]", labels: "memoryview[int]", marks: list[int]) -> Callable[[bytes], int]:
+    """Make the function that gives the mark of one name, 0 where no list has it or a name below it."""
+    seed, buckets = layout.seed, layout.buckets
+
+    def mark(name: bytes) -> int:
+        wanted = hash_of(name, seed)
+        slot = (wanted >> HASH_TAIL) * buckets >> HOME_BITS
+        try:
+            while (there := hashes[slot]) < wanted:
+                slot += 1
+            return marks[labels[slot]] if there == wanted else 0
+        except IndexError as error:
+            raise ValueError(_DAMAGED) from error
+
+    return mark
 
 
 def _mark(label: list[int]) -> int:

@@ -11,7 +11,7 @@ like; whether that is a name worth imitating is for the lists to say. Pure.
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -114,10 +114,10 @@ def inner_sites(site: Site) -> tuple[Site, ...]:
 
 def may_carry(host: str) -> bool:
     """Could a page of this host carry another site inside? False: `inner_sites` finds none, whatever the path and query."""
-    return bool(hosts_in(host)) or any(True for _ in _known(host))
+    return bool(_known(host) or hosts_in(host))
 
 
-def _known(host: str) -> Iterable[str]:
+def _known(host: str) -> Sequence[str]:
     """The names under which a host may stand in the tables: itself and what lies above it, at most three."""
     if google := _GOOGLE(host):
         return ("translate.google.com", "google.com") if google[1] == "translate" else ("google.com",)

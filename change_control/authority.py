@@ -100,6 +100,7 @@ DELEGABLE = frozenset(
         "platform",
         "safety",
         "answer",
+        "inspection",
         "never_inspect",
         "group",
         "network",

@@ -34,6 +34,7 @@ LONGEST_SUSPENSION = timedelta(weeks=6)  # a sanction, and not a way to take the
 HEAD = "head"  # the kind of change by which a school gets another headteacher
 CONSOLE = "console"  # the machine's own command line
 BLOCK_PAGE = "block-page"
+FILTER = "filter"  # what the filter learnt and proposes itself
 
 
 class ChangedSinceShown(ValueError):

@@ -97,9 +97,9 @@ class ChangeRow(Base):
     kind: Mapped[str]
     state: Mapped[str] = mapped_column(index=True)
     diff: Mapped[str] = mapped_column(Text, default="{}")
-    requested_by: Mapped[str]  # a person's id, or "block-page" or "console"
+    requested_by: Mapped[str]  # a person's id, or "block-page", "filter" or "console"
     requested_at: Mapped[datetime]
-    source: Mapped[str]  # "desk", "block-page" or "console"
+    source: Mapped[str]  # "desk", "block-page", "filter" or "console"
     reference: Mapped[str | None]  # what a pupil was told, unique: the same request never counts twice
     group: Mapped[str] = mapped_column(default="")
     decided_by: Mapped[str | None]

@@ -18,6 +18,7 @@ from policy.rules import (
     Document,
     Group,
     ListedSite,
+    Look,
     Phase,
     SchoolPolicy,
     Sign,
@@ -27,7 +28,9 @@ from policy.rules import (
     UnknownRule,
     Video,
     Window,
+    Wording,
 )
+from policy.snapshot import USUAL_LOOKS
 from policy.words import uk_date, uk_end
 
 type Teller = Callable[[Diff, Document, Taxonomy], str]
@@ -182,6 +185,32 @@ class SafetyWish:
         return make("safety", change, add={"groups": [new]}, remove={"groups": [old]})
 
 
+@dataclass(frozen=True, slots=True)
+class InspectionWish:
+    """What is looked into for a group of sites that are simply open, and what follows from the words that are seen there."""
+
+    group: str
+    looks: tuple[str, ...] = ()  # none: as usual
+    wording: str = ""
+
+    def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
+        del taxonomy
+        old = _group(school_of(document, "groups"), self.group)
+        if strange := [one for one in self.looks if one not in LOOK_WORDS]:
+            raise ValueError(f"what is looked into is search, video, unknown, all or none, not {strange[0][:20]!r}")
+        if len(self.looks) > 1 and "none" in self.looks:
+            raise ValueError("either none of these, or some")
+        if self.wording not in WORDING_WORDS:
+            raise ValueError(f"words may block, tell or be off, not {self.wording[:20]!r}")
+        chosen = ("all",) if "all" in self.looks else tuple(sorted(set(self.looks)))
+        looks: tuple[Look, ...] = chosen  # type: ignore[assignment]  # looked up above
+        wording: Wording = self.wording  # type: ignore[assignment]  # the same
+        new = replace(old, looks=() if looks == tuple(sorted(USUAL_LOOKS)) else looks, wording=wording)
+        if new == old:
+            raise ValueError("this is how it is set already")
+        return make("inspection", change, add={"groups": [new]}, remove={"groups": [old]})
+
+
 def _group(school: SchoolPolicy, group: str) -> Group:
     check_groups(school, (group,))
     return next(one for one in school.groups if one.id == group)
@@ -262,6 +291,44 @@ def _tell_safety(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
         how = "has safe search and restricted video forced on" if group["safe_search"] else "may search without safe search"
         said.append(f"The group {group['name']} {how}{VIDEO_WORDS[group.get('video', '')]}.")
     return " ".join(said)
+
+
+LOOK_WORDS = {
+    "search": "search engines",
+    "video": "video sites",
+    "unknown": "sites that no list knows",
+    "all": "every site that is not private",
+    "none": "none",
+}
+WORDING_WORDS = {
+    "": "",
+    "block": " Words in searches and pages count as a category does, and can block.",
+    "tell": " Words in searches and pages are noted in the filter log and block nothing.",
+    "off": " Words in searches and pages are not judged.",
+}
+
+
+def _tell_inspection(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
+    del document, taxonomy
+    said = []
+    for group in diff["add"].get("groups", ()):
+        what = _look_words(group.get("looks", ()))
+        said.append(f"For the group {group['name']}, {what}.{WORDING_WORDS[group.get('wording', '')]}")
+    return " ".join(said)
+
+
+def looked_into(group: Group) -> str:
+    """What is looked into for a group and what follows from it, in words."""
+    return _look_words(group.looks) + "." + WORDING_WORDS[group.wording]
+
+
+def _look_words(looks: Sequence[str]) -> str:
+    chosen = looks or USUAL_LOOKS
+    if "none" in chosen:
+        return "open sites are looked into only where a rule needs it"
+    *some, last = [LOOK_WORDS[one] for one in chosen]
+    what = f"{', '.join(some)} and {last}" if some else last
+    return f"the content of {what} is looked into"
 
 
 # --- short lists of sites -------------------------------------------------------------------------------------------------
@@ -565,6 +632,7 @@ TELLERS: Mapping[str, Teller] = {
     "group": _tell_group,
     "safety": _tell_safety,
     "answer": _tell_answer,
+    "inspection": _tell_inspection,
     "never_inspect": _tell_never_inspect,
     "coursework": _tell_coursework,
     "video_site": _tell_platform,

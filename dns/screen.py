@@ -9,7 +9,7 @@ from dns.inner import INNER_ADDRESS, inner_address
 from dns.respond import Forward, Reply, Ways, blocked, canonical, listed, odd_name, question
 from policy.decide import REFUSED_ON_ERROR, Decision, Reason, decide
 from policy.identity import Client
-from policy.rules import Action, Handling
+from policy.rules import Action
 from policy.snapshot import Snapshot
 
 MOST_ADDRESSES = 32  # of an answer that are looked up in the lists; real answers have up to eight
@@ -45,7 +45,7 @@ def screened(
     passed = replace(passed, decision=decision)
     if passed.instead:
         return replace(passed, changed=rewrite.led(query, passed.instead.name, answer))
-    if query.qtype in (codec.HTTPS, codec.SVCB) and decision.handling is Handling.INSPECT:
+    if query.qtype in (codec.HTTPS, codec.SVCB):  # of what passes the proxy unopened too: it must see the greeting's name
         return replace(passed, changed=rewrite.unhidden(query, answer))
     return passed
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from category_lists.classifier import CLASSIFIER, NOTHING
 from category_lists.embedded import hosts_in
 from category_lists.index import Match
-from category_lists.inner import imitated, inner_sites
+from category_lists.inner import imitated, inner_sites, may_carry
 from category_lists.names import Site, parents, path_covers
 from category_lists.weigh import curated, doubted, vetted, weigh
 from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule, Suspension, UnknownRule
@@ -59,6 +59,7 @@ class Question:
     path_follows: bool = True
     person: str | None = None
     query: str = ""  # what follows the question mark: some sites carry another's address in it
+    themes: tuple[str, ...] = ()  # categories that the words of this search or page speak of, strongest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +349,16 @@ def _matches(profile: Profile, asked: Question) -> Sequence[Match]:
     return matches
 
 
+def _spoken_of(profile: Profile, asked: Question) -> Sequence[Match]:
+    """What the words of a search or page speak of, as if lists said it; never what a locked or an essential category is."""
+    if profile.wording != "block":
+        return ()
+    known = profile.dictionary.taxonomy.categories
+    themes = [known[theme] for theme in asked.themes if theme in known]
+    return [Match(each.id, PHRASES, "", asked.host, "") for each in themes if not (each.locked or each.essential)]
+
+
+PHRASES = "phrases"  # the list that a decision names when words decided
 IMITATION = "malware_phishing"  # what a name is that poses as one of our own lists'
 
 
@@ -358,12 +369,16 @@ def _judge(snapshot: Snapshot, asked: Question) -> Decision:
     private = (bool(matches) and any(categories[match.category].never_inspect for match in matches)) or (
         bool(profile.never_inspect) and any(host in profile.never_inspect for host in parents(asked.host))
     )
+    if asked.themes and not private:
+        matches = (*matches, *_spoken_of(profile, asked))
     case = _Case(profile, asked, matches, private)
     for find in PRECEDENCE:
         if found := find(case):
             break
     else:  # INVARIANT: unknown_name always finds
         return REFUSED_ON_ERROR
+    if asked.themes and found[1] is not Action.BLOCK:
+        found = _search_words(case, found)
     rule, action, match, reason = found
     paths = _path_rules(case)
     if asked.path is None and asked.path_follows and action is Action.BLOCK and reason in OPENABLE:
@@ -388,6 +403,14 @@ def _judge(snapshot: Snapshot, asked: Question) -> Decision:
         change=rule.change if rule else None,
         revision=snapshot.revisions.get(asked.school, 0),
     )
+
+
+def _search_words(case: _Case, found: _Found) -> _Found:
+    """A rule that opens a search engine opens no search for what is closed: words count there whatever opened the site."""
+    if case.profile.dictionary.engines.find(case.asked.host) is None:
+        return found
+    words = category(replace(case, matches=[match for match in case.matches if match.list_id == PHRASES]))
+    return words if words and STRICTNESS[words[1]] > STRICTNESS[found[1]] else found
 
 
 def alike(profile: Profile, host: str) -> Hashable | None:
@@ -420,4 +443,22 @@ def _handling(case: _Case, action: Action, reason: Reason, *, seen_in_parts: boo
         return Handling.INSPECT
     if case.never_inspect or reason is Reason.ESSENTIAL:
         return Handling.DIRECT
-    return Handling.INSPECT  # all else is looked at until a school's policy says what needs no look
+    return Handling.INSPECT if _needs_a_look(case) else Handling.DIRECT
+
+
+def _needs_a_look(case: _Case) -> bool:
+    """Does its name alone not tell what this open site shows? By what the group's policy says is looked into, and where
+    only the address of a page can tell: lists that name single pages, and sites that carry other sites inside.
+    """
+    host, looks = case.asked.host, case.profile.looks
+    if "all" in looks or ("unknown" in looks and not case.matches):
+        return True
+    if "video" in looks and any(match.category == VIDEO for match in case.matches):
+        return True
+    engine = case.profile.dictionary.engines.find(host)
+    if engine and ("video" if engine.video else "search") in looks:
+        return True
+    return case.profile.dictionary.index.has_pages(host) or may_carry(host)
+
+
+VIDEO = "streaming_media"  # what the taxonomy calls sites that show video

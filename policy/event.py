@@ -18,6 +18,9 @@ class Kind(StrEnum):
     NOTICE = "notice"  # the filter speaks of itself: a policy refused, a worker's trouble; words in `detail`
 
 
+NEVER_INSPECT = "never_inspect"  # reason of a REQUEST that the filter makes itself: that a site be never looked into
+
+
 class Event(NamedTuple):
     """One line of the filter log (DfE's minimum and what explains it).
 

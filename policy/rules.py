@@ -88,6 +88,10 @@ Host = Annotated[str, AfterValidator(_host)]
 Path = Annotated[str, AfterValidator(_path)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 Video = Literal["", "strict", "moderate", "off"]
+# What is looked into of sites that are simply open: search engines, video sites, sites that no list knows, all, or none of
+# these. What a rule cannot be kept without seeing (parts of a site, warnings, safe search) is looked into in any case.
+Look = Literal["search", "video", "unknown", "all", "none"]
+Wording = Literal["", "block", "tell", "off"]  # what follows from the words of a search or page: as their category, or a note
 Phase = Literal["early-years", "ks1", "ks2", "ks3", "ks4", "sixth-form", "staff", "guest"]
 RuleAction = Annotated[Action, AfterValidator(_rule_action)]
 
@@ -102,6 +106,8 @@ class Group:
     phase: Phase
     safe_search: bool = True
     video: Annotated[Video, UNSET_LEAVES_NO_TRACE] = ""  # none said: as safe_search says
+    looks: Annotated[tuple[Look, ...], UNSET_LEAVES_NO_TRACE] = ()  # none said: search, video and unknown
+    wording: Annotated[Wording, UNSET_LEAVES_NO_TRACE] = ""  # none said: "block" for pupils and guests, "tell" for staff
 
 
 @dataclass(frozen=True, slots=True)

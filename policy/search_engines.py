@@ -4,12 +4,13 @@ There are two ways to force it. The proxy sets query parameters and headers. The
 engine's names to another name of the engine's own, on which safe search cannot be switched off.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 import yaml
 from pydantic import TypeAdapter
@@ -35,6 +36,9 @@ class Engine:
     hosts: tuple[Host, ...]
     terms: tuple[str, ...]
     paths: tuple[str, ...] = ()  # where a query is a search; none: anywhere
+    inside: tuple[str, ...] = ()  # beginnings of paths after which the words stand in the path itself
+    posted: Mapping[str, str] = field(default_factory=dict)  # path -> what the words are called in what is sent there
+    cookies: Mapping[str, str] = field(default_factory=dict)  # set along with the parameters, where the engine reads those
     safe: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     country: str = ""
@@ -62,10 +66,24 @@ class Engine:
 
     def term(self, path: str, query: str) -> str:
         """The words searched for, "" when this is not a search."""
+        for start in self.inside:
+            if path.startswith(start) and (words := path[len(start) :].partition("/")[0]):
+                return " ".join(unquote_plus(words).replace("-", " ").split())
         if not query or (self.paths and path not in self.paths):
             return ""
         found = dict(parse_qsl(query))  # however many fields: nobody hides a search behind a hundred others
         return next((found[name].strip() for name in self.terms if found.get(name, "").strip()), "")
+
+    def sent_words(self, path: str, body: bytes) -> str:
+        """The words of a search that is sent as a form or as JSON, "" when there are none to be found."""
+        name = self.posted.get(path)
+        if name is None:
+            return ""
+        try:
+            told = json.loads(body) if body.lstrip()[:1] == b"{" else dict(parse_qsl(body.decode("utf-8", "replace")))
+            return str(told.get(name) or "").strip() if isinstance(told, dict) else ""
+        except (ValueError, RecursionError):
+            return ""
 
 
 @dataclass(frozen=True)

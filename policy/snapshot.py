@@ -25,6 +25,8 @@ from policy.rules import (
 )
 from policy.search_engines import Engine, Engines
 
+USUAL_LOOKS = ("search", "unknown", "video")  # where a school says nothing else
+
 
 class Names(Protocol):
     """What a compiled index answers."""
@@ -32,6 +34,8 @@ class Names(Protocol):
     def find(self, host: str, path: str | None = None) -> Sequence[Match]: ...
 
     def kin(self, host: str) -> Hashable: ...
+
+    def has_pages(self, host: str) -> bool: ...
 
 
 class Closed(Protocol):
@@ -75,6 +79,8 @@ class Profile:
     phase: str  # "strictest" for clients of no school
     safe_search: bool
     video: str  # how far video sites are held to what suits children: "strict", "moderate", "off"
+    looks: frozenset[str]  # what is looked into of sites that are simply open: policy.rules.Look
+    wording: str  # what follows from the words of a search or a page: "block" as their category, "tell", "off"
     zone: str
     blocked_answer: str
     dictionary: LoadedDictionary
@@ -161,6 +167,8 @@ def build_profile(
         phase=phase,
         safe_search=group.safe_search if group else True,
         video=(group.video or ("strict" if group.safe_search else "off")) if group else "strict",
+        looks=frozenset(group.looks or USUAL_LOOKS) if group else frozenset({"all"}),
+        wording=(group.wording or ("tell" if phase == "staff" else "block")) if group else "block",
         zone=school.timezone if school else "Europe/London",
         blocked_answer=school.blocked_answer if school else "page",
         dictionary=dictionary,

@@ -15,14 +15,19 @@ The order for one request, and why:
  8. Restrict            safe search forced.
  9. Let through         our own marks stripped, bodies streamed, the destination opened for this connection.
 10. Record              whatever happened. It cannot fail the request.
+
+A page of a site that is looked into is held back, up to a bound, until its words are judged: by `decide` again, now with what
+they are about. A search that is sent as a form waits for its words in the same way.
 """
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from mitmproxy import connection, http, tls
+from mitmproxy.proxy.layers.modes import TransparentProxy
 
 from category_lists.names import NameRefused, Site
 from policy.decide import Decision, Question, Reason, decide
@@ -31,34 +36,38 @@ from policy.identity import Client
 from policy.rules import Action, Handling
 from policy.search_engines import Engine
 from policy.snapshot import Snapshot
-from proxy import flows, passes
+from proxy import flows, passes, pinned
 from proxy.answer import CANNOT_DECIDE, Answer, Wanted
 from proxy.block_page import Asker, Pages
-from proxy.destinations import TUNNEL_PORTS, web_port
-from proxy.embedding import BAD_CERTIFICATE, INNER_ADDRESS, Reach
+from proxy.content import is_page, unpacked
+from proxy.destinations import web_port
+from proxy.failures import BAD_CERTIFICATE
+from proxy.inside import HELD
 from proxy.internal import HOST as INTERNAL
 from proxy.internal import LONGEST_FORM, Internal, Visit
 from proxy.questions import question, request_site, tunnel_host
+from proxy.reach import INNER_ADDRESS, Reach
 from proxy.record import Record
-from proxy.restrict import forced_headers, safe_query
-from proxy.tls import greeted_host, passes_through
+from proxy.restrict import forced_headers, safe_cookies, safe_query
+from proxy.tls import greeted_host
+from proxy.tunnels import HasSnapshot, Tunnels
+from proxy.wording import LONGEST_TERM, NOTHING, Said, Wording
 
 log = logging.getLogger(__name__)
 
-LONGEST_TERM = 200  # characters of search words that are kept
+LONGEST_POSTED = 262_144  # bytes of a search that is sent as a form or as JSON
 BETWEEN_US = ("proxy-connection", "proxy-authorization")  # what a browser says to its proxy is not for the site
-ASKED = "schoolgate.site"  # flow.metadata: what was asked, for the hooks that come later
+# flow.metadata, for the hooks that come later:
+ASKED = "schoolgate.event"  # the event of what was let through
+PAGE = "schoolgate.page"  # the question that a page's words are judged with
+COOKIES = "schoolgate.cookies"  # as the client sent them
+POSTED = "schoolgate.posted"  # a search whose words are yet to come
 
 
 class Gatekeeper(Protocol):
     """Where a decision to let through is put down: embedding.Gate."""
 
     def let_through(self, client: connection.Client, host: str, port: int) -> None: ...
-
-
-class HasSnapshot(Protocol):
-    @property
-    def snapshot(self) -> Snapshot: ...
 
 
 def _now() -> datetime:
@@ -79,100 +88,67 @@ class Judge:
         internal: Internal,
         form_key: bytes,
         gate: Gatekeeper,
+        wording: Wording,
+        pages_at: frozenset[str] = frozenset(),  # listeners where DNS leads blocked names
+        proxy_ports: tuple[int, ...] = (),  # of explicit listeners
         reach: Reach,
         worker: str = "",
         now: Callable[[], datetime] = _now,
     ) -> None:
         self._live, self._record = live, Record(record, worker)
         self._pages, self._internal, self._passes = pages, internal, passes.Passes(form_key)
-        self._gate, self._reach = gate, reach
+        self._pages_at, self._proxy_ports = pages_at, proxy_ports
+        self._gate, self._wording = gate, wording
         self._now = now
-        self._passing: dict[str, tuple[connection.Client, str, datetime | None]] = {}  # client id: who, host, until
-        self._judged_by: Snapshot | None = None
+        self._pinned = pinned.Pinned()
+        self.tunnels = Tunnels(live, self._record, pages=pages, reach=reach, now=now)
 
     # --- the connection ----------------------------------------------------------------------------------------------
 
     def client_connected(self, client: connection.Client) -> None:
-        try:
-            if self._client(client) is None:
-                client.error = "no school has this address"
-        except Exception:  # noqa: BLE001 - an enforcing edge
-            client.error = "could not tell whose this is"
-            self._record.trouble("a connection", flows.address(client))
+        if not self.tunnels.known(client.proxy_mode.data, flows.address(client)):
+            client.error = "no school has this address"
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
-        """A tunnel is asked for. A blocked name gets its tunnel: the block page is shown inside it."""
+        """A tunnel is asked for where others were before it; the first of a connection is the front's."""
         try:
-            client, request = self._client(flow.client_conn), flow.request
-            if client is None:
+            client = flow.client_conn
+            said = await self.tunnels.ask(client.proxy_mode.data, flows.address(client), flow.request.host, flow.request.port)
+            if said is None:
                 flow.kill()
-                return
-            try:
-                host = tunnel_host(request.host, None)
-            except NameRefused:
-                self._refuse_tunnel(flow, client, "", "name")
-                return
-            if host != INTERNAL and not await self._tunnel_port(host, request.port):
-                self._refuse_tunnel(flow, client, host, f"port {request.port}")
-                return
-            decide(self._live.snapshot, question(client, host, None, self._now()))  # raises now rather than inside
+            elif isinstance(said, Answer):
+                flow.response = flows.made(said, flow)
         except Exception:  # noqa: BLE001 - an enforcing edge
             flow.response = flows.made(CANNOT_DECIDE, flow)
             self._record.trouble("a tunnel", flows.address(flow.client_conn), flow.request.host)
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
-        """Pass through or open: proxy/tls.py says which, from the decision."""
+        """What the front has handed over is opened. What was asked for later may pass through: proxy/tls.py says which."""
         try:
-            server, greeting = data.context.server.address, data.client_hello
-            if server is None:
+            server, greeting, client = data.context.server.address, data.client_hello, data.context.client
+            if server is None or isinstance(data.context.layers[0], TransparentProxy):
                 return
             host = greeted_host(server[0], greeting.sni, (kind for kind, _ in greeting.extensions))
-            client = self._client(data.context.client)
-            if host is None or client is None or host == INTERNAL:
-                return
-            asked = question(client, host, None, self._now())
-            decision = decide(self._live.snapshot, asked)
-            if passes_through(decision):
+            if host and self.tunnels.passes(client.id, client.proxy_mode.data, flows.address(client), host):
                 data.context.server.address = (host, server[1])
-                self._gate.let_through(data.context.client, host, server[1])
+                self._gate.let_through(client, host, server[1])
                 data.ignore_connection = True
-                self._passing[data.context.client.id] = (data.context.client, host, decision.until)
-                self._record(
-                    self._record.decided(Kind.CONNECTION, client, flows.address(data.context.client), asked, decision)
-                )
         except Exception:  # noqa: BLE001 - an enforcing edge: opened, so that each request meets `requestheaders`
             data.ignore_connection = False
             self._record.trouble("a TLS greeting", flows.address(data.context.client))
 
     def client_disconnected(self, client: connection.Client) -> None:
-        self._passing.pop(client.id, None)
+        self.tunnels.over(client.id)
 
-    def overdue(self) -> list[str]:
-        """The ids of clients whose tunnel passes through though by now it would not: a new policy, or a rule's time is up.
-
-        A tunnel may stay open for hours; a decision holds only until time or the head says otherwise.
-        """
+    def tls_established_client(self, data: tls.TlsData) -> None:
+        """A client takes our certificate: where the same device refuses it for one name, that name's application pins."""
         try:
-            snapshot, now = self._live.snapshot, self._now()
-            fresh, self._judged_by = snapshot is not self._judged_by, snapshot
-            return [
-                id_
-                for id_, (client, host, until) in self._passing.items()
-                if (fresh or (until is not None and until <= now)) and not self._still_passes(snapshot, client, host, now)
-            ]
-        except Exception:  # an enforcing edge: what cannot be judged does not go on
-            log.exception("could not judge the open tunnels again; closed them")
-            return list(self._passing)
-
-    def _still_passes(self, snapshot: Snapshot, where: connection.Client, host: str, now: datetime) -> bool:
-        client = self._client(where)
-        if client is None:
-            return False
-        decision = decide(snapshot, question(client, host, None, now))
-        if passes_through(decision):
-            self._passing[where.id] = (where, host, decision.until)
-            return True
-        return False
+            server, client = data.context.server.address, self._client(data.context.client)
+            if server is not None and client is not None:
+                address = flows.address(data.context.client)
+                self._pinned.succeeded(client.school, tunnel_host(server[0], None), address, self._now().timestamp())
+        except Exception:  # nothing is let through here, and nothing depends on it
+            log.exception("could not note a greeting")
 
     def tls_failed_client(self, data: tls.TlsData) -> None:
         """A client that does not take our certificate asks for nothing; the log should still say what it was about."""
@@ -184,6 +160,10 @@ class Judge:
             decision = decide(self._live.snapshot, asked)
             event = self._record.decided(Kind.CONNECTION, client, flows.address(data.context.client), asked, decision)
             self._record(event._replace(outcome="no trust", detail="the client did not accept the filter's certificate"))
+            now = asked.at.timestamp()
+            if decision.action is Action.ALLOW and self._pinned.failed(client.school, asked.host, event.address, now):
+                also = self._pinned.works_elsewhere(client.school, asked.host, now)
+                self._record(pinned.proposal(event, works_elsewhere=also))
         except NameRefused:
             return
         except Exception:  # noqa: BLE001 - nothing is let through here
@@ -205,8 +185,8 @@ class Judge:
             flows.refuse(flow)
             self._record.trouble("a request", flows.address(flow.client_conn), flow.request.host)
 
-    def _judge(self, flow: http.HTTPFlow) -> Answer | None:
-        """Our answer, or None when the request may go on to the site."""
+    def _judge(self, flow: http.HTTPFlow, body: bytes | None = None) -> Answer | None:
+        """Our answer, or None when the request may go on to the site; `body` once it is here and was waited for."""
         request, at = flow.request, self._now()
         client = self._client(flow.client_conn)  # 2.
         if client is None:
@@ -220,15 +200,25 @@ class Judge:
             return self._pages.message(
                 403, "This address is not right", "The request did not name one site in a way that can be checked.", asker
             )
-        if site.host == INTERNAL:  # 4.
+        if site.host == INTERNAL or self._is_us(flow, site):  # 4.
             return self._at_home(flow, site)
+        if flow.client_conn.proxy_mode.data in self._pages_at:
+            return self._led_here(flow, client, site, asker)
         if not web_port(request.port) and not flows.in_tunnel(flow):  # 5.; a tunnel's port was judged when it was asked for
             self._record(self._record.refused(client, asker.address, site.host, f"port {request.port}"))
             return self._pages.message(403, "This address is not right", "It is not a web address.", asker)
         snapshot = self._live.snapshot
-        asked = question(client, site.host, site.path, at, site.query)
+        profile = snapshot.profile(client.school, client.group)
+        engine = profile.dictionary.engines.find(site.host)
+        term = engine.term(site.path or "/", site.query) if engine else ""
+        if engine and request.method == "POST" and site.path in engine.posted and not term:
+            if body is None:
+                return self._wait_for_words(flow, asker)
+            term = engine.sent_words(site.path or "/", body)
+        said = self._wording.search(term, profile)
+        asked = question(client, site.host, site.path, at, site.query, said.names)
         decision = decide(snapshot, asked)  # 6.
-        event = self._page_event(client, flow, asked, decision, query=site.query)
+        event = self._page_event(client, flow, asked, decision, term, said)
         query, marker = passes.taken_from_query(site.query)
         cookies, cookie = passes.taken_from_cookies(request.headers.get("cookie", ""))
         if decision.action is Action.BLOCK:  # 7.
@@ -246,8 +236,12 @@ class Judge:
                 return self._pages.warn(snapshot, decision, asked, asker, flows.url(flow, passes.onward(query, token)))
         if engine := _restricting(snapshot, asked, decision):  # 8.
             query = safe_query(engine, site.path or "/", query)
-            for name, value in forced_headers(engine, snapshot.profile(asked.school, asked.group).video).items():
+            cookies = safe_cookies(engine, cookies)
+            for name, value in forced_headers(engine, profile.video).items():
                 request.headers[name] = value
+        if decision.handling is Handling.INSPECT and asker.want is Wanted.PAGE and profile.wording != "off":
+            flow.metadata[PAGE], flow.metadata[COOKIES] = asked, f"{passes.NAME}={cookie}" if cookie else ""
+            request.headers["accept-encoding"] = "gzip"  # what we can read
         self._go_on(flow, site, query, cookies)  # 9.
         flow.metadata[ASKED] = event
         self._record(event)  # 10.
@@ -257,18 +251,17 @@ class Judge:
         request = flow.request
         if query != site.query:
             request.path = request.path.partition("?")[0] + (f"?{query}" if query else "")
-        if "cookie" in request.headers and passes.NAME in request.headers["cookie"]:
+        if cookies != request.headers.get("cookie", ""):
+            request.headers.pop("cookie", None)
             if cookies:
                 request.headers["cookie"] = cookies
-            else:
-                del request.headers["cookie"]
         for name in BETWEEN_US:
             request.headers.pop(name, None)
         request.data.host = site.host  # its canonical spelling; the Host header stays as the client wrote it
         if not request.is_http2:
             request.authority = ""
             request.headers.setdefault("host", flows.authority(flow, site.host))
-        request.stream = True
+        request.stream = POSTED not in flow.metadata  # what was waited for is here
         self._gate.let_through(flow.client_conn, site.host, request.port)
 
     def _may_pass(self, asker: Asker, host: str, cookie: str, now: float) -> bool:
@@ -276,11 +269,44 @@ class Judge:
             bool(cookie) and self._passes.accepts(cookie, asker.address, host, now)
         )
 
+    def _is_us(self, flow: http.HTTPFlow, site: Site) -> bool:
+        """Is this asked of the box itself, as devices do for the proxy's own file of settings?"""
+        own = flow.client_conn.sockname
+        ports = (*self._proxy_ports, own[1])
+        return bool(own) and not flow.client_conn.tls and site.host == own[0] and flow.request.port in ports
+
+    def _led_here(self, flow: http.HTTPFlow, client: Client, site: Site, asker: Asker) -> Answer:
+        """Someone whom DNS led here instead of to a blocked site. INVARIANT: nothing is ever fetched at such a listener."""
+        asked = replace(question(client, site.host, site.path, self._now(), site.query), path_follows=False)
+        snapshot = self._live.snapshot
+        decision = decide(snapshot, asked)
+        if decision.action is not Action.BLOCK:
+            return self._pages.message(
+                503, "This site is open now", "It was closed until a moment ago. Wait a minute and load it again.", asker
+            )
+        event = self._page_event(client, flow, asked, decision, "", NOTHING)
+        self._record(event._replace(outcome="403"))
+        return self._pages.block(snapshot, decision, asked, asker)
+
+    def _wait_for_words(self, flow: http.HTTPFlow, asker: Asker) -> Answer | None:
+        """A search that is sent as a form: judged once its words are here. Until then nothing is let through."""
+        if not flows.small_body(flow, LONGEST_POSTED):
+            return self._pages.message(411, "This search cannot be read", "Search by the address instead.", asker)
+        flow.metadata[POSTED] = True
+        return None
+
     def request(self, flow: http.HTTPFlow) -> None:
-        """The whole request is here: only the forms of schoolgate.internal wait for that."""
-        if flow.response or flow.error or INTERNAL not in flow.metadata:
+        """The whole request is here: only searches and the forms of schoolgate.internal wait for that."""
+        if flow.response or flow.error or not (INTERNAL in flow.metadata or POSTED in flow.metadata):
             return
         try:
+            if POSTED in flow.metadata:
+                encoding = flow.request.headers.get("content-encoding", "")
+                words = unpacked(flow.request.raw_content or b"", encoding, LONGEST_POSTED)
+                answer = CANNOT_DECIDE if words is None else self._judge(flow, words)
+                if answer is not None:
+                    flow.response = flows.made(answer, flow)
+                return
             flow.response = flows.made(
                 self._home_answer(flow, flow.metadata[INTERNAL], flow.request.raw_content or b""), flow
             )
@@ -300,7 +326,16 @@ class Judge:
         client = self._client(flow.client_conn)
         if client is None or len(body) > LONGEST_FORM:
             return CANNOT_DECIDE
-        visit = Visit(client, flows.address(flow.client_conn), flow.request.method, site.path or "/", self._now().timestamp())
+        own, ports = flow.client_conn.sockname, self._proxy_ports
+        port = own[1] if own[1] in ports or not ports else ports[0]
+        visit = Visit(
+            client,
+            flows.address(flow.client_conn),
+            flow.request.method,
+            site.path or "/",
+            self._now().timestamp(),
+            f"[{own[0]}]:{port}" if ":" in own[0] else f"{own[0]}:{port}",
+        )
         return self._internal.answer(visit, body, self._record.surely)
 
     # --- the response ------------------------------------------------------------------------------------------------
@@ -312,10 +347,62 @@ class Judge:
             return
         try:
             response.headers.pop("alt-svc", None)  # an offer of HTTP/3, which no proxy sees
-            response.stream = response.status_code != 101
+            if PAGE in flow.metadata and is_page(response.headers.get("content-type", "")):
+                response.stream = False  # held until it is judged, but only so much: proxy/inside.Stream
+                flow.metadata[HELD] = lambda start: self._judge_page(flow, start)
+            else:
+                response.stream = response.status_code != 101
         except Exception:  # noqa: BLE001 - an enforcing edge
             flow.kill()
             self._record.trouble("a response", flows.address(flow.client_conn), flow.request.host)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """A page that was held back is whole."""
+        judge = flow.metadata.pop(HELD, None)
+        if judge is None or flow.response is None:
+            return
+        refused = judge(flow.response.raw_content or b"")
+        if refused is not None:
+            flow.response = refused
+
+    def _judge_page(self, flow: http.HTTPFlow, data: bytes) -> http.Response | None:
+        """The refusal of a page for its words, or None."""
+        try:
+            asked: Question = flow.metadata[PAGE]
+            event: Event = flow.metadata[ASKED]
+            snapshot, asker = self._live.snapshot, flows.asker(flow)
+            profile = snapshot.profile(asked.school, asked.group)
+            assert flow.response
+            headers = flow.response.headers
+            said = self._wording.page(
+                data, headers.get("content-type", ""), headers.get("content-encoding", ""), profile
+            ) if data else NOTHING  # fmt: skip
+            if said is None:
+                self._record(event._replace(action=Action.BLOCK, reason=Reason.ERROR, outcome="unreadable"))
+                return flows.made(
+                    self._pages.message(502, "This page cannot be read", "It came packed in a way nobody asked for.", asker),
+                    flow,
+                )
+            if not said.themes:
+                return None
+            asked = replace(asked, themes=said.names)
+            decision = decide(snapshot, asked)
+            told = self._record.again(event, decision, str(said))
+            if decision.action is Action.BLOCK:
+                self._record(told._replace(outcome="403"))
+                return flows.made(self._pages.block(snapshot, decision, asked, asker), flow)
+            now = asked.at.timestamp()
+            _, cookie = passes.taken_from_cookies(flow.metadata.get(COOKIES, ""))
+            if decision.action is Action.WARN and not self._may_pass(asker, asked.host, cookie, now):
+                self._record(told._replace(outcome="warned"))
+                token = self._passes.token(asker.address, asked.host, now)
+                onward = flows.url(flow, passes.onward(asked.query, token))
+                return flows.made(self._pages.warn(snapshot, decision, asked, asker, onward), flow)
+            self._record(told)
+        except Exception:  # noqa: BLE001 - an enforcing edge
+            self._record.trouble("a page", flows.address(flow.client_conn), flow.request.host)
+            return flows.made(CANNOT_DECIDE, flow)
+        return None
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         """Messages pass; mitmproxy would keep them all."""
@@ -336,32 +423,16 @@ class Judge:
     # --- helpers -----------------------------------------------------------------------------------------------------
 
     def _client(self, client: connection.Client) -> Client | None:
-        return self._live.snapshot.clients.of(client.proxy_mode.data, flows.address(client))
+        return self.tunnels.client(client.proxy_mode.data, flows.address(client))
 
-    async def _tunnel_port(self, host: str, port: int) -> bool:
-        if port in TUNNEL_PORTS:
-            return True
-        try:
-            return all(self._reach.destinations.inside(each) for each in await self._reach.addresses(host))
-        except (OSError, ValueError):
-            return False
-
-    def _refuse_tunnel(self, flow: http.HTTPFlow, client: Client, host: str, outcome: str) -> None:
-        self._record(self._record.refused(client, flows.address(flow.client_conn), host or flow.request.host, outcome))
-        answer = self._pages.message(
-            403, "This address is not right", "The filter opens secure connections to websites only."
-        )
-        flow.response = flows.made(answer, flow)
-
-    def _page_event(self, client: Client, flow: http.HTTPFlow, asked: Question, decision: Decision, *, query: str) -> Event:
-        path = asked.path or "/"
-        profile = self._live.snapshot.profile(asked.school, asked.group)
+    def _page_event(
+        self, client: Client, flow: http.HTTPFlow, asked: Question, decision: Decision, term: str, said: Said
+    ) -> Event:
         seen = decision.handling is Handling.INSPECT  # a bank's or a clinic's plain-http pages are not written down either
-        engine = profile.dictionary.engines.find(asked.host) if seen else None
-        term = engine.term(path, query)[:LONGEST_TERM] if engine else ""
+        term = term[:LONGEST_TERM] if seen else ""
         kind = Kind.SEARCH if term else Kind.PAGE if flows.asker(flow).want is Wanted.PAGE else Kind.RESOURCE
         event = self._record.decided(kind, client, flows.address(flow.client_conn), asked, decision)
-        return event._replace(path=path if seen else "", term=term)
+        return event._replace(path=(asked.path or "/") if seen else "", term=term, detail=str(said) if term else "")
 
 
 def _back(flow: http.HTTPFlow, query: str, token: str) -> Answer:

@@ -6,7 +6,7 @@ sites, so that the page that asked does not hang), an invisible picture for a pi
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from policy.snapshot import Snapshot
 from policy.words import category_name, why
 from proxy import tokens
 from proxy.answer import MARK, NEVER_KEPT, Answer, Wanted, cross_origin, page, plain
+from proxy.languages import Language, chosen, shipped
 
 YOUNG = frozenset({"early-years", "ks1"})
 ADULT = frozenset({"staff"})
@@ -50,6 +51,7 @@ class Asker:
     address: str
     want: Wanted
     origin: str = ""  # the Origin header
+    languages: str = ""  # the Accept-Language header
 
 
 class Pages:
@@ -72,26 +74,27 @@ class Pages:
         if asker.want is not Wanted.PAGE:
             return _short(403, said.short, asker)
         name = "block_young.html" if said.phase in YOUNG else "block.html"
-        return page(403, self._render(name, said=said, token=self._ask_token(said, asked, asker), desk_url=self._desk_url))
+        token = self._ask_token(said, asked, asker)
+        return page(403, self._render(name, asker, said=said, token=token, desk_url=self._desk_url))
 
     def warn(self, snapshot: Snapshot, decision: Decision, asked: Question, asker: Asker, onward: str) -> Answer:
         """Think first; `onward` is the address that leads on."""
         said = _said(snapshot, decision, asked)
         if asker.want is not Wanted.PAGE:
             return _short(403, f"Open {asked.host} itself first: it needs a look at a warning.", asker)
-        return page(403, self._render("warn.html", said=said, onward=onward))
+        return page(403, self._render("warn.html", asker, said=said, onward=onward))
 
     def message(self, status: int, title: str, sentence: str, asker: Asker | None = None) -> Answer:
         """A page that says one thing."""
         if asker and asker.want is not Wanted.PAGE:
             return _short(status, sentence, asker)
-        return page(status, self._render("message.html", title=title, sentence=sentence))
+        return page(status, self._render("message.html", asker, title=title, sentence=sentence))
 
     def home(self) -> Answer:
-        return page(200, self._render("home.html"))
+        return page(200, self._render("home.html", None))
 
-    def thanks(self, host: str, reference: str) -> Answer:
-        return page(200, self._render("thanks.html", host=host, reference=reference))
+    def thanks(self, host: str, reference: str, asker: Asker | None = None) -> Answer:
+        return page(200, self._render("thanks.html", asker, host=host, reference=reference))
 
     def _ask_token(self, said: "Said", asked: Question, asker: Asker) -> str:
         """What the form sends back to us, so that nobody can ask in another's name or for what they did not meet."""
@@ -106,8 +109,11 @@ class Pages:
         }
         return tokens.sign(self._key, ASK_PURPOSE, fields, asked.at.timestamp())
 
-    def _render(self, name: str, **values: object) -> str:
-        return self._templates.get_template(name).render(**values)
+    def _render(self, name: str, asker: Asker | None, **values: object) -> str:
+        language = chosen(asker.languages if asker else "", shipped())
+        if isinstance(said := values.get("said"), Said):
+            values["said"] = _in(language, said)
+        return self._templates.get_template(name).render(_=language, language=language.code, **values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,7 @@ class Said:
     rule: str
     change: int
     at: datetime
+    reason: str
 
 
 def _said(snapshot: Snapshot, decision: Decision, asked: Question) -> Said:
@@ -159,7 +166,14 @@ def _said(snapshot: Snapshot, decision: Decision, asked: Question) -> Said:
         rule=decision.rule or "",
         change=decision.change or 0,
         at=asked.at,
+        reason="" if sealed else decision.reason,
     )
+
+
+def _in(language: Language, said: Said) -> Said:
+    """The same in another language. Categories keep their English names until the taxonomy has others."""
+    headline = language("This site is blocked: {}.").format(said.category) if said.category else language(said.headline)
+    return replace(said, headline=headline, why=language.why.get(said.reason) or language(said.why))
 
 
 def _short(status: int, text: str, asker: Asker) -> Answer:

@@ -1,97 +1,33 @@
-"""Everything here that knows mitmproxy's inside.
+"""Where mitmproxy meets our listeners and our guard. What reaches further inside it is in proxy/inside.py.
 
-Read against mitmproxy 12.3.1; tests/proxy/test_embedding.py checks the version.
-
-What is ours and why:
-
-- `GateMode`, `GateInstance`: a kind of server of our own, by mitmproxy's own registry of modes. It listens on a socket that
-  we bound (SO_REUSEPORT, so that workers share a port; mitmproxy passes no such option), and carries the listener's name.
+- `GateMode`, `GateInstance`, `Gate`: a kind of server of our own, by mitmproxy's own registry of modes. It listens on sockets
+  that we bound (SO_REUSEPORT, so that workers share a port), through the front, which hands over what is to be opened.
 - `Handler`: one client's connection. It opens a connection upstream only to what a decision let through, at an address that
   our resolver gave and the guard accepts. The stock one lets the system resolve and goes anywhere.
-- `Layers`: what may follow what in a connection. The stock addon also guesses DNS, raw TCP and TLS inside TLS: ways round.
-- `Certificates`: the stock TLS addon without its answer to "…/mitmproxy-<serial>.crl" on every site, and a larger store.
-- `speak_plainly`: mitmproxy's own error page in our words.
 """
 
 import asyncio
-import contextlib
-import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mitmproxy import connection, ctx
 from mitmproxy.addons.proxyserver import Proxyserver
-from mitmproxy.addons.tlsconfig import TlsConfig
-from mitmproxy.certs import CertStore
 from mitmproxy.connection import ConnectionState
-from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import commands, events, layer, layers, mode_specs
-from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.http import HTTPMode, _http1, _http2
+from mitmproxy.proxy.layers.modes import TransparentProxy
 from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionIO
 
-from category_lists.names import canonical_host, is_address
-from proxy.answer import bare_page
-from proxy.destinations import Destinations
+from proxy.failures import NOT_DECIDED
+from proxy.front import Front, Given, Listener
+from proxy.reach import Reach
 
-READ_AGAINST = "12.3.1"
-CERTIFICATES_KEPT = 10_000  # sites; the stock 100 costs 2 ms for each new one beyond it
-INNER_ADDRESS = "Schoolgate: an inner address"
-NOT_DECIDED = "Schoolgate: no decision let this through"
-BAD_CERTIFICATE = "Certificate verify failed"  # how mitmproxy's message begins
-
-type Resolve = Callable[[str], Awaitable[Sequence[str]]]
-log = logging.getLogger(__name__)
-
-
-async def system_resolve(host: str) -> Sequence[str]:
-    """The addresses of a name as this machine's resolver gives them."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
-
-
-class Reach:
-    """How sites are reached: resolved by us, guarded, within a time."""
-
-    def __init__(self, resolve: Resolve, destinations: Destinations, seconds: float) -> None:
-        self.resolve, self.destinations, self.seconds = resolve, destinations, seconds
-        self.own_ports: frozenset[int] = frozenset()
-
-    async def addresses(self, host: str) -> Sequence[str]:
-        """Every address of a canonical host; OSError when there is none."""
-        found = [host] if is_address(host) else await self.resolve(host)
-        if not found:
-            raise OSError("the name has no address")
-        return found
-
-    async def open(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to the first address that answers; OSError otherwise."""
-        host = canonical_host(host)
-        async with asyncio.timeout(self.seconds):
-            found = [each for each in await self.addresses(host) if self.destinations.may_connect(each)]
-            if not found:
-                raise OSError(INNER_ADDRESS)
-            for address in found[:-1]:
-                with contextlib.suppress(OSError):  # TimeoutError too: a dead IPv6 route must leave time for IPv4
-                    async with asyncio.timeout(self.seconds / 4):
-                        reader, writer = await asyncio.open_connection(address, port)
-                    return reader, self._not_ourselves(writer)
-            reader, writer = await asyncio.open_connection(found[-1], port)
-            return reader, self._not_ourselves(writer)
-
-    def _not_ourselves(self, writer: asyncio.StreamWriter) -> asyncio.StreamWriter:
-        """A connection whose two ends have one address goes to this very box, by whatever name or public address."""
-        peer, own = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
-        if peer[0] == own[0] and (peer[1] in self.own_ports or not self.destinations.inside(peer[0])):
-            writer.transport.abort()
-            raise OSError(INNER_ADDRESS)
-        return writer
+type Hooks = Mapping[str, Sequence[Callable[..., Any]]]
 
 
 class GateMode(mode_specs.ProxyMode):
-    """`gate:NAME@host:port`: an explicit proxy whose clients are known by the listener's name (`data`)."""
+    """`gate:NAME@host:port`: a proxy whose clients are known by the listener's name (`data`)."""
 
     description = "Schoolgate proxy"
     transport_protocol = "tcp"
@@ -106,10 +42,14 @@ class Gate(Proxyserver):
 
     name = "proxyserver"
 
-    def __init__(self, sockets: dict[str, socket.socket], reach: Reach) -> None:
+    def __init__(self, sockets: Mapping[str, socket.socket], listeners: Mapping[str, Listener], reach: Reach) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.sockets, self.reach = sockets, reach
+        self.sockets, self.listeners, self.reach = sockets, listeners, reach
         self.started = asyncio.Event()
+        self.front: Front  # set by whoever puts the parts together
+        self.hooks: Hooks = {}
+        self.handler: type[Handler] = Handler  # proxy/inside.py has a quicker one
+        self.modes: dict[str, GateMode] = {}
 
     def running(self) -> None:
         super().running()  # type: ignore[no-untyped-call]
@@ -120,6 +60,31 @@ class Gate(Proxyserver):
         handler = self.connections[client.id]
         assert isinstance(handler, Handler)
         handler.allowed.add((host, port))
+
+    async def take(self, given: Given) -> None:
+        """Open a connection that the front hands over."""
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        given.transport.set_protocol(protocol)
+        protocol.connection_made(given.transport)
+        writer = asyncio.StreamWriter(given.transport, protocol, reader, asyncio.get_running_loop())
+        if given.data:
+            reader.feed_data(given.data)
+        handler = self.handler(ctx.master, reader, writer, ctx.options, self.modes[given.listener], self)
+        handler.client.peername = given.address
+        context = handler.layer.context
+        if given.tunnel:
+            context.server.address = given.tunnel
+            handler.layer = TransparentProxy(context)
+        else:
+            handler.layer = layers.modes.HttpProxy(context)
+        try:
+            if not given.transport.is_closing():
+                given.transport.resume_reading()
+            with self.register_connection(handler.client.id, handler):
+                await handler.handle_client()
+        finally:
+            writer.close()  # a second cancel can end handle_client before it closes
 
     def cut(self, client_ids: Iterable[str]) -> list[asyncio.Task[Any]]:
         """Close these clients' connections, and what they opened upstream."""
@@ -144,12 +109,27 @@ class Gate(Proxyserver):
             await asyncio.sleep(0.01)
 
 
+class GateInstance(AsyncioServerInstance[GateMode]):
+    """One listener."""
+
+    def make_top_layer(self, context: Any) -> layer.Layer:
+        raise NotImplementedError("connections come from the front")  # pragma: no cover
+
+    async def listen(self, host: str, port: int) -> list[Any]:  # noqa: ARG002 - the socket knows
+        gate = self.manager
+        assert isinstance(gate, Gate)
+        name = self.mode.data
+        gate.modes[name] = self.mode
+        loop = asyncio.get_running_loop()
+        return [await loop.create_server(gate.front.door(gate.listeners[name]), sock=gate.sockets[name])]
+
+
 class Handler(ProxyConnectionHandler):
     """One client's connection and what it opened upstream."""
 
-    def __init__(self, master: Any, reader: Any, writer: Any, options: Any, mode: GateMode, reach: Reach) -> None:
+    def __init__(self, master: Any, reader: Any, writer: Any, options: Any, mode: GateMode, gate: Any) -> None:
         super().__init__(master, reader, writer, options, mode)  # type: ignore[no-untyped-call]
-        self.reach = reach
+        self.gate = gate
         self.allowed: set[tuple[str, int]] = set()
 
     async def open_connection(self, command: commands.OpenConnection) -> None:
@@ -160,7 +140,7 @@ class Handler(ProxyConnectionHandler):
             try:
                 if address[:2] not in self.allowed:
                     raise OSError(NOT_DECIDED)
-                reader, writer = await self.reach.open(address[0], address[1])
+                reader, writer = await self.gate.reach.open(address[0], address[1])
             except asyncio.CancelledError:
                 server.error = "connection cancelled"
                 await self.server_event(events.OpenConnectionCompleted(command, server.error))
@@ -180,88 +160,8 @@ class Handler(ProxyConnectionHandler):
                 writer.close()  # a second cancel can end handle_connection before it closes
 
 
-class GateInstance(AsyncioServerInstance[GateMode]):
-    """One listener."""
-
-    def make_top_layer(self, context: Context) -> layer.Layer:
-        return layers.modes.HttpProxy(context)
-
-    async def listen(self, host: str, port: int) -> list[Any]:  # noqa: ARG002 - the socket knows
-        gate = self._gate
-        return [await asyncio.start_server(self.handle_stream, sock=gate.sockets[self.mode.data])]
-
-    async def handle_stream(self, reader: Any, writer: Any = None) -> None:
-        gate = self._gate
-        handler = Handler(ctx.master, reader, writer, ctx.options, self.mode, gate.reach)
-        handler.layer = self.make_top_layer(handler.layer.context)
-        try:
-            with gate.register_connection(handler.client.id, handler):
-                await handler.handle_client()
-        finally:
-            writer.close()  # as above
-
-    @property
-    def _gate(self) -> Gate:
-        assert isinstance(self.manager, Gate)
-        return self.manager
-
-
-class Layers:
-    """What follows what: proxy HTTP; after CONNECT either TLS or HTTP; inside TLS always HTTP."""
-
-    name = "nextlayer"
-
-    def next_layer(self, data: layer.NextLayer) -> None:
-        context, sent = data.context, data.data_client()
-        if len(context.layers) == 1:  # the proxy itself: no TLS to the proxy yet, so a greeting here is a bad request
-            data.layer = layers.HttpLayer(context, HTTPMode.regular)
-        elif isinstance(context.layers[-1], layers.ClientTLSLayer):
-            data.layer = layers.HttpLayer(context, HTTPMode.transparent)
-        elif len(sent) < 3:
-            return
-        elif starts_like_tls_record(sent):
-            data.layer = layers.ServerTLSLayer(context)
-            data.layer.child_layer = layers.ClientTLSLayer(context)
-        else:
-            data.layer = layers.HttpLayer(context, HTTPMode.transparent)
-
-
-class Certificates(TlsConfig):
-    """Certificates for intercepted sites, and the check of the sites' own."""
-
-    name = "tlsconfig"
-
-    def configure(self, updated: Any) -> None:
-        super().configure(updated)  # type: ignore[no-untyped-call]
-        if self.certstore is not None:
-            self.certstore.STORE_CAP = CERTIFICATES_KEPT
-
-    def request(self, flow: Any) -> None:
-        """Nothing: the stock addon answers for a certificate list that our certificates do not name."""
-
-
-assert CertStore.STORE_CAP < CERTIFICATES_KEPT
-
-
-def speak_plainly() -> None:
-    """Have mitmproxy's own error page (a site that cannot be reached, a request that is no HTTP) say it in our words."""
-    for module in (_http1, _http2):
-        module.format_error = _error_page  # type: ignore[attr-defined]
-
-
-def _error_page(status: int, message: str) -> bytes:
-    if BAD_CERTIFICATE in message:
-        words = (
-            "This site could not prove who it is",
-            (
-                "Its certificate is out of date, made for another name, or signed by nobody we trust, so it stays closed. "
-                "Your own browser would have warned you too. Tell a member of staff if you need this site."
-            ),
-        )
-    elif INNER_ADDRESS in message or NOT_DECIDED in message:
-        words = ("This address cannot be opened", "It leads to an inner network and not to a site on the internet.")
-    elif status >= 500:
-        words = ("This site did not answer", "It may be switched off or very busy. Please try again in a few minutes.")
-    else:
-        words = ("This request could not be understood", "The filter passes on only what it can read.")
-    return bare_page(status, *words).body
+def hooks_of(addons: Sequence[object]) -> Hooks:
+    """Which functions a hook calls, in the order of the addons."""
+    names = {name for addon in addons for name in dir(addon) if not name.startswith("_")}
+    found = {name: [getattr(addon, name) for addon in addons if hasattr(addon, name)] for name in names}
+    return {name: [each for each in some if callable(each)] for name, some in found.items()}

@@ -16,7 +16,7 @@ def address(client: connection.Client) -> str:
 def asker(flow: http.HTTPFlow) -> Asker:
     headers = flow.request.headers
     want = wanted(headers.get("sec-fetch-dest", "").lower(), headers.get("accept", "").lower())
-    return Asker(address(flow.client_conn), want, headers.get("origin", ""))
+    return Asker(address(flow.client_conn), want, headers.get("origin", ""), headers.get("accept-language", ""))
 
 
 def in_tunnel(flow: http.HTTPFlow) -> bool:

@@ -23,6 +23,13 @@ LONGEST_REASON, LONGEST_CLASS = 500, 80
 FORM_LIFETIME = 1800.0  # seconds that a block page may lie open before its form is too old
 ASKS, ASKS_IN = 5, 600.0  # so many requests for sites in so many seconds from one address, at each worker
 ADDRESSES = 5000  # remembered for that
+# What a device's browser asks which proxy to use. No DNS look-up in it: each would hold up every page.
+PAC = """function FindProxyForURL(url, host) {
+  if (isPlainHostName(host) || host === "[::1]" || /[.]local$/.test(host)) return "DIRECT";
+  if (/^(10|127|192[.]168|169[.]254)[.][0-9.]+$/.test(host)) return "DIRECT";
+  return "PROXY";
+}
+"""
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # none that are mistaken for another when read aloud or copied
 
 
@@ -35,6 +42,7 @@ class Visit:
     method: str
     path: str  # canonical
     now: float
+    proxy: str = ""  # the proxy as this client reaches it, host:port
 
 
 class Internal:
@@ -51,6 +59,9 @@ class Internal:
                 kind = ("Content-Type", "application/x-x509-ca-cert")
                 name = ("Content-Disposition", 'attachment; filename="schoolgate-ca.pem"')
                 return Answer(200, (kind, name, NEVER_KEPT), self._certificate)
+            case (("GET" | "HEAD"), ("/proxy.pac" | "/wpad.dat")):
+                kind = ("Content-Type", "application/x-ns-proxy-autoconfig")
+                return Answer(200, (kind, NEVER_KEPT), PAC.replace("PROXY", f"PROXY {visit.proxy}").encode())
             case "POST", "/ask":
                 return self._ask(visit, body, record)
             case _:

@@ -43,10 +43,12 @@ def tunnel_host(target: str, sni: str | None) -> str:
     return host
 
 
-def question(client: Client, host: str, path: str | None, at: datetime, query: str = "") -> Question:
+def question(
+    client: Client, host: str, path: str | None, at: datetime, query: str = "", themes: tuple[str, ...] = ()
+) -> Question:
     return Question(
         school=client.school, group=client.group, host=host, at=at, path=path, path_follows=True, person=client.person,
-        query=query,
+        query=query, themes=themes,
     )  # fmt: skip
 
 

@@ -52,6 +52,13 @@ class Record:
             worker=self._worker,
         )
 
+    def again(self, event: Event, decision: Decision, detail: str) -> Event:
+        """The same once more was learnt about it: its words, and what followed."""
+        return event._replace(
+            action=decision.action, reason=decision.reason, category=decision.category or "", list=decision.list or "",
+            rule=decision.rule or "", change=decision.change or 0, detail=detail,
+        )  # fmt: skip
+
     def refused(self, client: Client, address: str, host: str, outcome: str) -> Event:
         """Something that no browser asks: refused before there was a question to decide."""
         return Event(

@@ -17,6 +17,15 @@ def safe_query(engine: Engine, path: str, query: str) -> str:
     return "&".join([*kept, *(f"{quote_plus(name)}={quote_plus(value)}" for name, value in engine.safe.items())])
 
 
+def safe_cookies(engine: Engine, cookies: str) -> str:
+    """A Cookie header with the engine's safe ones in place of the client's own."""
+    if not engine.cookies:
+        return cookies
+    kept = [part.strip() for part in cookies.split(";") if part.strip()]
+    kept = [part for part in kept if part.partition("=")[0] not in engine.cookies]
+    return "; ".join([*kept, *(f"{name}={value}" for name, value in engine.cookies.items())])
+
+
 def forced_headers(engine: Engine, video: str) -> Mapping[str, str]:
     """What is sent along in place of the client's own headers; a video site's by the group's setting for those."""
     return engine.sent(video if engine.video else "strict")

@@ -5,19 +5,26 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Protocol
 
 from mitmproxy import master, options
 
+from category_lists.phrases import shipped
 from policy.event import Event
 from policy.snapshot import Snapshot
 from proxy.addon import Judge
 from proxy.block_page import Pages
 from proxy.ca import ensure_ca, trust_bundle
 from proxy.destinations import Destinations
-from proxy.embedding import Certificates, Gate, Layers, Reach, Resolve, speak_plainly, system_resolve
+from proxy.embedding import Gate, hooks_of
+from proxy.front import Front, Listener
+from proxy.inside import install
 from proxy.internal import Internal
+from proxy.opening import Certificates, Layers
+from proxy.reach import Reach, Resolve, system_resolve
 from proxy.settings import Settings
+from proxy.wording import Wording
 
 LOOK_EVERY = 0.2  # seconds between looks for a new policy: an approval is in force within two
 BACKLOG = 1024
@@ -37,7 +44,7 @@ def bind(settings: Settings) -> dict[str, socket.socket]:
     """A socket for each listener, shared with other workers (SO_REUSEPORT). OSError with what to do about it."""
     sockets: dict[str, socket.socket] = {}
     try:
-        for name, host, port in settings.listen:
+        for name, host, port in settings.all_listeners:
             made = sockets[name] = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -75,13 +82,30 @@ async def serve(
     try:
         names = {name: each.getsockname()[:2] for name, each in sockets.items()}
         reach.own_ports = frozenset(port for _, port in names.values())
-        gate = Gate(sockets, reach)
+        gate = Gate(sockets, listeners(settings), reach)
         judge = Judge(
-            live, record, pages=pages, internal=internal, form_key=settings.form_key, gate=gate, reach=reach, worker=worker
+            live,
+            record,
+            pages=pages,
+            internal=internal,
+            form_key=settings.form_key,
+            gate=gate,
+            reach=reach,
+            worker=worker,
+            wording=Wording(shipped()),
+            pages_at=frozenset(name for name, _, _ in settings.page),
+            proxy_ports=tuple(names[name][1] for name, _, _ in settings.listen),
         )
+        front = gate.front = Front(judge.tunnels, reach, gate.take)
         chief = _chief(settings, names, str(trust), gate, judge)
+
+        def judge_again() -> None:
+            overdue = judge.tunnels.overdue()
+            gate.cut(overdue)
+            front.cut(overdue)
+
         async with asyncio.TaskGroup() as tasks:
-            looking = tasks.create_task(_keep_looking(live, lambda: gate.cut(judge.overdue())))
+            looking = tasks.create_task(_keep_looking(live, judge_again))
             running = tasks.create_task(chief.run())
             try:
                 await gate.started.wait()
@@ -94,6 +118,7 @@ async def serve(
                 for server in gate.servers:
                     with contextlib.suppress(Exception):
                         await server.stop()
+                await front.close()
                 await gate.close()
                 chief.should_exit.set()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -103,10 +128,20 @@ async def serve(
             each.close()
 
 
+def listeners(settings: Settings) -> dict[str, Listener]:
+    """What each listener's connections are."""
+    balancers = tuple(ip_network(each) for each in settings.balancers)
+    return {
+        **{name: Listener(name, balancers=balancers) for name, _, _ in settings.listen},
+        **{name: Listener(name, transparent=True) for name, _, _ in settings.transparent},
+        **{name: Listener(name, page=True) for name, _, _ in settings.page},
+    }
+
+
 def _chief(settings: Settings, names: dict[str, tuple[str, int]], trust: str, gate: Gate, judge: Judge) -> master.Master:
     # mitmproxy tells its log who visits what. That belongs into events, where it is guarded, and nowhere else.
     logging.getLogger("mitmproxy").setLevel(logging.ERROR)
-    speak_plainly()
+    install(gate)
     chosen = options.Options(
         confdir=str(settings.confdir),
         mode=[f"gate:{name}@{host}:{port}" for name, (host, port) in names.items()],
@@ -116,12 +151,14 @@ def _chief(settings: Settings, names: dict[str, tuple[str, int]], trust: str, ga
         rawtcp=False,  # what is neither TLS nor HTTP does not pass
     )
     chief = master.Master(chosen)
-    chief.addons.add(
+    addons = (
         judge,  # before the others, so that nobody answers for it
         gate,
         Layers(),
         Certificates(),
     )
+    chief.addons.add(*addons)
+    gate.hooks = hooks_of(addons)
     chosen.update(connection_strategy="lazy", stream_large_bodies=None, validate_inbound_headers=True)
     return chief
 

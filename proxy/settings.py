@@ -12,6 +12,13 @@ class Settings:
     confdir: Path  # where the CA's key (0600) and certificate are kept; made by proxy.ca.ensure_ca
     form_key: bytes  # secret shared by the workers: signs the block page's form and the warning page's way on
     desk_url: str  # where staff sign in, for the link on their block page
+    transparent: tuple[tuple[str, str, int], ...] = ()  # listeners for connections that nftables redirects here
+    page: tuple[tuple[str, str, int], ...] = ()  # listeners where DNS leads blocked names: they see the block page
+    balancers: tuple[str, ...] = ()  # networks of balancers; explicit listeners take PROXY headers, from them alone
     upstream_ca: str | None = None  # a PEM file of CAs that sites may be signed by, besides the system's own
     inner_networks: tuple[str, ...] = ()  # private addresses that may be connected to: the demo's own little internet
     connect_seconds: float = 10.0  # how long finding and reaching a site may take before the page says it did not answer
+
+    @property
+    def all_listeners(self) -> tuple[tuple[str, str, int], ...]:
+        return (*self.listen, *self.transparent, *self.page)

@@ -140,10 +140,11 @@ class Asking(BaseModel):
 
     site: site, action, groups, during, until. category: category, action, groups, during, until. timetable: name, hours,
     terms, or timetable to change one, or gone. group: name, phase, group to change one. safety: group, safe_search "on" or
-    "off", video "strict", "moderate" or "off" (left out: as safe_search). answer: answer "page", "nxdomain" or "null".
-    never_inspect, coursework: site, gone. video_site, platform: site, groups, until. suspension: groups or person, starts,
-    until. unknown: sign "any", "looks_harmful" or "generated", action, groups, until. network: prefix, group, listener,
-    forced, or network, the one that goes. `groups` left out or empty: everyone. `until`: 2026-12-18.
+    "off", video "strict", "moderate" or "off" (left out: as safe_search). inspection: group, looks (some of "search",
+    "video", "unknown", or "all" or "none" alone), wording "block", "tell" or "off". answer: answer "page", "nxdomain" or
+    "null". never_inspect, coursework: site, gone. video_site, platform: site, groups, until. suspension: groups or person,
+    starts, until. unknown: sign "any", "looks_harmful" or "generated", action, groups, until. network: prefix, group,
+    listener, forced, or network, the one that goes. `groups` left out or empty: everyone. `until`: 2026-12-18.
     """
 
     model_config = CLOSED
@@ -157,6 +158,7 @@ class Asking(BaseModel):
         "safety",
         "answer",
         "unknown",
+        "inspection",
         "never_inspect",
         "coursework",
         "video_site",
@@ -183,6 +185,8 @@ class Asking(BaseModel):
     video: Text = ""
     answer: Text = ""
     sign: Text = ""
+    looks: Annotated[list[Text], Field(max_length=5)] = []
+    wording: Text = ""
     person: Text = ""
     starts: Text = ""
     network: Text = ""
@@ -195,10 +199,9 @@ class Asking(BaseModel):
     def wish(self) -> Wish:
         texts = {name: (str(value),) for name, value in self if isinstance(value, str)}
         flags = {name: ("yes" if getattr(self, name) else "",) for name in ("forced", "gone", "mandatory")}
+        lists = {"phases": tuple(self.phases), "looks": tuple(self.looks)}
         everyone = () if self.kind == "suspension" else (EVERYONE,)
-        return wish(
-            self.kind, Filled({**texts, **flags, "phases": tuple(self.phases), "groups": tuple(self.groups) or everyone})
-        )
+        return wish(self.kind, Filled({**texts, **flags, **lists, "groups": tuple(self.groups) or everyone}))
 
 
 class Deciding(BaseModel):

@@ -121,5 +121,6 @@ def rules(desk: Annotated[Desk, at(Permission.READ_CHANGES)], group: str = "") -
         ],
         windows=wishes.windows_in_words,
         phases=wishes.PHASE_WORDS,
+        looks=wishes.looked_into,
         zone=words.ZONE,
     )

@@ -10,7 +10,7 @@ PAGES = (
     "/why?site=crazygames.com&group=ks2", "/lists", "/people", "/access", "/resolver", "/help", "/standing", "/you", "/you/email",
     "/lists/categories", "/lists/name", "/lists/name?site=crazygames.com", "/requests/new?kind=unknown",
     "/requests/new?kind=timetable", "/requests/new?kind=suspension", "/requests/new?kind=safety", "/requests/new?kind=group",
-    "/requests/new?kind=answer",
+    "/requests/new?kind=answer", "/requests/new?kind=inspection",
 )  # fmt: skip
 READ_LOG = {"helen", "sara", "olive"}
 READ_SYSTEM = {"helen", "sara", "olive", "tom", "laura"}

@@ -27,6 +27,9 @@ class FakeNames:
         kind = host.partition(".")[0]
         return (Match(kind, "test", "1", host, ""),) if kind in {"games", "gambling"} else ()
 
+    def has_pages(self, host):
+        return False
+
 
 @pytest.fixture(scope="module")
 def snapshot():

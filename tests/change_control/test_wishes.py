@@ -7,7 +7,15 @@ import pytest
 from category_lists.taxonomy import load
 from change_control import changes
 from change_control.changes import CategoryWish, NetworkGone, NetworkWish, SiteWish
-from change_control.wishes import AnswerWish, GroupWish, ListedWish, SafetyWish, SuspensionWish, TimetableWish
+from change_control.wishes import (
+    AnswerWish,
+    GroupWish,
+    InspectionWish,
+    ListedWish,
+    SafetyWish,
+    SuspensionWish,
+    TimetableWish,
+)
 from policy.proof import undone
 from policy.rules import (
     Action,
@@ -65,6 +73,9 @@ KINDS = [
     (SafetyWish("ks4", safe_search=False), "The group Years 10-11 may search without safe search.", False),
     (SafetyWish("ks4", safe_search=True, video="moderate"), "The group Years 10-11 has safe search and restricted video forced on; video sites leave out what is for adults.", False),
     (AnswerWish("null"), "At Hillview Academy, a blocked name leads nowhere, to the address 0.0.0.0; until now it leads to the page that says so.", True),
+    (InspectionWish("ks4", ("all",)), "For the group Years 10-11, the content of every site that is not private is looked into.", False),
+    (InspectionWish("ks4", ("none",), "tell"), "For the group Years 10-11, open sites are looked into only where a rule needs it. Words in searches and pages are noted in the filter log and block nothing.", False),
+    (InspectionWish("ks4", ("video", "search"), "off"), "For the group Years 10-11, the content of search engines and video sites is looked into. Words in searches and pages are not judged.", False),
     (NetworkWish("10.4.0.0/16", "ks4", forced=True), "Devices with addresses in 10.4.0.0/16 are filtered as Years 10-11. Their web traffic cannot go round the proxy.", False),
     (NetworkWish("10.3.0.0/16", "ks4"), "Devices with addresses in 10.3.0.0/16 are filtered as Years 10-11.", False),
     (NetworkGone("n1"), "Devices with addresses in 10.3.0.0/16 are no longer the school’s, so they get the strictest rules.", False),
@@ -108,6 +119,11 @@ def test_each_kind_says_what_it_does_and_is_undone_without_a_trace(wish, sentenc
         (SafetyWish("ks4", safe_search=True, video="some"), "strict, moderate or off"),
         (AnswerWish("page"), "already"),
         (AnswerWish("refused"), "nxdomain"),
+        (InspectionWish("ks4", ("unknown", "search", "video")), "already"),
+        (InspectionWish("ks4", ("pictures",)), "search, video, unknown, all or none"),
+        (InspectionWish("ks4", ("none", "video")), "either none"),
+        (InspectionWish("ks4", (), "shout"), "block, tell or be off"),
+        (InspectionWish("ks9", ("all",)), "no group"),
         (NetworkGone("n9"), "no network"),
         (ListedWish("coursework", "seneca.example"), "already"),
         (ListedWish("coursework", "other.example", gone=True), "not on this list"),

@@ -45,6 +45,9 @@ class FakeIndex:
     def kin(self, host: str) -> tuple[str, ...]:
         return tuple(self._names[each] for each in parents(host) if each in self._names)
 
+    def has_pages(self, host: str) -> bool:
+        return False
+
 
 NAMES = {
     "bet.example": "gambling",

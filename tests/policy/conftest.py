@@ -50,6 +50,9 @@ class FakeNames:
     def kin(self, host):
         return tuple((match.category, match.list_id, match.version) for match in self.find(host))
 
+    def has_pages(self, host):
+        return False
+
 
 @pytest.fixture(scope="session")
 def dictionary() -> LoadedDictionary:

@@ -347,3 +347,79 @@ def test_a_name_that_poses_as_one_of_our_lists(snapshot, dictionary, host, reaso
     decision = ask(posed, canonical_host(host))
     assert (decision.reason, decision.list) == (reason, entry)
     assert (decision.action is BLOCK) == (entry == "names")
+
+
+# --- what is looked into -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("looks", "host", "handling"),
+    [
+        ((), "lessons.example", Handling.DIRECT),  # its category says what it is
+        ((), "nobody-knows.example", Handling.INSPECT),
+        ((), "www.google.com", Handling.INSPECT),
+        ((), "www.youtube.com", Handling.INSPECT),
+        ((), "translate.google.com", Handling.INSPECT),
+        (("none",), "nobody-knows.example", Handling.DIRECT),
+        (("none",), "web.archive.org", Handling.INSPECT),  # what carries other sites inside is seen whatever is chosen
+        (("none",), "www.google.com", Handling.INSPECT),  # safe search is forced there
+        (("search",), "nobody-knows.example", Handling.DIRECT),
+        (("search",), "films.example", Handling.DIRECT),
+        (("video",), "films.example", Handling.INSPECT),
+        (("all",), "lessons.example", Handling.INSPECT),
+        (("all",), "bank.example", Handling.DIRECT),  # private is private
+    ],
+)
+def test_what_is_looked_into_is_policy(snapshot, looks, host, handling):
+    made = snapshot()
+    school = made.schools["hillview"]
+    known = replace(made.dictionaries[school.dictionary], index=FakeNames({
+        "lessons.example": ("education",), "films.example": ("streaming_media",), "bank.example": ("finance_business",),
+    }))  # fmt: skip
+    groups = tuple(replace(group, phase="staff", looks=looks) for group in school.groups)
+    made = replace(
+        made,
+        schools={"hillview": replace(school, groups=groups)},
+        dictionaries={**made.dictionaries, school.dictionary: known},
+        _profiles={},
+    )
+    assert ask(made, host).handling is handling
+
+
+def test_a_host_with_listed_pages_is_looked_into(snapshot):
+    class Paged(FakeNames):
+        def has_pages(self, host):
+            return host == "lessons.example"
+
+    made = snapshot()
+    school = made.schools["hillview"]
+    known = replace(made.dictionaries[school.dictionary], index=Paged({"lessons.example": ("education",)}))
+    made = replace(made, dictionaries={**made.dictionaries, school.dictionary: known}, _profiles={})
+    assert ask(made, "lessons.example").handling is Handling.INSPECT
+
+
+@pytest.mark.parametrize(
+    ("wording", "themes", "host", "action", "listed"),
+    [
+        ("block", ("pornography",), "nobody-knows.example", BLOCK, "phrases"),
+        ("block", ("bullying",), "nobody-knows.example", ALLOW, None),  # no category: a note, no block
+        ("block", ("csam_illegal",), "nobody-knows.example", ALLOW, None),  # words alone are never the sealed list
+        ("tell", ("pornography",), "nobody-knows.example", ALLOW, None),
+        ("off", ("pornography",), "nobody-knows.example", ALLOW, None),
+        ("block", ("pornography",), "bank.example", ALLOW, "test-finance_business"),  # never looked into, so never judged
+        ("block", ("pornography",), "www.google.com", BLOCK, "phrases"),
+    ],
+)
+@pytest.mark.parametrize("opened", [False, True])
+def test_words_count_as_their_category_where_policy_says(snapshot, wording, themes, host, action, listed, opened):
+    """What the head opened by name stays open whatever a page says, but a search engine opens no search."""
+    made = snapshot(sites=[site(host, ALLOW)] if opened else [])
+    school = made.schools["hillview"]
+    groups = tuple(replace(group, wording=wording) for group in school.groups)
+    made = replace(made, schools={"hillview": replace(school, groups=groups)}, _profiles={})
+    decision = ask(made, host, path="/x", themes=themes)
+    if opened and host == "nobody-knows.example":
+        action, listed = ALLOW, None
+    assert decision.action in ({ALLOW, Action.RESTRICT} if action is ALLOW else {action})
+    if not opened or listed == "phrases":
+        assert decision.list == listed

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import contextlib
 import dataclasses
+import gzip
 import hashlib
 import http.server
 import queue
@@ -17,10 +18,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from cryptography import x509
@@ -50,6 +53,7 @@ CATEGORIES = {
     "warned.test": "forums_blogs",
     "worry.test": "self_harm_eating_disorders",
 }
+PAGED = {"paged.test"}  # single pages of these are listed
 PLACES = {"inner.test": ("10.0.0.5",), "box.test": ("127.0.0.2",), "nowhere.test": (), "meta.test": ("169.254.169.254",)}
 
 
@@ -58,6 +62,9 @@ class FakeIndex:
 
     def find(self, host, path=None):
         return [Match(CATEGORIES[name], "test-list", "1", name, "") for name in parents(host) if name in CATEGORIES]
+
+    def has_pages(self, host):
+        return host in PAGED
 
 
 def build_snapshot(*more: SiteRule) -> Snapshot:
@@ -177,6 +184,9 @@ class Site(http.server.BaseHTTPRequestHandler):
         if self.headers.get("Upgrade", "").lower() == "websocket":
             self.echo()
             return
+        if self.path.startswith("/html/"):
+            self.html(*parse_qs(urlsplit(self.path).query)["text"], *self.path.split("?")[0].split("/")[2:])
+            return
         size = int(self.path[5:]) if self.path.startswith("/big/") else 0
         body = b"" if size else b"hello from " + self.headers["Host"].encode()
         self.send_response(200)
@@ -189,6 +199,28 @@ class Site(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"x" * 65536)
         self.wfile.write(b"x" * (size % 65536))
 
+    def html(self, text, *how):
+        """A page with some text: plain, gzip, br (a lie), chunked, padded to more than is held."""
+        body = b"<title>A page</title><p>" + text.encode() + b"</p>" + b"<p>filler</p>" * (200_000 if "long" in how else 1)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        if "gzip" in how:
+            self.send_header("Content-Encoding", "gzip")
+            body = gzip.compress(body)
+        if "br" in how:
+            self.send_header("Content-Encoding", "br")
+        if "chunked" in how:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for at in range(0, len(body), 50_000):
+                piece = body[at : at + 50_000]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.write(b"0\r\n\r\n")
+            return
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def do_POST(self):
         self.server.seen.append(
             SimpleNamespace(
@@ -197,7 +229,10 @@ class Site(http.server.BaseHTTPRequestHandler):
         )
         left, got = int(self.headers["Content-Length"]), 0
         while got < left:
-            got += len(self.rfile.read(min(65536, left - got)))
+            piece = self.rfile.read(min(65536, left - got))
+            if not piece:
+                return
+            got += len(piece)
         body = str(got).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -232,9 +267,9 @@ def read_frame(file) -> bytes:
 class Origin(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address: str, context: ssl.SSLContext | None) -> None:
+    def __init__(self, address: str, context: ssl.SSLContext | None, port: int = 0) -> None:
         self.context, self.seen = context, []
-        super().__init__((address, 0), Site)
+        super().__init__((address, port), Site)
         self.port = self.server_address[1]
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
@@ -403,7 +438,14 @@ class School:
                     got += more
         return got
 
-    def tunnel(self, group: str, target: str, sni: str | None) -> ssl.SSLSocket:
+    def until(self, what, seconds: float = 10) -> None:
+        """Wait until something holds."""
+        end = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < end, "it did not come to pass"
+            time.sleep(0.01)
+
+    def tunnel(self, group: str, target: str, sni: str | None, alpn=()) -> ssl.SSLSocket:
         """TLS through CONNECT, with any SNI."""
         sock = socket.create_connection(self.proxy(group), timeout=10)
         try:
@@ -418,6 +460,8 @@ class School:
                 raise ConnectionError(answer)
             context = ssl.create_default_context(cafile=self.both)
             context.check_hostname = False
+            if alpn:
+                context.set_alpn_protocols(alpn)
             return context.wrap_socket(sock, server_hostname=sni)
         except BaseException:
             sock.close()

@@ -6,11 +6,15 @@ from types import SimpleNamespace
 import pytest
 from mitmproxy.test import tflow
 
+from category_lists.phrases import shipped
 from proxy.addon import Judge
 from proxy.block_page import Pages
 from proxy.destinations import Destinations
-from proxy.embedding import GateMode, Reach
+from proxy.embedding import GateMode
 from proxy.internal import Internal
+from proxy.reach import Reach
+from proxy.tls import greeted_host
+from proxy.wording import Wording
 
 KEY = b"k" * 32
 
@@ -42,6 +46,7 @@ def a_judge(live, gate, events):
         internal=Internal(KEY, pages, b""),
         form_key=KEY,
         gate=gate,
+        wording=Wording(shipped()),
         reach=Reach(resolve, Destinations(()), 5),
     )
 
@@ -89,7 +94,7 @@ def test_a_tunnel_that_cannot_be_decided_is_refused(flow):
 
 def test_a_greeting_that_cannot_be_decided_does_not_pass_through(flow):
     gate, greeting = Gate(), SimpleNamespace(sni="bank.test", extensions=[])
-    context = SimpleNamespace(server=SimpleNamespace(address=("bank.test", 443)), client=flow.client_conn)
+    context = SimpleNamespace(server=SimpleNamespace(address=("bank.test", 443)), client=flow.client_conn, layers=[None])
     data = SimpleNamespace(context=context, client_hello=greeting, ignore_connection=False)
     a_judge(Broken(), gate, []).tls_clienthello(data)
     assert (data.ignore_connection, gate.opened) == (False, [])
@@ -101,7 +106,7 @@ def test_a_greeting_that_cannot_be_decided_does_not_pass_through(flow):
 )
 def test_only_an_honest_greeting_passes_through(flow, snapshot, sni, extensions, passes):
     gate, greeting = Gate(), SimpleNamespace(sni=sni, extensions=extensions)
-    context = SimpleNamespace(server=SimpleNamespace(address=("Bank.test.", 443)), client=flow.client_conn)
+    context = SimpleNamespace(server=SimpleNamespace(address=("Bank.test.", 443)), client=flow.client_conn, layers=[None])
     data = SimpleNamespace(context=context, client_hello=greeting, ignore_connection=False)
     a_judge(SimpleNamespace(snapshot=snapshot), gate, []).tls_clienthello(data)
     assert data.ignore_connection is passes
@@ -140,3 +145,8 @@ def test_a_gate_that_refuses_is_a_refusal(flow, snapshot):
 
     a_judge(SimpleNamespace(snapshot=snapshot), Shut(), []).requestheaders(flow)
     assert flow.response.status_code == 403
+
+
+def test_an_outer_name_of_an_encrypted_greeting_never_passes_through():
+    assert greeted_host("cloudflare-ech.com", "cloudflare-ech.com", [0]) is None
+    assert greeted_host("bank.test", "bank.test", [0, 65037]) == "bank.test"  # browsers send that extension always, as grease

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mitmproxy import version
@@ -14,11 +15,23 @@ from mitmproxy.options import Options
 from mitmproxy.proxy.commands import OpenConnection
 
 from proxy.destinations import Destinations
-from proxy.embedding import INNER_ADDRESS, NOT_DECIDED, READ_AGAINST, GateMode, Handler, Reach
+from proxy.embedding import GateMode, Handler
+from proxy.failures import NOT_DECIDED
+from proxy.inside import READ_AGAINST, Quick, install
+from proxy.reach import INNER_ADDRESS, Reach
 
 
 def test_the_overrides_were_read_against_this_mitmproxy():
-    assert version.VERSION == READ_AGAINST, "read proxy/embedding.py beside the new version, then change READ_AGAINST"
+    assert version.VERSION == READ_AGAINST, "read proxy/inside.py beside the new version, then change READ_AGAINST"
+
+
+def test_with_another_version_the_plain_path_is_taken_and_said(caplog):
+    gate = SimpleNamespace(handler=Handler)
+    assert not install(gate, "99.0")
+    assert gate.handler is Handler
+    assert "slow path" in caplog.text
+    assert install(gate)
+    assert gate.handler is Quick
 
 
 def test_two_workers_share_a_port(school):
@@ -67,7 +80,7 @@ def test_nothing_is_opened_that_no_decision_let_through(internet):
 
     async def tries():
         reach = Reach(resolve, Destinations(("127.0.0.1/32",)), 5)
-        handler = Handler(None, None, Writer(), Options(), GateMode.parse("gate:x@127.0.0.1:1"), reach)
+        handler = Handler(None, None, Writer(), Options(), GateMode.parse("gate:x@127.0.0.1:1"), SimpleNamespace(reach=reach))
         handler.layer = Ear()
         handler.allowed.add(("other.test", internet.http.port))
         await handler.open_connection(OpenConnection(Server(address=("a.test", internet.http.port))))

@@ -1,0 +1,65 @@
+"""What a page says: its title, visible text and the words on its pictures, out of the bytes that came. Pure.
+
+Never script or style: a library's word list is nobody's words. Bounded: at most LONGEST_PAGE bytes are kept while a page is
+read, unpacked or not, and at most LONGEST_TEXT characters of it are judged; what lies behind passes as it comes.
+"""
+
+import re
+import zlib
+from html import unescape
+
+LONGEST_PAGE = 1 << 20  # bytes of a page that are held back until it is judged
+LONGEST_TEXT = 200_000  # characters: fifty milliseconds' reading
+READABLE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})  # encodings; pages are asked for in no others
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
+
+_HIDDEN = re.compile(r"<(script|style|template|svg|math)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.DOTALL | re.IGNORECASE)
+_SAID = re.compile(r"""\b(?:alt|title|aria-label|placeholder|content)\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
+_WITHIN_WORDS = re.compile(
+    r"</?(?:a|abbr|b|bdi|em|font|i|mark|s|small|span|strong|sub|sup|u|wbr)(?:\s[^<>]*)?>", re.IGNORECASE
+)
+_CHARSET = re.compile(rb"""charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,30})""", re.IGNORECASE)
+
+
+def readable(content_type: str, encoding: str) -> bool:
+    """Is this a page, in a form that can be read?"""
+    return is_page(content_type) and encoding.strip().lower() in READABLE
+
+
+def is_page(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() in _PAGES
+
+
+def unpacked(data: bytes, encoding: str, most: int = LONGEST_PAGE) -> bytes | None:
+    """At most so many bytes of what was packed; None when it cannot be unpacked. What is cut off gives what is there."""
+    how = encoding.strip().lower()
+    if how in {"", "identity"}:
+        return data[:most]
+    if how not in READABLE:
+        return None
+    for bits in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):  # some send "deflate" without its wrapping
+        try:
+            return zlib.decompressobj(bits).decompress(data, most)
+        except zlib.error:
+            continue
+    return None
+
+
+def text_of(data: bytes, content_type: str = "") -> str:
+    """What people read of a page, in order, and then what is said of its pictures and fields."""
+    page = _decoded(data, content_type)
+    page = _HIDDEN.sub(" ", page)
+    said = [first or second for first, second in _SAID.findall(page)]
+    seen = _TAG.sub(" ", _WITHIN_WORDS.sub("", page))
+    return unescape(" ".join((seen, *said)))[:LONGEST_TEXT]
+
+
+def _decoded(data: bytes, content_type: str) -> str:
+    found = _CHARSET.search(content_type.encode("ascii", "replace")) or _CHARSET.search(data[:2048])
+    for name in ((found[1].decode("ascii") if found else "utf-8"), "utf-8"):
+        try:
+            return data.decode(name, "replace")
+        except LookupError:
+            continue
+    return data.decode("latin-1")

@@ -1,0 +1,195 @@
+"""Everything of ours that overrides mitmproxy's inside.
+
+Read against mitmproxy 12.3.1. A test checks the version, and so does `install` at start: with another version all of this is
+left out, loudly, and the plain path is taken, which is slower and stumbles over the oddities below, but lets nothing more
+through: what guards is in proxy/embedding.py and proxy/addon.py.
+
+- `Quick`: hooks are called where they arise, without a task and a turn of the loop for each; half of the time of a request
+  went there. A layer that waits for a hook is told of its end once its generator is through, so the order stays mitmproxy's.
+- `Server1`, `Client1`: HTTP/1 with an end to what is kept of a head, answers before the answer (1xx) left out, and trailers
+  left out: mitmproxy keeps all, takes a 103 for the answer, and stumbles.
+- `Stream`: an answer that is held back to be judged is judged at the latest when so much of it is here.
+- error pages in our words.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from typing import Any
+
+import h11
+from h11._readers import ChunkedReader
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layers import http as _http
+from mitmproxy.proxy.layers.http import _http1, _http2
+from mitmproxy.proxy.layers.http._events import ErrorCode, RequestProtocolError, ResponseData
+from mitmproxy.proxy.server import ConnectionIO
+from mitmproxy.version import VERSION
+
+from proxy.content import LONGEST_PAGE
+from proxy.embedding import Gate, Handler
+from proxy.failures import failure
+
+READ_AGAINST = "12.3.1"
+LONGEST_HEAD = 65_536  # bytes of a request's or an answer's head
+MOST_WAITING = 1 << 16  # bytes that wait to be sent before the other side is read no further
+MOST_UNREAD = 1 << 18  # bytes of a client before any of it is a request or a greeting
+HELD = "schoolgate.held"  # flow.metadata: judges the beginning of an answer that is held back
+
+log = logging.getLogger(__name__)
+
+
+class Quick(Handler):
+    """The same with hooks called in place."""
+
+    unread = 0  # bytes of the client since the last hook
+
+    async def server_event(self, event: events.Event) -> None:
+        self.timeout_watchdog.register_activity()
+        try:
+            if self.unread >= 0 and isinstance(event, events.DataReceived) and event.connection is self.client:
+                self.unread += len(event.data)
+            waiting = deque((event,))
+            while waiting:
+                for command in self.layer.handle_event(waiting.popleft()):
+                    self._obey(command, waiting)
+            if self.unread > MOST_UNREAD:
+                raise OverflowError("a client says nothing that can be understood")
+        except Exception:  # whatever it was, this connection's layers are in no state that may go on
+            log.warning("closed a connection", exc_info=True)
+            for io in list(self.transports.values()):
+                if io.handler:
+                    io.handler.cancel("closed")
+
+    def _obey(self, command: commands.Command, waiting: deque[events.Event]) -> None:
+        match command:
+            case commands.StartHook():
+                self._hook(command, waiting)
+            case commands.OpenConnection():
+                task = asyncio.ensure_future(self.open_connection(command))
+                self.transports[command.connection] = ConnectionIO(handler=task)
+            case commands.RequestWakeup():
+                self.wakeup_timer.add(asyncio.ensure_future(self.wakeup(command)))
+            case commands.ConnectionCommand() if command.connection not in self.transports:
+                pass  # closed already
+            case commands.SendData():
+                writer = self.transports[command.connection].writer
+                if writer and not writer.is_closing():
+                    writer.write(command.data)
+            case commands.CloseTcpConnection():
+                self.close_connection(command.connection, command.half_close)
+            case commands.CloseConnection():
+                self.close_connection(command.connection, half_close=False)
+            case commands.Log():
+                pass  # mitmproxy's log says who visits what
+            case _:
+                raise RuntimeError(f"Unexpected command: {command}")
+
+    def _hook(self, hook: commands.StartHook, waiting: deque[events.Event]) -> None:
+        called = self.gate.hooks.get(hook.name, ())
+        self.unread = -1 if hook.name in {"requestheaders", "tls_clienthello"} else self.unread
+        if any(inspect.iscoroutinefunction(each) for each in called):
+            task = asyncio.ensure_future(self.hook_task(hook))
+            self.wakeup_timer.add(task)
+            task.add_done_callback(self.wakeup_timer.discard)
+            return
+        for each in called:
+            each(*hook.args())
+        if hook.blocking:
+            waiting.append(events.HookCompleted(hook))
+
+    async def drain_writers(self) -> None:
+        """Wait only for those that have more than they can send."""
+        for io in list(self.transports.values()):
+            if isinstance(io.writer, asyncio.StreamWriter) and io.writer.transport.get_write_buffer_size() > MOST_WAITING:
+                try:
+                    await io.writer.drain()
+                except OSError as error:
+                    if io.handler is not None:
+                        io.handler.cancel(f"Error sending data: {error}")
+
+
+class Server1(_http1.Http1Server):
+    """The client's side of HTTP/1."""
+
+    def read_headers(self, event: Any) -> Any:
+        yield from super().read_headers(event)
+        if self.state == self.read_headers and len(self.buf) > LONGEST_HEAD:
+            self.state = self.done
+            yield commands.SendData(self.conn, _http1.make_error_response(431, "The request's head is too long."))
+            yield commands.CloseConnection(self.conn)
+
+
+class Client1(_http1.Http1Client):
+    """The site's side of HTTP/1."""
+
+    def read_headers(self, event: Any) -> Any:
+        if isinstance(event, events.DataReceived) and self.request:
+            while len(self.buf) < LONGEST_HEAD and _informs(bytes(self.buf)[:12]) and self.buf.maybe_extract_lines():
+                pass
+            if not self.buf:
+                return
+        yield from super().read_headers(event)
+        if self.state == self.read_headers and len(self.buf) > LONGEST_HEAD:
+            raise OverflowError("an answer's head that does not end")
+
+
+class Stream(_http.HttpStream):
+    """One request and its answer: of an answer that is held until it is judged, only so much."""
+
+    def check_body_size(self, request: bool) -> Any:
+        if request or HELD not in self.flow.metadata or len(self.response_body_buf) <= LONGEST_PAGE:
+            return (yield from super().check_body_size(request))
+        start = bytes(self.response_body_buf)
+        self.response_body_buf.clear()
+        refused = self.flow.metadata.pop(HELD)(start)
+        assert self.flow.response
+        if refused is None:
+            self.flow.response.stream = True
+            yield from self.start_response_stream()
+            yield from self.handle_event(ResponseData(self.stream_id, start))
+            return False
+        self.flow.response = refused
+        yield _http.SendHttp(RequestProtocolError(self.stream_id, "refused", ErrorCode.CANCEL), self.context.server)
+        yield from self.send_response()
+        self.server_state = self.state_errored
+        return True
+
+
+def _informs(start: bytes) -> bool:
+    """Is this the beginning of a 1xx answer, after which the answer follows? 101 is one itself."""
+    return len(start) == 12 and start[:7] == b"HTTP/1." and start[9:10] == b"1" and start[9:12] != b"101"
+
+
+def _body_reader(expected_size: int | None) -> Any:
+    """mitmproxy's, without trailers and without a chunk's beginning that does not end."""
+    inner = _stock_body_reader(expected_size)
+    if not isinstance(inner, ChunkedReader):
+        return inner
+
+    def read(buf: Any) -> Any:
+        event = inner(buf)
+        if event is None and len(buf) > LONGEST_HEAD:
+            raise h11.RemoteProtocolError("a chunk that does not begin")
+        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
+
+    read.read_eof = inner.read_eof  # type: ignore[attr-defined]
+    return read
+
+
+_stock_body_reader = _http1.make_body_reader
+
+
+def install(gate: Gate, version: str = VERSION) -> bool:
+    """Put all this in place. False, and the plain path, with another version."""
+    if version != READ_AGAINST:
+        log.error("mitmproxy %s is not %s: the proxy takes the slow path. Install the locked version.", version, READ_AGAINST)
+        return False
+    gate.handler = Quick
+    _http.Http1Server, _http.Http1Client = Server1, Client1  # type: ignore[attr-defined]
+    _http.HttpStream = Stream  # type: ignore[misc]
+    _http1.make_body_reader = _body_reader
+    for module in (_http1, _http2):
+        module.format_error = lambda status, message: failure(status, message).body  # type: ignore[attr-defined]
+    return True

@@ -1,0 +1,29 @@
+"""What the proxy hands over becomes requests for the headteacher, once each."""
+
+from sqlalchemy import select
+
+from appliance.config import load
+from appliance.requests import take_request
+from change_control.service import Office
+from change_control.store import Store
+from change_control.tables import ChangeRow
+from policy.event import NEVER_INSPECT, Event
+
+
+def test_a_pinned_application_is_proposed_once_and_opened_by_nobody(installation):
+    data, _ = installation
+    store, office = Store(load(None, data, {}).desk_database), Office.open(data)
+    school = "oakfield-primary"
+    with store.read() as session:
+        group = office.book(session, school).in_force().document.groups[0].id
+    made = Event(
+        1.0, "request", school, group, address="10.0.0.1", host="app.example", reason=NEVER_INSPECT, outcome="PIN-1",
+        detail="Devices that trust the filter refused its certificate.",
+    )  # fmt: skip
+    take_request(store, office, made)
+    take_request(store, office, made)
+    with store.read() as session:
+        (row,) = session.scalars(select(ChangeRow).where(ChangeRow.reference == "PIN-1")).all()
+        assert (row.kind, row.state, row.source, row.requested_by) == ("never_inspect", "requested", "filter", "filter")
+        assert office.book(session, school).in_force().document.never_inspect == ()
+    store.close()
