@@ -58,6 +58,7 @@ SIGNED_TERMS = {  # what the head's signature in such an entry is over
     "delegation.revoked": "revoked",
     "person.released": "released",
 }
+WHILE_WAITING = frozenset({"change.amended", "change.questioned", "change.answered"})
 POLICY_KINDS = frozenset({ENTRY_KINDS[act] for act in POLICY_ACTS} | {"log.founded"})
 
 
@@ -239,6 +240,8 @@ def _check_change(entry: Entry, known: Mapping[int, Entry], states: dict[int, St
             raise ProofRefused(f"change {entry['change']} is requested twice")
         states[entry["change"]] = State.REQUESTED
         return
+    if entry["kind"] in WHILE_WAITING and states.get(entry["change"]) != State.REQUESTED:
+        raise ProofRefused("it is about a request that did not wait any more")
     act = next((act for act, kind in ENTRY_KINDS.items() if kind == entry["kind"]), None)
     if act is None:
         return
