@@ -137,7 +137,7 @@ def test_a_session_that_someone_else_planted_is_not_taken_over(world):
 
 def test_a_stranger_who_guesses_does_not_keep_the_head_out_even_after_a_restart(world):
     world.browser("helen").get("/")  # she has signed in from her own address
-    world.services = replace(world.services, attempts=Attempts(now=lambda: world.clock.at.timestamp()))
+    world.services = replace(world.services, attempts=Attempts(now=lambda: world.clock.at.timestamp()))  # noqa: PLW0108 - `at` moves
     world.app = create_app(world.services)
     with TestClient(world.app, base_url=URL, follow_redirects=False, client=("203.0.113.9", 4000)) as stranger:
         guess = {"username": "helen", "password": "guess", "code": "000000"}
