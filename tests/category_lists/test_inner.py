@@ -117,6 +117,13 @@ def test_nothing_upsets_it(host, path, query):
 
 
 def test_a_host_that_can_carry_nothing_is_known_as_such():
-    carriers = {*inner._BY_PATH, *inner._BY_QUERY, *inner._SAME, "www.google.com", "www-bbc-co-uk.translate.goog", "10-0-0-1.nip.io"}
+    carriers = {
+        *inner._BY_PATH,
+        *inner._BY_QUERY,
+        *inner._SAME,
+        "www.google.com",
+        "www-bbc-co-uk.translate.goog",
+        "10-0-0-1.nip.io",
+    }
     assert all(inner.may_carry(host) for host in carriers)
     assert not inner.may_carry("www.bbc.co.uk")
