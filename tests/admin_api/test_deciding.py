@@ -253,3 +253,14 @@ def test_the_bare_rows_of_the_log_are_all_that_was_asked(world):
     assert [row[0] for row in rows] == sorted((row[0] for row in rows), reverse=True)
     assert len(rows) == 5
     assert list(world.log.traffic("nowhere", *span[1:])) == []
+
+
+@pytest.mark.parametrize("wish", [CategoryWish("games", Action.ALLOW), SiteWish("poki.com", Action.BLOCK)])
+def test_what_has_no_part_of_a_site_or_opens_nothing(world, wish):
+    change, helen = world.ask("adam", wish), world.browser("helen")
+    answer = helen.post(f"/requests/{change}/narrow", {"groups": "ks2"})
+    assert helen.get(f"/requests/{change}").status_code == 200
+    if isinstance(wish, CategoryWish):
+        assert "Years 3-6 may use sites in the category Games" in helen.get(f"/requests/{change}").text
+    else:
+        assert answer.status_code == 422
