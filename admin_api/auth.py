@@ -146,6 +146,15 @@ class Attempts:
         person = f"{name}@{address}" if (name, address) in self._home else name
         return (f"user {person}", self.allowed), (f"address {address}", self.allowed_address)
 
+    def at_home(self, address: str, username: str) -> bool:
+        """Is this an address from which the user is known to have signed in?"""
+        return (username.strip().lower()[:100], address) in self._home
+
+    def welcome(self, address: str, username: str) -> None:
+        """The records say that the user has signed in from here before this process began."""
+        with self._lock:
+            self._home.add((username.strip().lower()[:100], address))
+
     def seconds(self, address: str, username: str) -> int:
         """How long to wait before this try; 0: go on."""
         with self._lock:

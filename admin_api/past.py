@@ -146,6 +146,7 @@ class Count:
             logger.exception("past traffic could not be counted")
             self.failed = True
         finally:
+            self._replay.forget()
             self.done.set()
 
     @property

@@ -270,6 +270,12 @@ class Replay:
             bool(touched) and len(touched) < len(groups),
         )
 
+    def forget(self) -> None:
+        """Let go of what only made the counting quick; what was found stays."""
+        self._verdicts.clear()
+        self._reach.clear()
+        self._plain.clear()
+
     def evidence(self) -> Evidence:
         """Of what would have opened: by whom, which parts, in which hours."""
         return Evidence(dict(self._opened), dict(self._paths), dict(self._hours), self._times[True])

@@ -1,6 +1,7 @@
 """/sign-in and /sign-out."""
 
 import json
+from datetime import timedelta
 
 from fastapi import APIRouter, Request
 from sqlalchemy import select
@@ -11,7 +12,7 @@ from admin_api.deps import Services, Visitor, address, services, templates
 from admin_api.forms import Form
 from admin_api.permissions import SignedIn
 from change_control.people import WrongCredentials
-from change_control.tables import PersonRow
+from change_control.tables import AccessRow, PersonRow
 
 router = APIRouter()
 
@@ -27,6 +28,7 @@ class Wait(Exception):
 def sign_in(request: Request, username: str, password: str, code: str) -> str:
     """The cookie of a new session, noted in the access log either way. Also the API's."""
     desk, where = services(request), address(request)
+    _at_home(desk, where, username)
     if seconds := desk.attempts.seconds(where, username):
         raise Wait(seconds)
     try:
@@ -43,6 +45,23 @@ def sign_in(request: Request, username: str, password: str, code: str) -> str:
     desk.attempts.succeeded(where, username)
     _note_entry(desk, cookie, where)
     return cookie
+
+
+def _at_home(desk: Services, where: str, username: str) -> None:
+    """A stranger's guesses elsewhere do not count where a person has signed in before, also before the desk was restarted."""
+    if desk.attempts.at_home(where, username):
+        return
+    with desk.store.read() as session:
+        person = session.scalar(select(PersonRow.id).where(PersonRow.username == username.strip().lower()[:200]))
+        before = select(AccessRow.id).where(
+            AccessRow.person == (person or "-"),
+            AccessRow.address == where,
+            AccessRow.act == "sign-in",
+            AccessRow.outcome == "done",
+            AccessRow.at > desk.office.now() - timedelta(days=90),
+        )
+        if person and session.scalar(before.limit(1)):
+            desk.attempts.welcome(where, username)
 
 
 def _note_refusal(desk: Services, username: str, why: str, where: str) -> None:

@@ -1,6 +1,7 @@
 """Attacks on every route there is, found by walking the application: nothing is left out because somebody forgot it here."""
 
 import re
+from dataclasses import replace
 from http import HTTPStatus
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from admin_api.auth import COOKIE, onward
+from admin_api.app import create_app
+from admin_api.auth import COOKIE, Attempts, onward
 from change_control.changes import SiteWish
 from policy.rules import Action
 
@@ -131,6 +133,19 @@ def test_a_session_that_someone_else_planted_is_not_taken_over(world):
     with world.store.read() as session:
         assert world.registry.signed_in(session, "planted-by-a-stranger") is None
         assert world.registry.signed_in(session, made) is not None
+
+
+def test_a_stranger_who_guesses_does_not_keep_the_head_out_even_after_a_restart(world):
+    world.browser("helen").get("/")  # she has signed in from her own address
+    world.services = replace(world.services, attempts=Attempts(now=lambda: world.clock.at.timestamp()))  # noqa: PLW0108 - `at` moves
+    world.app = create_app(world.services)
+    with TestClient(world.app, base_url=URL, follow_redirects=False, client=("203.0.113.9", 4000)) as stranger:
+        guess = {"username": "helen", "password": "guess", "code": "000000"}
+        answers = [stranger.post("/sign-in", data=guess).status_code for _ in range(7)]
+    assert answers[-1] == 429
+    world.clock.forward(seconds=30)
+    world.browsers.clear()
+    assert world.browser("helen").get("/").status_code == 200
 
 
 # --- strangers' requests against the description of the interface, as each role -------------------------------------------

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import date
+from datetime import date, timedelta
 from threading import Event as Flag
 
 import pytest
@@ -236,3 +236,31 @@ def test_what_else_a_page_loads_is_named_with_what_becomes_of_it(world):
     change = world.ask("adam", SiteWish("crazygames.com", Action.ALLOW, ("ks2",)))
     shown = world.browser("helen").get(f"/requests/{change}").text
     assert re.search(r"Its pages also load poki.com <span[^>]*>Blocked", shown)
+
+
+def test_the_bare_rows_of_the_log_are_all_that_was_asked(world):
+    world.events(
+        *(world.event(ago, host=f"a{ago}.example", kind=kind, action=action) for ago, kind, action in (
+            (10, "page", "block"), (70, "dns", "allow"), (71, "dns", "allow"), (4000, "resource", "allow"), (90_000, "search", "warn"),
+        )),
+        world.event(20, kind="request"),
+        world.event(30, host=""),
+    )  # fmt: skip
+    span = ("oakfield", world.office.now() - timedelta(days=28), world.office.now())
+    rows = [row for hour in world.log.traffic(*span) for row in hour]
+    lines = [(line.host, line.kind, line.action, count) for line, count in world.log.questions(*span)]
+    assert sorted((row[8], row[2], row[10], row[1]) for row in rows) == sorted(lines)
+    assert [row[0] for row in rows] == sorted((row[0] for row in rows), reverse=True)
+    assert len(rows) == 5
+    assert list(world.log.traffic("nowhere", *span[1:])) == []
+
+
+@pytest.mark.parametrize("wish", [CategoryWish("games", Action.ALLOW), SiteWish("poki.com", Action.BLOCK)])
+def test_what_has_no_part_of_a_site_or_opens_nothing(world, wish):
+    change, helen = world.ask("adam", wish), world.browser("helen")
+    answer = helen.post(f"/requests/{change}/narrow", {"groups": "ks2"})
+    assert helen.get(f"/requests/{change}").status_code == 200
+    if isinstance(wish, CategoryWish):
+        assert "Years 3-6 may use sites in the category Games" in helen.get(f"/requests/{change}").text
+    else:
+        assert answer.status_code == 422

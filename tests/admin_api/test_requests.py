@@ -211,12 +211,12 @@ def test_the_page_counts_what_it_would_have_done(world):
         *(world.event(ago, address=f"127.10.2.{n}") for n, ago in enumerate((60, 3600, 7200))),
         world.event(60, host="bbc.co.uk", action="allow", category="news"),
         world.event(60, group="staff", action="allow"),
-        world.event(9 * 86400),
+        world.event(29 * 86400),
         world.event(60, school="hillview", group="ks3"),
     )
     change = world.ask()
     shown = world.browser("helen").get(f"/requests/{change}").text
-    assert "It would have let through 3 requests by 3 people or devices, in Years 3-6." in shown
+    assert "It would have let through 3 requests by 3 people or devices, all in Years 3-6. Nobody else is affected." in shown
     assert "Nothing changes for Years 1-2, Staff." in shown
 
 
@@ -246,4 +246,4 @@ def test_a_list_that_waits_is_previewed_with_its_own_dictionary(world):
         version = world.list_version("games", "friv.com\n", "community")
         change = world.office.accept_list(session, "oakfield", version, 0, by=who).change.id
     shown = world.browser("helen").get(f"/requests/{change}").text
-    assert "It would have stopped 1 request by 1 person or device, in Years 3-6." in shown
+    assert "It would have stopped 1 request by 1 person or device, all in Years 3-6." in shown

@@ -171,6 +171,12 @@ def test_what_is_commented_out_is_not_there(written, text):
         ("proxy: {upstream_ca: 7}", "proxy.upstream_ca: 7 is not a text"),
         ("proxy: {upstream_ca: }", "proxy.upstream_ca: None is not a text"),
         ("admin: {public_url: http://filter.example}", "is not an address such as https://"),
+        ("admin: {sso_issuer: 'http://idp.example', sso_client_id: x}", "an https address is expected"),
+        ("admin: {sso_issuer: 'https://idp.example'}", "admin.sso_client_id with it"),
+        (
+            "admin: {sso_issuer: 'https://idp.example', sso_client_id: x, sso_client_secret: /nowhere}",
+            "/nowhere cannot be read",
+        ),
         ("admin: {public_url: filter.example}", "is not an address such as https://"),
         ("admin: {public_url: 'https://'}", "is not an address such as https://"),
         ("admin: {public_url: 'https://filter.example/desk'}", "is not an address such as https://"),
@@ -274,6 +280,7 @@ def test_nothing_that_decides_can_be_configured():
         "dns.listen", "dns.upstreams", "dns.forward", "dns.hosts", "dns.tunnels", "dns.rpz_listen", "dns.rpz_keys",
         "dns.dot_listen", "dns.doh_listen", "dns.proxy_protocol_from", "dns.client_queries_per_s",
         "dns.page_addresses", "dns.workers", "proxy.listen", "proxy.upstream_ca", "proxy.workers",
-        "admin.listen", "admin.public_url", "database.desk", "database.log",
+        "admin.listen", "admin.public_url", "admin.sso_issuer", "admin.sso_client_id", "admin.sso_client_secret",
+        "admin.sso_name", "database.desk", "database.log",
     }  # fmt: skip
     assert {f"{section}.{key}" for section, key in ENVIRONMENT.values()} <= keys

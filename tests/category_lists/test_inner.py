@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from category_lists import inner
 from category_lists.inner import imitated, inner_sites
 from category_lists.names import NameRefused, Site, canonical_host, canonical_site
 
@@ -103,7 +104,7 @@ def test_nothing_upsets_it(host, path, query):
         "translate.google.com",
         "r.jina.ai",
         "bing.com",
-        "a.translate.goog",
+        "www-bbc-co-uk.translate.goog",
         "x.nip.io",
     ]
     for name in hosts:
@@ -113,3 +114,16 @@ def test_nothing_upsets_it(host, path, query):
         imitated(canonical_host(host))
     except NameRefused:
         return
+
+
+def test_a_host_that_can_carry_nothing_is_known_as_such():
+    carriers = {
+        *inner._BY_PATH,
+        *inner._BY_QUERY,
+        *inner._SAME,
+        "www.google.com",
+        "www-bbc-co-uk.translate.goog",
+        "10-0-0-1.nip.io",
+    }
+    assert all(inner.may_carry(host) for host in carriers)
+    assert not inner.may_carry("www.bbc.co.uk")

@@ -26,7 +26,9 @@ def virtual_authenticator(page: Page) -> None:
 
 
 def test_a_passkey_from_adding_it_to_the_signature_in_the_log(box, browser):  # noqa: F811
-    asked = box.desk("hillview-teacher").ask("hillview", kind="site", site="poki.com", action="allow", groups=["ks3"])
+    teacher = box.desk("hillview-teacher")
+    asked = teacher.ask("hillview", kind="site", site="poki.com", action="allow", groups=["ks3", "ks4"])
+    like = [teacher.ask("hillview", kind="site", site=f"like{n}.example", action="allow", groups=["ks3"]) for n in (1, 2)]
     head = browser("head", size=PHONE)
     virtual_authenticator(head)
     sign_in(head, box, "hillview-head")
@@ -40,9 +42,18 @@ def test_a_passkey_from_adding_it_to_the_signature_in_the_log(box, browser):  # 
 
     head.goto(f"{box.ready['admin']}/requests/{asked['id']}")
     keep(head, "approve-passkey")
+    head.get_by_text("Approve less…").click()
+    head.get_by_label("Years 10-11").uncheck()
+    head.get_by_role("button", name="Show me this instead").click()
+    expect(head.get_by_text("Made smaller. Asked for was: Years 7-9 and Years 10-11 may use poki.com")).to_be_visible()
+    keep(head, "narrowed-passkey")
     head.get_by_role("button", name="Approve with your passkey").focus()
     head.keyboard.press("Enter")  # the keyboard alone does it
     expect(head.get_by_text("Approved and signed.")).to_be_visible()
+
+    head.goto(f"{box.ready['admin']}/requests/{like[0]['id']}/like")
+    head.get_by_role("button", name="Approve these with your passkey").click()  # a touch for each, a signature for each
+    expect(head.get_by_text("All of them are signed")).to_be_visible()
 
     head.get_by_role("button", name="Sign out").click()
     head.get_by_role("button", name="Sign in with a passkey").click()
@@ -50,6 +61,8 @@ def test_a_passkey_from_adding_it_to_the_signature_in_the_log(box, browser):  # 
 
     assert box.run("changes", "verify").returncode == 0
     entries = [json.loads(text) for text in box.desk("hillview-head").get("/ledger", school="hillview")["entries"]]
+    signed = {one["change"]: one["rests_on"]["signatures"][0] for one in entries if one["kind"] == "change.approved"}
+    assert {signed[one["id"]]["factor"] for one in like} == {"passkey"}
     (approved,) = [one for one in entries if one["kind"] == "change.approved" and one["change"] == asked["id"]]
     assert approved["rests_on"]["signatures"][0]["factor"] == "passkey"
     assert (
