@@ -2,7 +2,7 @@
 
     python benchmarks/ledger.py [--entries 1000000] [--rules 200]
 
-The entries are what a school leaves behind: of eight, three belong to a change that is asked for, approved and taken back (two
+The entries are what a school leaves behind: of eight, three belong to a change asked for, approved and taken back (two
 signatures), two to one that is refused, two to one that is withdrawn, and one is a day's digest of the access log. The policy
 has 200 rules, so each policy that is put in force is a text of some 40 KB that is hashed. One process, one core.
 """
