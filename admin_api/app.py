@@ -34,6 +34,7 @@ from admin_api.routes import (
     rules,
     sign_in,
     standing,
+    then,
     today,
     why,
     you,
@@ -56,7 +57,7 @@ from policy.words import uk_date, uk_end
 logger = logging.getLogger(__name__)
 
 PAGES = (
-    sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, list_name, people, standing, you, contact,
+    sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, list_name, people, standing, you, contact, then,
     access, help,
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ import pytest
 PAGES = (
     "/", "/requests", "/requests/new", "/requests/new?kind=site", "/requests/new?kind=category", "/requests/new?kind=network",
     "/requests/1", "/rules", "/rules?group=ks2", "/changes", "/changes?check=true", "/log", "/why",
-    "/why?site=crazygames.com&group=ks2", "/lists", "/people", "/access", "/help", "/standing", "/you", "/you/email",
+    "/why?site=crazygames.com&group=ks2", "/lists", "/people", "/access", "/help", "/standing", "/you", "/you/email", "/then",
     "/requests/new?kind=timetable", "/requests/new?kind=suspension", "/requests/new?kind=safety", "/requests/new?kind=group",
 )  # fmt: skip
 READ_LOG = {"helen", "sara", "olive"}
