@@ -36,6 +36,7 @@ from admin_api.routes import (
     standing,
     then,
     today,
+    tokens,
     why,
     you,
 )
@@ -50,6 +51,7 @@ from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import NotPossible
 from change_control.people import WrongCredentials
 from change_control.service import ChangedSinceShown
+from change_control.tokens import NoSuchToken
 from policy.live import PolicyMissing
 from policy.proof import ProofRefused
 from policy.words import uk_date, uk_end
@@ -58,11 +60,12 @@ logger = logging.getLogger(__name__)
 
 PAGES = (
     sign_in, enrol, today, requests, rules, changes, filter_log, why, lists, list_name, people, standing, you, contact, then,
-    access, help,
+    tokens, access, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.
 STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (NoSuchToken, 401),
     (NotAllowed, 403),
     (WrongCredentials, 403),
     (Locked, 403),

@@ -92,8 +92,11 @@ class Place:
     tier: str
     roles: frozenset[str]
     delegated: frozenset[str] = frozenset()  # kinds of change that she may approve in the headteacher's place just now
+    scopes: frozenset[Permission] | None = None  # a token's: it may do these and nothing else, whatever its maker may
 
     def may(self, permission: Permission | str) -> bool:
+        if self.scopes is not None and permission not in self.scopes:
+            return False
         if permission == Permission.DELEGATED:
             return bool(self.delegated)
         return may(self.roles, Permission(permission), tier=self.tier)

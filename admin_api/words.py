@@ -32,6 +32,7 @@ SAID = {
     "passkey-gone": "The passkey is taken away. What it signed stays signed.",
     "session-ended": "That session is over.",
     "recovered": "Your new phone is set up. Sign in with its code.",
+    "token-gone": "The token is revoked and opens nothing any more.",
     "email": "Saved. The desk writes to you there.",
     "email-gone": "The desk writes to you no more.",
     "released": "That person holds no role here any more.",
@@ -89,6 +90,13 @@ PERMISSIONS = {
     "read_log": "Search the filter log",
     "read_access": "Read the access log",
     "read_system": "See how the filter is running",
+    "tokens": "Make and revoke tokens for scripts",
+}
+
+SCOPES = {
+    "request": "ask for changes",
+    "read-changes": "read requests, rules and the change log",
+    "read-status": "read how the filter is running",
 }
 
 ENTRIES = {

@@ -48,6 +48,7 @@ class Permission(StrEnum):
     READ_LOG = "read_log"  # the filter log: what pupils did
     READ_ACCESS = "read_access"  # who tried what at the desk
     READ_SYSTEM = "read_system"  # workers, lists, disk
+    TOKENS = "tokens"  # make and revoke tokens of scripts
 
 
 MAY: dict[Permission, frozenset[str]] = {
@@ -69,6 +70,7 @@ MAY: dict[Permission, frozenset[str]] = {
     Permission.READ_LOG: frozenset({"headteacher", "dsl", "online_safety_coordinator"}),
     Permission.READ_ACCESS: HEAD,
     Permission.READ_SYSTEM: frozenset({"headteacher", "dsl", "online_safety_coordinator", "technician", "la_officer"}),
+    Permission.TOKENS: frozenset({"headteacher", "technician"}),
 }
 
 
