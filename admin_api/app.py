@@ -38,6 +38,7 @@ from admin_api.routes import (
     today,
     tokens,
     why,
+    witness,
     you,
 )
 from admin_api.routes import (
@@ -114,6 +115,7 @@ def create_app(given: Services) -> FastAPI:
         app.include_router(page.router, include_in_schema=False, dependencies=[Depends(filled)])
     app.include_router(api.router, prefix="/api/v1")
     app.include_router(machine.router, include_in_schema=False)
+    app.include_router(witness.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=words.STATIC), name="static")
     app.add_middleware(Guard, public_url=given.public_url, local=given.demo)
     app.add_exception_handler(SignInFirst, _sign_in_first)

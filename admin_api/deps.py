@@ -20,6 +20,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
 from admin_api.auth import Attempts, Touches, form_token
+from admin_api.witnessing import Keeper
 from change_control import standing
 from change_control.authority import Permission, may
 from change_control.passkeys import Passkeys, Where
@@ -60,6 +61,8 @@ class Services:
     accounts_hint: str = ""  # shown under the sign-in form of a demonstration
     workers_expected: int = 0  # parts of the filter that should be running
     patience: float = 1.5  # seconds that an act waits for the workers to take it up, so that its page can say so
+    keeper: Keeper | None = None  # this installation as a witness of others' change logs
+    alarms: dict[str, str] = field(default_factory=dict)  # what a witness, or the clock, found wrong
     spool: Path | None = None  # where the workers leave what they saw
     # What this process remembers by itself.
     attempts: Attempts = field(default_factory=Attempts)
