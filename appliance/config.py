@@ -3,6 +3,7 @@
 What may be filtered, for whom and how is policy, signed by the headteacher; none of it can be said here.
 """
 
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -16,6 +17,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from category_lists.names import NameRefused, canonical_host
+from change_control.witness import Witness
 from dns.servers import server
 
 type Address = tuple[str, int]
@@ -211,7 +213,21 @@ def _asked(where: str, url: str, given: object) -> tuple[str, str, str]:
         raise BadConfiguration(f"{where}: {url!r} is not an address such as https://filter.birchwood.example/witness")
     if set(values) - {"key", "ca"} or not isinstance(values.get("key"), str):
         raise BadConfiguration(f"{where}: the witness's key is expected, as it tells it at {url}/key")
+    try:
+        Witness.read(str(values["key"]))
+    except ValueError as error:
+        raise BadConfiguration(f"{where}: {error}") from None
     return url, str(values["key"]), str(values.get("ca", ""))
+
+
+def _public(where: str, text: str) -> str:
+    try:
+        good = len(base64.b64decode(text, validate=True)) == 32
+    except ValueError:
+        good = False
+    if not good:
+        raise BadConfiguration(f"{where}: {text[:60]!r} is not an authority's public key, 32 bytes in base64")
+    return text
 
 
 def _webhooks(file: str, raw: object) -> tuple[WebhookConfig, ...]:
@@ -338,7 +354,7 @@ def _value(where: str, key: str, value: object) -> object:
         case "hosts":
             return tuple((_zone(where, name), _addresses(where, given)) for name, given in _mapping(where, value))
         case "logs":
-            return tuple((name, str(given)) for name, given in _mapping(where, value))
+            return tuple((name, _public(f"{where}.{name}", str(given))) for name, given in _mapping(where, value))
         case "ask":
             return tuple(_asked(f"{where}.{url}", url, given) for url, given in _mapping(where, value))
         case "tunnels":
