@@ -42,8 +42,11 @@ from admin_api.routes import (
     rules,
     sign_in,
     standing,
+    then,
     today,
+    tokens,
     why,
+    witness,
     you,
 )
 from admin_api.routes import (
@@ -57,6 +60,7 @@ from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import NotPossible
 from change_control.people import WrongCredentials
 from change_control.service import ChangedSinceShown
+from change_control.tokens import NoSuchToken
 from policy.live import PolicyMissing
 from policy.proof import ProofRefused
 from policy.words import uk_date, uk_end
@@ -64,12 +68,13 @@ from policy.words import uk_date, uk_end
 logger = logging.getLogger(__name__)
 
 PAGES = (
-    sign_in, enrol, today, requests, deciding, rules, changes, filter_log, captures, incidents, meeting, reports, keeping, why,
-    lists, list_categories, list_name, people, standing, you, contact, access, resolver, help,
+    sign_in, enrol, today, requests, deciding, rules, changes, filter_log, captures, incidents, meeting, reports, keeping,
+    why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access, resolver, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.
 STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (NoSuchToken, 401),
     (NotAllowed, 403),
     (WrongCredentials, 403),
     (Locked, 403),
@@ -118,6 +123,7 @@ def create_app(given: Services) -> FastAPI:
         app.include_router(page.router, include_in_schema=False, dependencies=[Depends(filled)])
     app.include_router(api.router, prefix="/api/v1")
     app.include_router(machine.router, include_in_schema=False)
+    app.include_router(witness.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=words.STATIC), name="static")
     app.add_middleware(Guard, public_url=given.public_url, local=given.demo)
     app.add_exception_handler(SignInFirst, _sign_in_first)

@@ -21,6 +21,7 @@ from starlette.templating import Jinja2Templates
 
 from admin_api.auth import Attempts, Touches, form_token
 from admin_api.past import Counts
+from admin_api.witnessing import Keeper
 from change_control import standing
 from change_control.authority import Permission, may
 from change_control.passkeys import Passkeys, Where
@@ -63,6 +64,8 @@ class Services:
     workers_expected: int = 0  # parts of the filter that should be running
     patience: float = 1.5  # seconds that an act waits for the workers to take it up, so that its page can say so
     provider: Provider | None = None  # of identities, where people have another account
+    keeper: Keeper | None = None  # this installation as a witness of others' change logs
+    alarms: dict[str, str] = field(default_factory=dict)  # what a witness, or the clock, found wrong
     spool: Path | None = None  # where the workers leave what they saw
     # What this process remembers by itself.
     attempts: Attempts = field(default_factory=Attempts)
@@ -100,8 +103,11 @@ class Place:
     tier: str
     roles: frozenset[str]
     delegated: frozenset[str] = frozenset()  # kinds of change that she may approve in the headteacher's place just now
+    scopes: frozenset[Permission] | None = None  # a token's: it may do these and nothing else, whatever its maker may
 
     def may(self, permission: Permission | str) -> bool:
+        if self.scopes is not None and permission not in self.scopes:
+            return False
         if permission == Permission.DELEGATED:
             return bool(self.delegated)
         return may(self.roles, Permission(permission), tier=self.tier)

@@ -58,7 +58,7 @@ def wait(services: Services, log: str, entry: int) -> None:
 def problems(desk: Desk, snapshot: Snapshot, state: FilterState) -> tuple[str, ...]:
     """What the desk or a worker refused; of schools that are none of the visitor's, nothing."""
     foreign = tuple(f"{log}:" for log in snapshot.revisions if desk.visitor.at(log) is None)
-    every = dict.fromkeys((*desk.services.live.problems.values(), *state.problems()))
+    every = dict.fromkeys((*desk.services.live.problems.values(), *state.problems(), *desk.services.alarms.values()))
     return tuple(text for text in every if not text.startswith(foreign))
 
 

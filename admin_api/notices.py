@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from admin_api import outbox, words
@@ -25,12 +25,13 @@ from admin_api.outbox import ALL_HOOKS, EMAIL, WEBHOOK, Message
 from admin_api.telling import Ground, names
 from change_control import standing
 from change_control.authority import Waiting, waits
+from change_control.book import CLOCKS_DIFFER
 from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import State
 from change_control.service import BLOCK_PAGE, CONSOLE, HEAD
 from change_control.tables import ChangeRow, EntryRow, LogRow, RoleRow
 from policy.proof import SECOND_ROLES
-from policy.rules import SchoolPolicy
+from policy.rules import SchoolPolicy, instant
 from policy.words import uk_end
 
 RECENT = timedelta(days=2)  # how far back decisions are told of
@@ -120,7 +121,9 @@ class Watcher:
         """What the desk or a worker refused to obey: an edited row or file, a log rolled back. Told once a day each."""
         found: list[Message] = []
         snapshot, state = self.services.snapshot(), filter_state(self.services)
-        for text in dict.fromkeys((*self.services.live.problems.values(), *state.problems())):
+        self._look_at_clock(session, now)
+        alarms = tuple(self.services.alarms.values())
+        for text in dict.fromkeys((*self.services.live.problems.values(), *state.problems(), *alarms)):
             occasion = f"refused {hashlib.sha256(text.encode()).hexdigest()[:24]} {now:%Y-%m-%d}"
             if occasion in self._told:
                 continue
@@ -129,6 +132,15 @@ class Watcher:
             logs = [log] if log in snapshot.revisions else sorted(snapshot.revisions)
             found += alarm(session, self.services, logs, text, occasion, hooks=self.hooks, now=now)
         return found
+
+    def _look_at_clock(self, session: Session, now: datetime) -> None:
+        """A clock set back would bring ended exceptions to life again."""
+        last = session.scalar(select(func.max(EntryRow.at)))
+        if last is not None and last - now > CLOCKS_DIFFER:
+            said = f"{instant(now)}, but the change log has an entry of {instant(last)}"
+            self.services.alarms["clock"] = f"the clock of this machine has been set back: it says {said}"
+        else:
+            self.services.alarms.pop("clock", None)
 
 
 def alarm(

@@ -3,7 +3,7 @@
 What is not allowed is raised here or by change_control, and turned into an answer and a line of the access log in app.py.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Request
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from admin_api.auth import COOKIE
 from admin_api.deps import Desk, Place, Visitor, address, services
+from change_control import tokens
 from change_control.authority import GLASS, NotAllowed, Permission, require
 from change_control.changes import Diff, tightens
 from change_control.lifecycle import State
@@ -32,9 +33,30 @@ class NotHere(LookupError):
     """There is no such thing, or it belongs to a school where the visitor has no role: the answer is the same."""
 
 
-def visitor(request: Request) -> Visitor:
-    """The signed-in person, or SignInFirst."""
+def _by_token(request: Request, text: str) -> Visitor:
+    """Whoever made a token, as far as it reaches: at one school, for its scopes, and without a key to sign with."""
     desk = services(request)
+    with desk.store.read() as session:
+        token = tokens.accepted(session, text, desk.office.now())
+        maker = desk.registry.person(session, token.person)
+        row = session.get_one(LogRow, token.log)
+    roles = maker.at(token.log)
+    person = replace(maker, name=f"{maker.name} (by the token “{token.label}”)", roles={token.log: roles} if roles else {})
+    places = (Place(row.id, row.name, row.tier, roles, scopes=token.scopes),) if roles else ()
+    if desk.touches.due(f"token {token.id}"):
+        with desk.store.write() as session:
+            tokens.used(session, token.id, desk.office.now())
+    return Visitor(person, "", address(request), places)
+
+
+def visitor(request: Request) -> Visitor:
+    """The signed-in person, or SignInFirst. On the API's paths a token stands for its maker."""
+    desk = services(request)
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and request.url.path.startswith("/api/"):
+        request.state.visitor = _by_token(request, text.strip())
+        found_by_token: Visitor = request.state.visitor
+        return found_by_token
     cookie = request.cookies.get(COOKIE, "")
     with desk.store.read() as session:
         person = desk.registry.signed_in(session, cookie)
@@ -68,6 +90,8 @@ def _place(request: Request, who: Visitor, log: str) -> Place:
 def _desk(request: Request, who: Visitor, place: Place, *permissions: Permission) -> Desk:
     request.state.act = permissions[0].value
     if not any(place.may(permission) for permission in permissions):
+        if place.scopes is not None:
+            raise NotAllowed(f"this token may not {permissions[0].replace('_', ' ')} here")
         require(place.roles, permissions[0], tier=place.tier)
     return Desk(services(request), request, who, place)
 

@@ -40,6 +40,7 @@ SAID = {
     "unlinked": "The account is linked no more.",
     "session-ended": "That session is over.",
     "recovered": "Your new phone is set up. Sign in with its code.",
+    "token-gone": "The token is revoked and opens nothing any more.",
     "email": "Saved. The desk writes to you there.",
     "email-gone": "The desk writes to you no more.",
     "released": "That person holds no role here any more.",
@@ -120,6 +121,13 @@ PERMISSIONS = {
     "retain": "Say how long what is kept, and hold it from deletion",
     "read_access": "Read the access log",
     "read_system": "See how the filter is running",
+    "tokens": "Make and revoke tokens for scripts",
+}
+
+SCOPES = {
+    "request": "ask for changes",
+    "read-changes": "read requests, rules and the change log",
+    "read-status": "read how the filter is running",
 }
 
 ENTRIES = {

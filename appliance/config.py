@@ -3,6 +3,7 @@
 What may be filtered, for whom and how is policy, signed by the headteacher; none of it can be said here.
 """
 
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -17,6 +18,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from category_lists.names import NameRefused, canonical_host
+from change_control.witness import Witness
 from dns.servers import server
 
 type Address = tuple[str, int]
@@ -85,6 +87,13 @@ class MailConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessConfig:
+    name: str = ""  # the name under which this installation co-signs others' change logs; none: it does not
+    logs: tuple[tuple[str, str], ...] = ()  # whose: each authority's name and its public key in base64
+    ask: tuple[tuple[str, str, str], ...] = ()  # who co-signs ours: each one's address, key, and a PEM file to trust it by
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookConfig:
     name: str
     url: str
@@ -101,6 +110,7 @@ class Config:
     admin: AdminConfig = field(default_factory=AdminConfig)
     database: StoreConfig = field(default_factory=StoreConfig)
     mail: MailConfig = field(default_factory=MailConfig)
+    witness: WitnessConfig = field(default_factory=WitnessConfig)
     webhooks: tuple[WebhookConfig, ...] = ()  # who is told by HTTPS of what happens at the desk
     inner_networks: tuple[str, ...] = ()  # demo only: private addresses that names may lead to
     group_listeners: tuple[tuple[str, str, int], ...] = ()  # demo only: (school/group, host, port), for browsers
@@ -173,6 +183,7 @@ SECTIONS: dict[str, type] = {
     "admin": AdminConfig,
     "database": StoreConfig,
     "mail": MailConfig,
+    "witness": WitnessConfig,
 }
 ADDRESSES = {"listen", "upstreams", "rpz_listen", "dot_listen", "doh_listen", "transparent_listen", "page_listen"}
 ALIASES: dict[tuple[str, object], str] = {("mail", "from"): "sender"}
@@ -204,6 +215,30 @@ def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None
     _check_mail(config.mail)
     _check_sso(config.admin)
     return config
+
+
+def _asked(where: str, url: str, given: object) -> tuple[str, str, str]:
+    """{https://filter.birchwood.example/witness: KEY}, or {key: KEY, ca: FILE} in the place of KEY."""
+    values = given if isinstance(given, dict) else {"key": given}
+    if not _good_url(url):
+        raise BadConfiguration(f"{where}: {url!r} is not an address such as https://filter.birchwood.example/witness")
+    if set(values) - {"key", "ca"} or not isinstance(values.get("key"), str):
+        raise BadConfiguration(f"{where}: the witness's key is expected, as it tells it at {url}/key")
+    try:
+        Witness.read(str(values["key"]))
+    except ValueError as error:
+        raise BadConfiguration(f"{where}: {error}") from None
+    return url, str(values["key"]), str(values.get("ca", ""))
+
+
+def _public(where: str, text: str) -> str:
+    try:
+        good = len(base64.b64decode(text, validate=True)) == 32
+    except ValueError:
+        good = False
+    if not good:
+        raise BadConfiguration(f"{where}: {text[:60]!r} is not an authority's public key, 32 bytes in base64")
+    return text
 
 
 def _webhooks(file: str, raw: object) -> tuple[WebhookConfig, ...]:
@@ -346,6 +381,10 @@ def _value(where: str, key: str, value: object) -> object:
             return tuple((_zone(where, name), _servers(where, given)) for name, given in _mapping(where, value))
         case "hosts":
             return tuple((_zone(where, name), _addresses(where, given)) for name, given in _mapping(where, value))
+        case "logs":
+            return tuple((name, _public(f"{where}.{name}", str(given))) for name, given in _mapping(where, value))
+        case "ask":
+            return tuple(_asked(f"{where}.{url}", url, given) for url, given in _mapping(where, value))
         case "tunnels":
             if value not in ("tell", "block"):
                 raise BadConfiguration(f"{where}: {value!r} is neither tell nor block")

@@ -5,6 +5,7 @@ imports its own parts when it runs: a resolver carries no database, and is back 
 """
 
 import asyncio
+import base64
 import contextlib
 import json
 import logging
@@ -225,6 +226,24 @@ def post(config: Config, store: Any, watch: Callable[[], None] = lambda: None) -
     return Post(store, server, hooks, watch=watch)
 
 
+def keeping(config: Config) -> Any:
+    """This installation as a witness of others, if it is one."""
+    from admin_api.witnessing import Keeper
+
+    if not config.witness.name:
+        return None
+    return Keeper(config.data, config.witness.name, {name: base64.b64decode(key) for name, key in config.witness.logs})
+
+
+def cosigning(config: Config, services: Any) -> Any:
+    """What shows our change logs to the witnesses."""
+    from admin_api.witnessing import Asked, Cosigner
+    from change_control.witness import Witness
+
+    asked = [Asked(Witness.read(key), url, ca) for url, key, ca in config.witness.ask]
+    return Cosigner(services.store, services.office, config.data, asked, services.alarms)
+
+
 async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
     """The desk over TLS, under a certificate of the box's own authority."""
     import uvicorn
@@ -254,8 +273,15 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
         workers_expected=len(config.filter_processes),
         spool=config.data / "spool",
         provider=_provider(config.admin),
+        keeper=keeping(config),
     )
-    sending = post(config, store, Watcher(services, hooks=bool(config.webhooks)))
+    watcher, cosigner = Watcher(services, hooks=bool(config.webhooks)), cosigning(config, services)
+
+    def watch() -> None:
+        cosigner()
+        watcher()
+
+    sending = post(config, store, watch)
     certificate, key = desk_certificate(config)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

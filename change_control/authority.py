@@ -53,6 +53,7 @@ class Permission(StrEnum):
     RETAIN = "retain"  # say how long what is kept, and hold it
     READ_ACCESS = "read_access"  # who tried what at the desk
     READ_SYSTEM = "read_system"  # workers, lists, disk
+    TOKENS = "tokens"  # make and revoke tokens of scripts
 
 
 MAY: dict[Permission, frozenset[str]] = {
@@ -81,6 +82,7 @@ MAY: dict[Permission, frozenset[str]] = {
     Permission.RETAIN: HEAD,
     Permission.READ_ACCESS: HEAD,
     Permission.READ_SYSTEM: frozenset({"headteacher", "dsl", "online_safety_coordinator", "technician", "la_officer"}),
+    Permission.TOKENS: frozenset({"headteacher", "technician"}),
 }
 
 

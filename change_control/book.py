@@ -7,14 +7,14 @@ read, not merely at an audit.
 
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from change_control.keys import AuthorityKey
-from change_control.ledger import Leaf, LedgerMismatch, append, inclusion, root, shown
+from change_control.ledger import Leaf, LedgerMismatch, append, consistency, inclusion, root, shown
 from change_control.tables import DocumentRow, EntryRow, LogRow, NodeRow
 from policy.proof import (
     Checkpoint,
@@ -29,6 +29,8 @@ from policy.proof import (
     root_from_inclusion,
 )
 from policy.rules import Document, instant, read_document
+
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 class _Nodes(MutableMapping[tuple[int, int], bytes]):
@@ -103,6 +105,7 @@ class Book:
     def append(self, kind: str, at: datetime, **values: Any) -> int:
         """Write the next entry and sign the tree with it. Values that are None are left out. Returns its number."""
         n = self.row.size
+        at = self._not_before_the_last(at)
         entry = {"v": 1, "log": self.log, "tier": self.tier, "n": n, "at": instant(at), "kind": kind}
         entry |= {name: value for name, value in values.items() if value is not None}
         leaf = Leaf.of(entry)
@@ -119,6 +122,22 @@ class Book:
         self._session.info.setdefault("logs", set()).add(self.log)  # what this transaction has to publish
         self._session.flush()
         return n
+
+    def _not_before_the_last(self, at: datetime) -> datetime:
+        """Entries are dated in their order: a clock that was put right by seconds waits, one set back is refused."""
+        last = self._session.get(EntryRow, (self.log, self.row.size - 1))
+        if last is None or last.at <= at:
+            return at
+        if last.at - at > CLOCKS_DIFFER:
+            raise LedgerMismatch(
+                f"the clock of this machine says {instant(at)}, but entry {last.n} of the change log of {self.log} was "
+                f"written at {instant(last.at)}; set the clock right"
+            )
+        return last.at
+
+    def consistency(self, old: int) -> list[bytes]:
+        """The proof that the log's first `old` entries are still its beginning."""
+        return consistency(self._nodes, old, self.checkpoint.size)
 
     def entry(self, n: int) -> Entry:
         """Entry number n, proven to be in the tree."""

@@ -54,6 +54,7 @@ OWN_TERMS = {  # what a person signs herself
     "recovery.named": "named",
     "recovery.agreed": "agreed",
 }
+WHILE_WAITING = frozenset({"change.amended", "change.questioned", "change.answered"})
 SIGNED_TERMS = {  # what the head's signature in such an entry is over
     "mandate.signed": "mandate",
     "mandate.revoked": "revoked",
@@ -379,6 +380,8 @@ class _Replay:
                 raise ProofRefused(f"change {entry['change']} is requested twice")
             self.states[entry["change"]] = State.REQUESTED
             return
+        if entry["kind"] in WHILE_WAITING and self.states.get(entry["change"]) != State.REQUESTED:
+            raise ProofRefused("it is about a request that did not wait any more")
         act = ACTS.get(entry["kind"])
         if act is None:
             return

@@ -170,6 +170,22 @@ class OutboxRow(Base):
     why: Mapped[str] = mapped_column(Text, default="")  # what went wrong at the last try
 
 
+class TokenRow(Base):
+    """A token by which a script uses the API (tokens.py)."""
+
+    __tablename__ = "tokens"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    secret: Mapped[str]  # hex SHA-256
+    log: Mapped[str] = mapped_column(ForeignKey("logs.id"), index=True)
+    person: Mapped[str] = mapped_column(ForeignKey("people.id"))  # in whose name
+    label: Mapped[str]
+    scopes: Mapped[str]  # comma-separated
+    created: Mapped[datetime]
+    expires: Mapped[datetime]
+    revoked: Mapped[datetime | None]
+    used: Mapped[datetime | None]
+
+
 class RoleRow(Base):
     """A role that a person holds at a school, and the entry of that school's log that says so."""
 

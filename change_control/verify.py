@@ -53,19 +53,27 @@ def replay(export: LogExport, trust: Trust) -> Replayed:
 # --- an installation, and an export ---------------------------------------------------------------------------------------
 
 
-def export_logs(session: Session) -> list[LogExport]:
-    """All logs as they stand in the database."""
+def witnessed(data: Path) -> dict[str, tuple[str, ...]]:
+    """What witnesses co-signed of each log, as it was kept."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path in sorted((data / "state" / "witnessed").glob("*/*.note")):
+        found[path.parent.name] = (*found.get(path.parent.name, ()), path.read_text(encoding="utf-8"))
+    return found
+
+
+def export_logs(session: Session, notes: Mapping[str, tuple[str, ...]] | None = None) -> list[LogExport]:
+    """All logs as they stand in the database, with what witnesses co-signed."""
     found = []
     for row in session.scalars(select(LogRow).order_by(LogRow.tier, LogRow.id)):
         texts = session.scalars(select(EntryRow.text).where(EntryRow.log == row.id).order_by(EntryRow.n))
         leaves = session.scalars(
             select(NodeRow.hash).where(NodeRow.log == row.id, NodeRow.level == 0).order_by(NodeRow.position)
         )
-        found.append(LogExport(row.id, row.tier, tuple(texts), tuple(leaves), row.checkpoint))
+        found.append(LogExport(row.id, row.tier, tuple(texts), tuple(leaves), row.checkpoint, (notes or {}).get(row.id, ())))
     return found
 
 
-def write_export(session: Session, trust: Trust) -> str:
+def write_export(session: Session, trust: Trust, notes: Mapping[str, tuple[str, ...]] | None = None) -> str:
     """Everything that `verify_export` needs, as JSON."""
     logs = [
         {
@@ -76,7 +84,7 @@ def write_export(session: Session, trust: Trust) -> str:
             "leaves": [leaf.hex() for leaf in one.leaves],
             "witnessed": list(one.witnessed),
         }
-        for one in export_logs(session)
+        for one in export_logs(session, notes)
     ]
     documents = session.scalars(select(DocumentRow).order_by(DocumentRow.log, DocumentRow.n))
     return json.dumps(
@@ -105,7 +113,7 @@ def verify_export(text: str) -> list[Replayed]:
 def verify_installation(session: Session, data: Path) -> list[Replayed]:
     """Replay all logs of an installation and hold its tables and published files against them."""
     trust = Trust.load(data)
-    logs = export_logs(session)
+    logs = export_logs(session, witnessed(data))
     replayed = [replay(log, trust) for log in logs]
     policies = session.execute(
         select(DocumentRow.log, DocumentRow.n, DocumentRow.text).order_by(DocumentRow.log, DocumentRow.n)

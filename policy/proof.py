@@ -42,13 +42,21 @@ class ProofRefused(ValueError):
     """The proof does not hold; the message says which part."""
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical(value: object) -> str:
     """RFC 8785 (JCS) for what we use: ASCII keys, no floats. Equal values give equal bytes."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(_plain(value))
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
+    """In the order of how often each is met; an abstract Mapping takes long to tell."""
+    if isinstance(value, str):
+        if not value.isascii():
+            value.encode()  # a lone surrogate has no UTF-8 and so no digest
+        return value
+    if isinstance(value, dict) or (not isinstance(value, list | tuple | int) and isinstance(value, Mapping)):
         if not all(isinstance(key, str) and key.isascii() for key in value):
             raise ValueError("canonical JSON has ASCII names only")
         return {key: _plain(item) for key, item in value.items()}
@@ -56,8 +64,6 @@ def _plain(value: object) -> object:
         return [_plain(item) for item in value]
     if isinstance(value, float):
         raise TypeError("canonical JSON here has no floats")
-    if isinstance(value, str):
-        value.encode()  # a lone surrogate has no UTF-8 and so no digest
     return value
 
 
@@ -178,9 +184,6 @@ def parse_entry(leaf: str) -> Entry:
     if not isinstance(entry, dict) or not same:
         raise ProofRefused("an entry of the log is not in canonical form")
     return entry
-
-
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _no_float(text: str) -> float:

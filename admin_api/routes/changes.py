@@ -16,7 +16,7 @@ from change_control import standalone
 from change_control.authority import Permission
 from change_control.replay import fingerprint
 from change_control.tables import EntryRow, LogRow
-from change_control.verify import DoesNotAgree, verify_installation, write_export
+from change_control.verify import DoesNotAgree, verify_installation, witnessed, write_export
 from policy.live import Trust
 from policy.proof import parse_entry
 
@@ -82,7 +82,7 @@ def export(desk: Annotated[Desk, at(Permission.READ_CHANGES)]) -> Response:
     """The school's change log and its authority's, for `schoolgate changes verify` anywhere else."""
     trust = Trust.load(desk.services.data)
     with desk.read() as session:
-        text = only(write_export(session, trust), {desk.place.log, trust.authority})
+        text = only(write_export(session, trust, witnessed(desk.services.data)), {desk.place.log, trust.authority})
     desk.note("export", "done", "change log")
     name = f"schoolgate-{desk.place.log}-{desk.office.now():%Y-%m-%d}.json"
     return Response(text, media_type="application/json", headers={"Content-Disposition": f'attachment; filename="{name}"'})

@@ -156,7 +156,8 @@ def submit(desk: Desk, asked: Wish, reason: str, *, now: bool) -> ChangeRow:
     who = desk.visitor
     try:
         with desk.write() as session:
-            row = desk.office.request(session, desk.place.log, asked, by=who.person, reason=reason)
+            source = "desk" if desk.place.scopes is None else "api"  # a token's
+            row = desk.office.request(session, desk.place.log, asked, by=who.person, reason=reason, source=source)
             if now:
                 signer = replace(desk.registry.signer(session, who.cookie, desk.place.log), factor="session")
                 standing.tighten(desk.office, session, row, who.person, signer)

@@ -7,7 +7,7 @@ from appliance.commands.words import WrongWords, config_of, data_option
 from appliance.founding import open_installation
 from change_control import standalone
 from change_control.replay import DoesNotAgree, Export, check_key, fingerprint, verify_text, witness_lines
-from change_control.verify import export_logs, verify_installation, write_export
+from change_control.verify import export_logs, verify_installation, witnessed, write_export
 from change_control.witness import Witness
 from policy.live import Trust
 
@@ -59,7 +59,7 @@ def _installation(given: argparse.Namespace, witnesses: list[Witness]) -> list[s
         trust = Trust.load(config.data)
         check_key(Export(trust.authority, trust.public, (), ()), given.key)
         said = [one.said for one in verify_installation(session, config.data)]
-        return [*said, *witness_lines(export_logs(session), witnesses)]
+        return [*said, *witness_lines(export_logs(session, witnessed(config.data)), witnesses)]
 
 
 def run_key(given: argparse.Namespace) -> int:
@@ -71,7 +71,7 @@ def run_key(given: argparse.Namespace) -> int:
 def run_export(words: argparse.Namespace) -> int:
     config = config_of(words)
     with open_installation(config.data, config.desk_database) as founded, founded.store.read() as session:
-        words.file.write_text(write_export(session, Trust.load(config.data)), encoding="utf-8")
+        words.file.write_text(write_export(session, Trust.load(config.data), witnessed(config.data)), encoding="utf-8")
     verifier = words.file.with_name(standalone.NAME)
     verifier.write_text(standalone.text(), encoding="utf-8")
     print(f"written to {words.file}; check it with `schoolgate changes verify {words.file}`,")

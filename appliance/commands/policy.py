@@ -8,6 +8,7 @@ import secrets
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -19,7 +20,17 @@ from policy.rules import instant, write
 
 
 def words(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="what", required=True, metavar="export|key", parser_class=type(parser))
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="at|export|key", parser_class=type(parser))
+    at = kinds.add_parser("at", help="what was in force at an instant, who authorised each rule, and how two instants differ")
+    at.add_argument("instant", metavar="INSTANT", help="such as 2026-11-24T11:05:00Z")
+    at.add_argument("--compare", metavar="INSTANT", help="a second instant: only what differs is told")
+    at.add_argument("--school", help="one school; left out: every log")
+    whom = at.add_mutually_exclusive_group()
+    whom.add_argument("--group")
+    whom.add_argument("--person", metavar="PSEUDONYM")
+    at.add_argument("--json", action="store_true")
+    data_option(at)
+    at.set_defaults(run=run_at)
     export = kinds.add_parser("export", help="write a group's policy as a response policy zone or as JSON")
     export.add_argument("--format", choices=("rpz", "json"), required=True)
     _whose(export)
@@ -38,6 +49,72 @@ def words(parser: argparse.ArgumentParser) -> None:
 def _whose(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--school", required=True)
     parser.add_argument("--group", required=True)
+
+
+def _instant(word: str, text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise WrongWords(f"{word} {text!r} is not a moment such as 2026-11-24T11:05:00Z") from None
+
+
+def run_at(given: argparse.Namespace) -> int:
+    from admin_api.then import proof, said
+    from appliance.founding import open_installation
+    from change_control.history import Between, then
+    from change_control.tables import LogRow
+
+    instants = sorted(_instant("INSTANT", text) for text in (given.instant, given.compare) if text)
+    config = config_of(given)
+    group, person = given.group or "", given.person or ""
+    told = []
+    with open_installation(config.data, config.desk_database) as founded, founded.store.read() as session:
+        names = [row.id for row in session.query(LogRow).order_by(LogRow.tier, LogRow.id)]
+        if given.school and given.school not in names:
+            raise WrongWords(f"there is no school {given.school!r}; there are: {', '.join(names)}")
+        for log in [given.school] if given.school else names:
+            some = [then(founded.office, session, log, at) for at in instants]
+            taxonomy = founded.office.dictionaries.taxonomy(some[-1].document.dictionary)
+            parts = {"in force": some[0].some(group, person)}
+            if len(some) == 2:
+                between = Between.of(some[0], some[1], group, person)
+                parts = {"came": between.come, "went": between.gone}
+            for name, lines in parts.items():
+                told.append((log, name, some, said(session, some[0 if name == "went" else -1], lines, taxonomy), lines))
+        if given.json:
+            print(json.dumps([_then(*one) for one in told], ensure_ascii=False, indent=1))
+            return 0
+        for log, name, some, sentences, _ in told:
+            print(f"{log}: {name}, {' and '.join(instant(one.at) for one in some)}")
+            for one in sentences:
+                print(f"  {one.sentence}\n    entry {one.entry}, {instant(one.at)}: {one.authorised}")
+            for line in (line for one in some for line in proof(one)):
+                print(f"  {line}")
+    return 0
+
+
+def _then(log: str, name: str, some: Any, sentences: Any, lines: Any) -> dict[str, object]:
+    ordered = {(line.entry, str(line.value["id"])): line for line in lines}
+    return {
+        "school": log,
+        "what": name,
+        "at": [instant(one.at) for one in some],
+        "rules": [
+            {
+                "sentence": one.sentence,
+                "entry": one.entry,
+                "at": instant(one.at),
+                "change": one.change,
+                "authorised": one.authorised,
+            }
+            for one in sentences
+        ],
+        "values": [{"collection": line.collection, "entry": line.entry, **line.value} for line in ordered.values()],
+        "proof": [
+            {"entry": one.entry, "digest": one.digest, "size": one.checkpoint.size, "root": one.checkpoint.root.hex()}
+            for one in some
+        ],
+    }
 
 
 def run_export(given: argparse.Namespace) -> int:

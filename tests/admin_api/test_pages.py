@@ -8,7 +8,7 @@ PAGES = (
     "/", "/requests", "/requests/new", "/requests/new?kind=site", "/requests/new?kind=category", "/requests/new?kind=network",
     "/requests/1", "/rules", "/rules?group=ks2", "/changes", "/changes?check=true", "/log", "/why",
     "/why?site=crazygames.com&group=ks2", "/lists", "/people", "/access", "/resolver", "/help", "/standing", "/you", "/you/email",
-    "/lists/categories", "/lists/name", "/lists/name?site=crazygames.com", "/requests/new?kind=unknown",
+    "/then", "/lists/categories", "/lists/name", "/lists/name?site=crazygames.com", "/requests/new?kind=unknown",
     "/requests/new?kind=timetable", "/requests/new?kind=suspension", "/requests/new?kind=safety", "/requests/new?kind=group",
     "/requests/new?kind=answer", "/requests/new?kind=inspection",
 )  # fmt: skip

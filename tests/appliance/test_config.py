@@ -121,7 +121,7 @@ def test_what_is_commented_out_is_not_there(written, text):
     ("text", "said"),
     [
         ("dnss: {}", "unknown key 'dnss'; did you mean 'dns'?"),
-        ("policy: {}", "unknown key 'policy'; there are: dns, proxy, admin, database, mail, webhooks"),
+        ("policy: {}", "unknown key 'policy'; there are: dns, proxy, admin, database, mail, witness, webhooks"),
         ("dns: {lisen: 127.0.0.1:53}", "in dns, unknown key 'lisen'; did you mean 'listen'?"),
         ("dns: {allow: games}", "in dns, unknown key 'allow'; there are: listen, upstreams"),
         ("mail: {server: smtp.example}", "mail.server: 'smtp.example' is not host:port"),
@@ -137,6 +137,9 @@ def test_what_is_commented_out_is_not_there(written, text):
         ("webhooks: {desk: {url: 'http://desk.example/', secret_file: /x}}", "webhooks.desk.url: 'http://desk.example/' is not"),
         ("webhooks: {desk: {url: 'https://desk.example/'}}", "webhooks.desk: secret_file names the file"),
         ("webhooks: {desk: {urll: 'https://desk.example/'}}", "in webhooks.desk, unknown key 'urll'; did you mean 'url'?"),
+        ("witness: {logs: {birchwood: nokey}}", "witness.logs.birchwood: 'nokey' is not an authority's public key"),
+        ("witness: {ask: {'https://w.example/witness': nokey}}", "'nokey' is not a witness's key"),
+        ("witness: {ask: {'ftp://w.example': x}}", "is not an address such as https://filter.birchwood.example/witness"),
         ("5: {}", "unknown key '5'|unknown key 5"),
         ("dns: 5", "dns takes keys and values"),
         ("dns: [listen]", "dns takes keys and values"),
@@ -282,5 +285,7 @@ def test_nothing_that_decides_can_be_configured():
         "dns.page_addresses", "dns.workers", "proxy.listen", "proxy.upstream_ca", "proxy.workers",
         "admin.listen", "admin.public_url", "admin.sso_issuer", "admin.sso_client_id", "admin.sso_client_secret",
         "admin.sso_name", "database.desk", "database.log",
+        "mail.server", "mail.sender", "mail.tls", "mail.user", "mail.password_file", "mail.ca",
+        "witness.name", "witness.logs", "witness.ask",
     }  # fmt: skip
     assert {f"{section}.{key}" for section, key in ENVIRONMENT.values()} <= keys
