@@ -17,15 +17,15 @@ import mmap
 import os
 import socket
 import struct
+from array import array
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Final
 
 AT_ONCE: Final = 64  # packets; a batch is answered in well under a millisecond
 LARGEST: Final = 4096  # of a query; one that is cut off here is malformed
 _LONGEST: Final = 65_536  # of a reply
-# From one packet's place in a buffer to the next. No power of two: 64 packets would lie in the same few lines of the cache.
-_STEP_IN: Final = LARGEST + 320
-_STEP_OUT: Final = _LONGEST + 320
+_PLACE: Final = LARGEST + 320  # from one packet's place to the next: no power of two, or all would share a few cache lines
 _NAME: Final = 28  # struct sockaddr_in6
 _CONTROL: Final = 64
 _MSG_DONTWAIT: Final = 0x40
@@ -76,8 +76,8 @@ class Batches:
         self._sock, self._fd = sock, sock.fileno()
         six = sock.family == socket.AF_INET6
         self._name_length = _NAME if six else 16
-        self._address = slice(8, 24) if six else slice(4, 8)
-        self._bytes_in, self._bytes_out = mmap.mmap(-1, AT_ONCE * _STEP_IN), mmap.mmap(-1, AT_ONCE * _STEP_OUT)
+        self._addresses = struct.Struct("8x16s4x" if six else "4x4s20x").iter_unpack  # of _NAME bytes each
+        self._bytes_in, self._bytes_out = mmap.mmap(-1, AT_ONCE * _PLACE), mmap.mmap(-1, AT_ONCE * _LONGEST)
         self._names, self._controls = mmap.mmap(-1, AT_ONCE * _NAME), mmap.mmap(-1, AT_ONCE * _CONTROL)
         self._wild = sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104 - looked at, not listened on
         if self._wild and six:
@@ -86,21 +86,22 @@ class Batches:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         # Kept here, since the kernel is given their addresses.
         self._iov_in, self._iov_out = (_IoVec * AT_ONCE)(), (_IoVec * AT_ONCE)()
-        self._in = self._messages(self._iov_in, self._bytes_in, LARGEST, _STEP_IN)
-        self._out = self._messages(self._iov_out, self._bytes_out, _LONGEST, _STEP_OUT)
+        self._in = self._messages(self._iov_in, self._bytes_in, _PLACE)
+        self._out = self._messages(self._iov_out, self._bytes_out, 0)  # `send` says where each reply stands
         self._words_in = memoryview(self._in).cast("B").cast("I")
-        self._lengths_out = memoryview(self._iov_out).cast("B").cast("L")  # size_t
+        self._words_out = memoryview(self._iov_out).cast("B").cast("L")  # address and length in turn; size_t
+        self._bytes_at = _address_of(self._bytes_out)
         self._lengths = slice(_RECEIVED, None, _STEP)
         self._receive, self._send = _call("recvmmsg"), _call("sendmmsg")
         self._in_at = ctypes.c_void_p(ctypes.addressof(self._in))
         self._out_at = ctypes.addressof(self._out)
         self.unsent = 0  # replies that the kernel would not take: its buffer is full, or nobody can be there (port 0)
 
-    def _messages(self, iov: ctypes.Array[_IoVec], buffer: mmap.mmap, size: int, step: int) -> ctypes.Array[_Message]:
+    def _messages(self, iov: ctypes.Array[_IoVec], buffer: mmap.mmap, step: int) -> ctypes.Array[_Message]:
         messages = (_Message * AT_ONCE)()
         data, names, controls = map(_address_of, (buffer, self._names, self._controls))
         for number, message in enumerate(messages):
-            iov[number].base, iov[number].length = data + number * step, size
+            iov[number].base, iov[number].length = data + number * step, LARGEST
             message.name, message.name_length = names + number * _NAME, self._name_length
             message.iov, message.iov_length = ctypes.addressof(iov) + number * ctypes.sizeof(_IoVec), 1
             if self._wild:  # where a packet came to is where its reply leaves from: one place for both
@@ -118,12 +119,11 @@ class Batches:
             if number in (errno.EAGAIN, errno.EINTR):
                 return []
             raise OSError(number, os.strerror(number))
-        data, names, start, stop = self._bytes_in, self._names, self._address.start, self._address.stop
-        found, at, name = [], 0, 0
-        for length in self._words_in[self._lengths][:count]:
-            found.append((data[at : at + length], names[name + start : name + stop]))
-            at += _STEP_IN
-            name += _NAME
+        data, found, at = self._bytes_in, [], 0
+        addresses = self._addresses(self._names[: count * _NAME])
+        for length, (address,) in zip(self._words_in[self._lengths][:count], addresses, strict=True):
+            found.append((data[at : at + length], address))
+            at += _PLACE
         return found
 
     def sender(self, number: int) -> tuple[str, int] | tuple[str, int, int, int]:
@@ -136,17 +136,17 @@ class Batches:
         return socket.inet_ntop(socket.AF_INET, name[4:8]), port
 
     def send(self, replies: Sequence[bytes | None]) -> None:
-        """Reply to the packets of this batch; None: not, or not yet."""
-        buffer, lengths = self._bytes_out, self._lengths_out
-        first = at = 0
-        for number, reply in enumerate(replies):
-            if reply is None:
-                self._send_from(first, number)
-                first = number + 1
-            else:
-                buffer[at : at + len(reply)] = reply
-                lengths[2 * number + 1] = len(reply)
-            at += _STEP_OUT
+        """Reply to the packets of this batch; None: not, or not yet. All are copied at once, one behind the other."""
+        made = [reply or b"" for reply in replies]
+        lengths = array("L", map(len, made))
+        self._bytes_out[: sum(lengths)] = b"".join(made)
+        self._words_out[1 : 2 * len(made) : 2] = memoryview(lengths)
+        self._words_out[0 : 2 * len(made) : 2] = memoryview(array("L", accumulate(lengths, initial=self._bytes_at)))[:-1]
+        first = 0
+        while None in replies[first:]:
+            place = replies.index(None, first)
+            self._send_from(first, place)
+            first = place + 1
         self._send_from(first, len(replies))
 
     def _send_from(self, first: int, last: int) -> None:

@@ -8,7 +8,8 @@ join: no parsing, no decision, no copy of the question.
 Blocked names are too many to be kept (malware invents a thousand names an hour, and they would drive out the names that a
 school uses). But their replies differ in nothing but the name: `policy.decide.alike` says which names are blocked by equal
 decisions. So one *form* is kept for each profile, shape of packet and kind of name. A blocked name that was never asked for
-before costs one look into the index, and is decided by `decide` all the same: by the one decision that made the form.
+before costs one look into the index, and is decided by `decide` all the same: by the one decision that made the form. Which
+form a blocked name had is remembered for those of late, as programs ask for the same few trackers again and again.
 
 INVARIANT: a reply kept ready never outlives the snapshot that it was decided with, the decision's `until`, or its TTLs.
 INVARIANT: a form is only ever filled with a name that the long way would take to `decide`, and to a block.
@@ -26,6 +27,7 @@ from policy.identity import Client
 from policy.snapshot import Profile
 
 FORMS: Final = 4_096  # profiles by shapes of packets by kinds of names; then the memory starts afresh
+OF_LATE: Final = 65_536  # blocked names whose form is remembered; some 180 bytes each
 _PLAIN_BYTES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-."
 _DOT: Final = ord(".")
 
@@ -59,27 +61,33 @@ class ReadyReplies:
     def __init__(self, entries: int) -> None:
         self._kept: Generations[bytes, Ready] = Generations(entries)
         self._forms: dict[bytes, dict[Hashable, Ready]] = {}  # by the packet without its name, then by `alike`
+        self._of_late: Generations[bytes, Ready] = Generations(OF_LATE)  # forms by the whole question
         self._count = 0
 
     def clear(self) -> None:
         self._kept.clear()
         self._forms.clear()
+        self._of_late.clear()
         self._count = 0
 
     def find(self, packet: bytes, seat: Seat, now: float) -> tuple[bytes, bytes, Ready] | None:
         """The reply to a packet, its event's ending, and where they are from, if they are ready."""
         end = packet.find(b"\0", 12)
         head, tail = packet[2:end].lower(), packet[end:] + seat.profile
-        ready = self._kept.get(head + tail)
+        key = head + tail
+        ready = self._kept.get(key)
         if ready is not None:
             written = ready.ending
         else:
             forms = self._forms.get(head[:10] + tail)
-            if forms is None or seat.rules is None or (host := _plain_host(head)) is None or not by_rule_book(host):
+            if forms is None or seat.rules is None or (host := _plain_host(head)) is None:
                 return None
-            ready = forms.get(alike(seat.rules, host))
-            if ready is None:
-                return None
+            ready = self._of_late.get(key)
+            if ready is None or now >= ready.until:  # another form may have taken its place
+                ready = forms.get(alike(seat.rules, host)) if by_rule_book(host) else None
+                if ready is None:
+                    return None
+                self._of_late.put(key, ready)
             written = b'"%b"%b' % (host.encode(), ready.ending)
         if ready.made <= now < ready.until:
             return b"".join((packet[:2], ready.head, packet[12:end], ready.tail)), written, ready

@@ -202,15 +202,27 @@ class Udp:
             packets = self._batches.receive()
         except OSError:  # an ICMP of a client that went away is no news
             return
+        if not self._balancers and not self._rate.most:  # the usual way, and the short one
+            self._send(self._answers.many(packets, self._listener))
+            return
         places: Sequence[int] = range(len(packets))
         if self._balancers:
             announced = [(place, found) for place, each in enumerate(packets) if (found := self._announced(*each))]
             places, packets = [place for place, _ in announced], [found for _, found in announced]
-        replies: list[bytes | None] = [None] * (places[-1] + 1 if places else 0)
+        said: list[bytes | Waiting | None] = [None] * (places[-1] + 1 if places else 0)
         if self._rate.most:
-            places, packets = self._within_rate(places, packets, replies)
+            places, packets = self._within_rate(places, packets, said)
         for place, reply in zip(places, self._answers.many(packets, self._listener), strict=True):
-            replies[place] = self._wait(place, reply) if isinstance(reply, Waiting) else reply
+            said[place] = reply
+        self._send(said)
+
+    def _send(self, said: list[bytes | Waiting | None]) -> None:
+        """What can be said at once leaves now; what waits for an upstream, later."""
+        replies: list[bytes | None] = [each if type(each) is bytes else None for each in said]
+        if None in replies:
+            for place, each in enumerate(said):
+                if isinstance(each, Waiting):
+                    replies[place] = self._wait(place, each)
         self._batches.send(replies)
 
     def _announced(self, packet: bytes, source: bytes) -> tuple[bytes, bytes] | None:
@@ -225,7 +237,7 @@ class Udp:
         return packet[header.size :], header.source or source
 
     def _within_rate(
-        self, places: Sequence[int], packets: list[tuple[bytes, bytes]], replies: list[bytes | None]
+        self, places: Sequence[int], packets: list[tuple[bytes, bytes]], said: list[bytes | Waiting | None]
     ) -> tuple[Sequence[int], list[tuple[bytes, bytes]]]:
         """Without those that are too many. Every second of these is told to come by TCP, which only who is there can do."""
         now = self._loop.time()
@@ -236,7 +248,7 @@ class Udp:
                 continue
             self._answers.dropped("client rate")
             if self._rate.count(source) % 2:
-                replies[place] = self._answers.come_by_tcp(packet)
+                said[place] = self._answers.come_by_tcp(packet)
         return [place for place, _ in kept], [packet for _, packet in kept]
 
     def _wait(self, number: int, waiting: Waiting) -> bytes | None:

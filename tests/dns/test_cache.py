@@ -84,3 +84,26 @@ def test_an_answer_is_fetched_anew_near_its_end():
     assert one.ends_soon(1271)
     assert not stored(10).ends_soon(1009.9)
     assert not one.stale(1400).ends_soon(1429)
+
+
+def test_what_was_dropped_is_freed_little_by_little():
+    """Each value counts how many of its kind are alive: none stay for good, and none of those in use go."""
+    alive = set()
+
+    class Value:
+        def __init__(self, number):
+            self.number = number
+            alive.add(number)
+
+        def __del__(self):
+            alive.discard(self.number)
+
+    kept = Generations(1_000)
+    for number in range(1_000):
+        kept.put(number, Value(number))
+    kept.clear()
+    assert (len(kept), len(alive)) == (0, 1_000)
+    assert kept.get(5) is None
+    for number in range(1_000, 1_000 + 260):
+        kept.put(number, Value(number))
+    assert alive == set(range(1_000, 1_260))
