@@ -22,7 +22,7 @@ _NAME = rb"((?:[a-z0-9_-]{1,63}\.)+[a-z_-][a-z0-9_-]{0,62})"
 _FRAMES: Final = {
     "domains": _NAME,
     "ut1": _NAME,
-    "hosts": rb"(?:0\.0\.0\.0|127\.0\.0\.1)[ \t]+(?!localhost|ip6-)" + _NAME,
+    "hosts": rb"(?:(?:0\.0\.0\.0|127\.0\.0\.1)[ \t]+)?(?!localhost|ip6-)" + _NAME,
     "adblock": rb"\|\|" + _NAME + rb"\^",
     "dnsmasq": rb"(?:local|server)=/" + _NAME + b"/",
     "urls": rb"(?:https?://)?" + _NAME + b"/?",

@@ -50,4 +50,4 @@ def test_every_act_writes_its_own_entry_and_every_state_can_be_reached():
 
 
 def test_what_puts_another_policy_in_force_is_what_opens_or_closes():
-    assert {Act.APPROVE, Act.MANDATE, Act.LAPSE, Act.REVERSE} == POLICY_ACTS
+    assert {Act.APPROVE, Act.MANDATE, Act.UPDATE, Act.LAPSE, Act.REVERSE} == POLICY_ACTS
