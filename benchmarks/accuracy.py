@@ -47,14 +47,19 @@ def main() -> None:
     words.add_argument("--data", type=Path, required=True)
     words.add_argument("--shared", type=Path, required=True)
     words.add_argument("--seed", type=int, default=1)
+    words.add_argument("--questions", type=int, nargs="+", default=[1, 2, 3, 4])
     given = words.parse_args()
     dice = random.Random(given.seed)
     judge = judge_of(Live(given.data).snapshot, None, datetime.now(UTC))
     said = categories_of(given.shared)
-    listed(said, judge, dice)
-    must_open(given.shared, said, judge)
-    unknown(given.data, dice)
-    texts(given.shared)
+    if 1 in given.questions:
+        listed(said, judge, dice)
+    if 2 in given.questions:
+        must_open(given.shared, said, judge)
+    if 3 in given.questions:
+        unknown(given.data, dice)
+    if 4 in given.questions:
+        texts(given.shared)
 
 
 def categories_of(shared: Path) -> dict[str, set[str]]:

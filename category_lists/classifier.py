@@ -41,6 +41,7 @@ _LEAST: Final = 0.15  # probability of what is told beside the likeliest
 _SURE: Final = 0.5  # of *generated*, to be called so
 _COMMON: Final = frozenset(("www", "m", "mobile", "en", "uk"))  # labels in front that say nothing
 _MOST_KINDS: Final = 200
+_KEPT: Final = 4096  # guesses that are remembered
 
 _DAMAGED: Final = "The model of names is damaged; train it again."
 
@@ -74,11 +75,8 @@ class Model:
     line: float
     weights: "array[int]" = field(repr=False)  # ROWS * len(kinds) signed bytes, a row of kinds after the other
     about: Mapping[str, object]
-
-    @property
-    def version(self) -> str:
-        """By what a decision names the model: the beginning of its digest."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()[:12]
+    version: str = field(default="", compare=False)  # the beginning of its file's digest: by what a decision names it
+    _kept: dict[str, Guess] = field(default_factory=dict, compare=False, repr=False)  # the same names are asked all day
 
     def probabilities(self, host: str) -> dict[str, float]:
         """The probability of every kind for a canonical name; nothing for an address."""
@@ -99,6 +97,14 @@ class Model:
 
     def guess(self, host: str) -> Guess:
         """What a canonical name suggests, if anything does."""
+        kept = self._kept.get(host)
+        if kept is None:
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            kept = self._kept[host] = self._guess(host)
+        return kept
+
+    def _guess(self, host: str) -> Guess:
         found = self.probabilities(host)
         if not found or harm_in(found) < self.line:
             return NOTHING
@@ -142,7 +148,8 @@ class Model:
                 raise ValueError(_DAMAGED)
             if not all(map(math.isfinite, (*biases, *scales))):
                 raise ValueError(_DAMAGED)
-            return cls(kinds, biases, scales, float(table["line"]), weights, dict(table["about"]))
+            version = hashlib.sha256(data).hexdigest()[:12]
+            return cls(kinds, biases, scales, float(table["line"]), weights, dict(table["about"]), version)
         except (struct.error, zlib.error, KeyError, TypeError, RecursionError, OverflowError, ValueError) as error:
             raise ValueError(_DAMAGED) from error
 

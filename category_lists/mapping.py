@@ -6,6 +6,7 @@ notes. A cell may name several alike: `ads / tracking`, `gambling / .medium` (sh
 
 import csv
 import io
+import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,6 +16,8 @@ from typing import Final
 from category_lists.names import shown
 
 _LARGEST: Final = 1 << 20  # bytes
+# What makers append to a list's name for another size or spelling of it: `phishing-nl`, `pro.plus.mini`.
+_VARIANT: Final = re.compile(r"(?:-nl|-ags|-dnsmasq|-onlydomains|-compressed|(?:\.plus)?\.mini|\.medium|\.plus)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Mapped:
 
     def category(self, theirs: str) -> str | None:
         known = theirs.strip().lower()
-        if found := self.exact.get(known):
+        if found := self.exact.get(known) or self.exact.get(_VARIANT.sub("", known)):
             return found
         return next((ours for pattern, ours in self.patterns if fnmatchcase(known, pattern)), None)
 

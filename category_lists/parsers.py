@@ -208,12 +208,16 @@ _OF_THE_MACHINE = frozenset(_MACHINE.split())
 
 
 def _hosts(text: str) -> _Reading:
-    """`0.0.0.0 name name...`. A machine would match these names alone; their makers mean the site, and so do we."""
+    """`0.0.0.0 name name...`, or a name alone. A machine would match these names alone; their makers mean the site."""
     text = _without_comment(text)
     if not text:
         return
     address, *names = text.split()
     sink = _is_sink(address)
+    if sink is None and not names and "." in address:  # projects lay plain lists beside their hosts files
+        if address.lower() not in _OF_THE_MACHINE:
+            yield _site(address)
+        return
     if sink is None or not names:
         yield "it does not begin with an address that is followed by names"
         return

@@ -16,12 +16,13 @@ from category_lists.suffixes import load
 
 NOTHING_PROTECTED: Final = Protected()
 
+_WWW: Final = b"www."
 # A plain name of at least two labels whose last label cannot be read as a number.
 _NAME = rb"((?:[a-z0-9_-]{1,63}\.)+[a-z_-][a-z0-9_-]{0,62})"
 _FRAMES: Final = {
     "domains": _NAME,
     "ut1": _NAME,
-    "hosts": rb"(?:0\.0\.0\.0|127\.0\.0\.1)[ \t]+(?!localhost|ip6-)" + _NAME,
+    "hosts": rb"(?:(?:0\.0\.0\.0|127\.0\.0\.1)[ \t]+)?(?!localhost|ip6-)" + _NAME,
     "adblock": rb"\|\|" + _NAME + rb"\^",
     "dnsmasq": rb"(?:local|server)=/" + _NAME + b"/",
     "urls": rb"(?:https?://)?" + _NAME + b"/?",
@@ -84,6 +85,7 @@ class _Keeper:
             self._aside(found, hits, first)
             names = [name for name in names if name not in hits]
         self.rows += names
+        self._same_sites([name for name in names if name.startswith(_WWW)])
 
     def _odd(self, names: list[bytes], text: bytes) -> set[bytes]:
         """Names that need a closer look: encoded ones, too long ones, and those that may be shared by many sites."""
@@ -112,6 +114,22 @@ class _Keeper:
             return
         self._report.exceptions += item.exception
         self.rows.append(row(item).encode())
+        if not item.exception and not item.path and item.host.startswith("www."):
+            self._same_sites([item.host.encode()])
+
+    def _same_sites(self, names: list[bytes]) -> None:
+        """For `www.site.example` also `site.example` alone: it is the same site, and hosts files often name but the one.
+
+        Exactly that name, since nothing was said of what else lies below it; never one that is shared by many, or protected.
+        """
+        bare = [name[len(_WWW) :] for name in names]
+        bare = [
+            name for name in bare if b"." in name and name not in self._shared and name.partition(b".")[2] not in self._wild
+        ]
+        if self._protected and bare:
+            hits = self._protected.hits(bare)
+            bare = [name for name in bare if name not in hits]
+        self.rows += [name + b" =" for name in bare]
 
     def _aside(self, found: list[tuple[bytes, bytes]], hits: dict[bytes, bytes], first: int) -> None:
         for number, (name, _) in enumerate(found, start=first):

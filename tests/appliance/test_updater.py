@@ -133,7 +133,7 @@ def faulty(data: Path, how: str, at: int) -> subprocess.CompletedProcess[str]:
         input=f"{config}\n",
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

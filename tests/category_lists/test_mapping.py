@@ -30,6 +30,12 @@ def test_rows_of_one_source(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_other_sizes_and_spellings_of_a_list_are_that_list(tmp_path: Path) -> None:
+    found = read(tmp_path, "source_category,school_category\nphishing,games\npro,gambling\n", "any")
+    names = ("phishing-nl", "pro.mini", "pro.plus.mini", "pro.plus", "phishing-nl.x", "spam-nl")
+    assert [found.category(name) for name in names] == ["games", "gambling", "gambling", "gambling", None, None]
+
+
 def test_a_map_without_sources(tmp_path: Path) -> None:
     assert read(tmp_path, "source_category,school_category\nx,games\n", "any").category("x") == "games"
 

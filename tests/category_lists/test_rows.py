@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from category_lists.essentials import Protected
+from category_lists import suffixes
+from category_lists.essentials import Protected, protected
 from category_lists.lists import row
 from category_lists.parsers import FORMATS, LONGEST_LINE, Entry, Report, parse
 from category_lists.rows import read_rows
+from category_lists.taxonomy import load
 
 PIECES = st.sampled_from(
     [
@@ -20,6 +22,9 @@ PIECES = st.sampled_from(
     ]
 )  # fmt: skip
 KEEP = Protected(frozenset([b"helped.org"]), frozenset([b"a.com"]), frozenset([b"page.org"]))
+
+
+SHARED, WILD = ({name.encode() for name in names} for names in (suffixes.load().names, suffixes.load().wild))
 
 
 def slowly(format_: str, lines: list[bytes], keep: Protected) -> tuple[list[str], Report]:
@@ -35,6 +40,10 @@ def slowly(format_: str, lines: list[bytes], keep: Protected) -> tuple[list[str]
                 continue
             report.exceptions += item.exception
             rows.append(row(item))
+            bare = item.host.removeprefix("www.")
+            shared = bare.encode() in SHARED or bare.partition(".")[2].encode() in WILD
+            if bare != item.host and "." in bare and not (item.path or item.exception or shared or keep.hit(bare, "")):
+                rows.append(f"{bare} =")
     return rows, report
 
 
@@ -58,6 +67,20 @@ def test_what_is_set_aside_is_reported_with_its_line() -> None:
     assert [(one.line, one.text, one.why) for one in report.aside_examples] == [
         (2, "www.helped.org", "helped.org must stay open")
     ]
+
+
+def test_a_site_under_www_is_also_the_site_without_it() -> None:
+    lines = [
+        b"0.0.0.0 www.bets.example",
+        b"0.0.0.0 www.co.uk",
+        b"0.0.0.0 www.games.example/x",
+        b"127.0.0.1 www.childline.org.uk",
+    ]
+    guard = protected(load().categories["gambling"])
+    rows = read_rows("hosts", [lines], Report(), protected=guard)
+    assert {b"www.bets.example", b"bets.example ="} <= set(rows)
+    assert not {b"co.uk =", b"childline.org.uk =", b"games.example ="} & set(rows)
+    assert read_rows("adblock", [[b"@@||www.good.example^"]], Report()) == [b"www.good.example @"]
 
 
 def test_another_format_is_refused() -> None:
