@@ -72,7 +72,7 @@ def _stretches(
     if query.until is not None:
         last = min(last, microseconds(query.until) - 1)
     if cursor is not None:
-        last = min(last, cursor.at)
+        last = min(last, cursor.at - (cursor.number == -LARGEST))  # nothing of that moment is left, where a stretch ended
     wanted = _days(connection, school, query)
     day, size = last // tallies.DAY, 1
     while day * tallies.DAY + tallies.DAY > first:

@@ -117,9 +117,7 @@ def _paper(desk: Desk, title: str, found: Figures, *, full: bool, digest: bool) 
     if full and not digest:
         hours = [(f"{hour}:00", count) for hour, count, _ in found.by_hour]
         sections += [
-            Section(
-                "Activity by day", (), (), _shares("Day", [(words.day(_noon(at)), count) for at, count, _ in found.by_day])
-            ),
+            Section("Activity by day", (), (), _shares("Day", [(words.day(at), count) for at, count, _ in found.by_day])),
             Section("Activity by hour", (), (), _shares("Hour", hours)),
             Section(
                 "Blocked by category",
@@ -133,14 +131,8 @@ def _paper(desk: Desk, title: str, found: Figures, *, full: bool, digest: bool) 
                 "Serious captures by week",
                 (),
                 (),
-                _shares("Week of", [(words.day(_noon(at)), n) for at, n, _ in found.serious_by_week]),
+                _shares("Week of", [(words.day(at), n) for at, n, _ in found.serious_by_week]),
             ),
         ]
     until = f"{words.day(found.since)} to {words.day(found.until)}"
     return Paper(f"{title} at {desk.place.name}", f"{until}. Nobody is named in this report.", tuple(sections))
-
-
-def _noon(at: Any) -> datetime:
-    from datetime import UTC
-
-    return datetime(at.year, at.month, at.day, 12, tzinfo=UTC)
