@@ -140,6 +140,8 @@ class Judge:
         if "bypass:" in seen.detail:
             theme = THEMES["bypass"]
             found.append(Finding(theme, _route(theme, seen, rules), 0, "tried a way round the filter", run=3))
+        if any(one.theme.id == "family" and one.route != "faint" for one in found):  # "my dad hits me" is about home first
+            found = [one for one in found if one.theme.id != "exploitation"]
         found = [one for one in found if one.route != "off"]
         return max(found, key=lambda one: (ROUTES.index(one.route) if one.run == 1 else 0, one.score), default=None)
 

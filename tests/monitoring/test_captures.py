@@ -90,7 +90,7 @@ def test_themes_have_one_name_on_both_sides():
         ("jak się zabić", "self-harm", "urgent"),
         ("comment me suicider", "self-harm", "urgent"),
         ("k1ll mys3lf", "self-harm", "urgent"),
-        ("my dad hits me", None, "urgent"),
+        ("my dad hits me", "family", "urgent"),
         ("je veux fuguer de chez moi", "family", "urgent"),
         ("how to make a pipe bomb", "violence", "urgent"),
         ("vpn unblock school", "bypass", "weekly"),

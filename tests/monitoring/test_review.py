@@ -358,7 +358,7 @@ def test_a_report_says_what_it_means_and_small_numbers_stay_small(log):
     assert (found.asked, found.blocked, found.captures, found.waiting) == (100, 30, 1, 1)
     assert found.by_theme == (("Self-harm, suicide and eating disorders", 1),)
     assert found.by_hour == (("11", 100, 30),)
-    assert any("have not been looked at" in text for text in reports.meaning(found))
+    assert any("has not been looked at" in text for text in reports.meaning(found))
     assert dict(reports.in_counts(found))["Captures"] == "fewer than 5"
     captures.grade(log, "hillview", [number], "serious", person="s", subjects=("pupil",), now=NOW)
     quiet = reports.figures(
