@@ -162,7 +162,8 @@ def meaning(found: Figures) -> Sequence[str]:
         was = 100 * before.blocked / before.asked
         if share > 1.5 * was and found.blocked - before.blocked > 50:
             said.append(
-                f"That is more than before ({was:.1f} %). One app that tries again and again is the usual reason: see the sites blocked most."
+                f"That is more than before ({was:.1f} %). One app that tries again and again is the usual reason: "
+                "see the sites blocked most."
             )
         elif share < was / 1.5 and before.blocked - found.blocked > 50:
             said.append(
@@ -170,7 +171,8 @@ def meaning(found: Figures) -> Sequence[str]:
             )
     if found.waiting:
         said.append(
-            f"{found.waiting} {'capture has' if found.waiting == 1 else 'captures have'} not been looked at. Look at them this week, urgent ones today."
+            f"{found.waiting} {'capture has' if found.waiting == 1 else 'captures have'} not been looked at. "
+            "Look this week, at urgent ones today."
         )
     elif found.captures:
         said.append("Every capture that waits for review has been looked at.")
@@ -179,7 +181,8 @@ def meaning(found: Figures) -> Sequence[str]:
         earlier = before.by_grade.get("Serious", 0) if before else 0
         trend = "more than" if serious > earlier else "fewer than" if serious < earlier else "as many as"
         said.append(
-            f"{serious} serious, {trend} in the period before. Are they the same pupils? Does a theme need an assembly or a lesson?"
+            f"{serious} serious, {trend} in the period before. Are they the same pupils? "
+            "Does a theme need an assembly or a lesson?"
         )
     false = found.by_grade.get("False positive", 0)
     if found.captures >= 20 and false > found.captures / 3:

@@ -90,7 +90,7 @@ def _stretches(
 
 
 def _plain(query: Query) -> bool:
-    """Does an index lead straight to what is asked? A person has few lines; time, an action or a category alone have theirs."""
+    """Does an index lead straight to what is asked? A person has few lines; time, action or category alone have theirs."""
     asked = {name for name in EQUAL if getattr(query, name) is not None} - {"school"}
     words = query.text is not None or query.term is not None or query.change is not None
     words = words or query.who is not None or bool(query.but_groups)

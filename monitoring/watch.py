@@ -132,8 +132,9 @@ class _Batch:
                 subject="staff" if phase == "staff" else "pupil", grade="", incident=0,
             )  # fmt: skip
             made = {
-                "id": number, "school": row["school"], "who": who, "theme": finding.theme.id, "at": row["at"], "last": row["at"],
-                "count": 1, "route": at, "score": finding.score, "grade": "", "context": context, "term": row["term"],
+                "id": number, "school": row["school"], "who": who, "theme": finding.theme.id, "at": row["at"],
+                "last": row["at"], "count": 1, "route": at, "score": finding.score, "grade": "",
+                "context": context, "term": row["term"],
                 "phase": phase, **({"episodes": past.episodes, "days": past.days} if known else {}),
             }  # fmt: skip
             self._open[key] = made

@@ -89,9 +89,11 @@ def _rows(desk: Desk, found: Figures, *, full: bool) -> list[tuple[object, ...]]
         return [(name, "", count) for name, count in reports.in_counts(found)]
     names = _categories(desk)
     rows: list[tuple[object, ...]] = [
-        ("asked", "", found.asked), ("blocked", "", found.blocked), ("warned", "", found.warned), ("searches", "", found.searches),
+        ("asked", "", found.asked), ("blocked", "", found.blocked), ("warned", "", found.warned),
+        ("searches", "", found.searches),
         ("captures", "", found.captures), ("captures waiting", "", found.waiting),
-        ("incidents opened", "", found.incidents_opened), ("incidents closed", "", found.incidents_closed), ("alarms", "", found.alarms),
+        ("incidents opened", "", found.incidents_opened), ("incidents closed", "", found.incidents_closed),
+        ("alarms", "", found.alarms),
     ]  # fmt: skip
     rows += [("asked by day", at.isoformat(), count) for at, count, _ in found.by_day]
     rows += [("blocked by day", at.isoformat(), count) for at, _, count in found.by_day]

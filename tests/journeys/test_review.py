@@ -12,7 +12,7 @@ from .test_browser import PHONE, browser, keep, playwright, sign_in
 pytestmark = pytest.mark.browser
 __all__ = ["browser", "playwright"]
 
-WIDE = "[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > window.innerWidth + 1 && !e.closest('[tabindex="0"], .scroll, table, svg')).map(e => e.tagName + '.' + e.className)"
+WIDE = """[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > window.innerWidth + 1 && !e.closest('[tabindex="0"], .scroll, table, svg, .hidden')).map(e => e.tagName + '.' + e.className)"""
 
 
 def google(box, words, source):
