@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from appliance.commands.words import data_option
 from category_lists.phrases import Phrases, Score, shipped
 from category_lists.taxonomy import PHASES
 
@@ -17,6 +18,7 @@ def words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", required=True, choices=("page", "search"))
     parser.add_argument("--phase", default="ks4", choices=PHASES, help="the younger the readers, the less it takes")
     parser.add_argument("--json", action="store_true")
+    data_option(parser, config=False)  # it reads nothing there yet; every command takes it
     parser.set_defaults(run=run)
 
 

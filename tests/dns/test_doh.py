@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from dns.doh import MEDIA_TYPE, Refused, question
 from policy.rules import Group, Network
 
-Q = bytes(dnslib.DNSRecord.question("bet.example").pack())
+Q = bytes.fromhex("12340100000100000000000003626574076578616d706c650000010001")
 NETWORKS = (
     Network("n-ks3", "ks3", "127.20.3.0/24"),
     Network("h-ks3", "ks3", "0.0.0.0/0", "doh:hillview/ks3"),
