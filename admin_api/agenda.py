@@ -1,4 +1,4 @@
-"""The agenda of a review meeting, made by itself from the two records that never meet below: what happened and what changed."""
+"""The agenda of a review meeting, made by itself from two records that never meet below: what happened, what changed."""
 
 from collections import Counter
 from datetime import datetime, timedelta

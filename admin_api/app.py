@@ -61,6 +61,7 @@ from change_control.lifecycle import NotPossible
 from change_control.people import WrongCredentials
 from change_control.service import ChangedSinceShown
 from change_control.tokens import NoSuchToken
+from monitoring.captures import NotYours
 from policy.live import PolicyMissing
 from policy.proof import ProofRefused
 from policy.words import uk_date, uk_end
@@ -224,11 +225,11 @@ def _forged(request: Request, _: Exception) -> Response:
 def _known(request: Request, error: Exception) -> Response:
     status = status_of(error)
     why = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    if isinstance(error, LookupError) and not isinstance(error, NotHere) and type(error) is not LookupError:
+    if isinstance(error, LookupError) and not isinstance(error, (NotHere, NotYours)) and type(error) is not LookupError:
         return _broken(request, error)  # a KeyError or IndexError is a fault of ours, not an answer
     if isinstance(error, UnicodeError):
         return _broken(request, error)
-    if status == 403 or (isinstance(error, NotHere) and getattr(request.state, "log", None)):
+    if status == 403 or (isinstance(error, (NotHere, NotYours)) and getattr(request.state, "log", None)):
         note_refusal(request, why)
     if status == 503:
         logger.error("refused to act on what does not agree: %s", why)

@@ -1,7 +1,10 @@
 """Telling people of alarms: by the outbox, in the words of the alarm alone. Run by the recorder's process."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
 
 from admin_api import outbox
 from change_control.store import Store
@@ -10,6 +13,8 @@ from monitoring.alarms import Telling
 from monitoring.log import Log
 from monitoring.watch import Caught
 
+MORNING = 7
+REVIEWERS = ("dsl", "online_safety_coordinator")
 TEXT = """{words}.
 
 Nobody’s name stands in this message, on purpose. Sign in, look, and say that you have it:
@@ -48,3 +53,18 @@ def teller(store: Store, url: Callable[[], str], now: Callable[[], datetime]) ->
 
 def go_on(log: Log, store: Store, url: str, now: Callable[[], datetime], zones: Mapping[str, str]) -> int:
     return alarms.go_on(log, teller(store, lambda: url, now), now(), zones)
+
+
+def tell_of_reports(session: Session, school: str, url: str, now: datetime, zone: str) -> None:
+    """On Mondays the weekly report, on the first of a month the monthly one: a link, once. The head gets her one page."""
+    local = now.astimezone(ZoneInfo(zone))
+    if local.hour < MORNING:
+        return
+    due = [("week", "weekly")] if local.weekday() == 0 else []
+    due += [("month", "monthly")] if local.day == 1 else []
+    for period, name in due:
+        for roles, format_ in ((REVIEWERS, ""), (("headteacher",), "&format=digest")):
+            link = f"{url}/reports?school={school}&period={period}&ends={local.date() - timedelta(days=1)}{format_}"
+            text = f"The {name} report of your school is ready:\n{link}\n\nNobody is named in it. You sign in to read it."
+            key = f"report:{school}:{period}:{local.date()}:{format_}"
+            outbox.put_to_roles(session, school, roles, f"Schoolgate: the {name} report", text, key, now)

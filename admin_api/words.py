@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -307,9 +307,9 @@ def local(at: datetime, zone: str = ZONE) -> datetime:
     return at.astimezone(ZoneInfo(zone))
 
 
-def day(at: datetime, zone: str = ZONE) -> str:
-    """18 December 2026."""
-    there = local(at, zone)
+def day(at: date, zone: str = ZONE) -> str:
+    """18 December 2026, of a moment or of a date."""
+    there = local(at, zone) if isinstance(at, datetime) else at
     return f"{there.day} {there:%B %Y}"
 
 

@@ -60,6 +60,8 @@ class Reviewing:
         for name, school in self._schools.items():
             terms = tuple(term for table in school.timetables for term in table.terms)
             alarm_if_nobody_looked(self._log, name, now, terms, school.timezone)
+            with self._store.write() as session:
+                escalate.tell_of_reports(session, name, self._config.desk_url, now, school.timezone)
         if now.hour >= RETAIN_AT and self._retained != str(now.date()):
             for name in self._schools:
                 gone = retention.run(self._log, name, now)

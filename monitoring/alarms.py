@@ -1,9 +1,9 @@
 """What cannot wait for the weekly review: told at once, until somebody says that she has it.
 
 An alarm goes along a chain of people. Each step has so many minutes; when nobody has acknowledged by then the next is told as
-well, and nobody is told less. About pupils: whoever is on the rota today, then all DSLs, the headteacher, the LA. About staff:
-the headteacher, then the chair of governors; about the headteacher: the chair of governors, then the LA. So nothing about a
-member of staff ever passes the people she works beside.
+well, and nobody is told less. About pupils: whoever is on the rota today, then all DSLs, the headteacher, the LA. About
+staff: the headteacher, then the chair of governors; about the headteacher: the chair of governors, then the LA. So nothing
+about a member of staff ever passes the people she works beside.
 
 No alarm holds a name, not even a pseudonym: its words go out by e-mail. INVARIANT: raising the same thing again tells nobody
 twice; what was told at a step is told before the step is taken, so a crash tells once more rather than never.
@@ -106,7 +106,8 @@ type Tell = Callable[[Telling], None]
 def _alarm(row: store.Row) -> Alarm:
     done = row["acknowledged_at"]
     return Alarm(
-        row["id"], row["school"], moment(row["at"]), row["about"], row["words"], row["subject"], row["step"], moment(row["due"]),
+        row["id"], row["school"], moment(row["at"]), row["about"], row["words"], row["subject"], row["step"],
+        moment(row["due"]),
         row["acknowledged_by"], None if done is None else moment(done), json.loads(row["told"] or "[]"),
     )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Triage: captures looked at, graded, taken back, and the proof that somebody looked.
 
 A grade is a row that is only ever added; a capture shows the latest that was not taken back. What one keystroke did carries
-one batch number, so that one keystroke takes all of it back. Who may see whom: pupils are the DSL's, the co-ordinator's and the
-head's; staff are the head's alone; the headteacher is the chair of governors' and the authority's.
+one batch number, so that one keystroke takes all of it back. Who may see whom: pupils are the DSL's, the co-ordinator's and
+the head's; staff are the head's alone; the headteacher is the chair of governors' and the authority's.
 """
 
 import json

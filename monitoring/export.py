@@ -52,7 +52,8 @@ def syslog(line: Line, who: str, host: str = "schoolgate") -> str:
     """One line as RFC 5424, its fields as structured data. No line break can stand in it."""
     at = line.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     said = {
-        "school": line.school, "group": line.group, "who": who, "by": line.identified_by, "kind": line.kind, "host": line.host,
+        "school": line.school, "group": line.group, "who": who, "by": line.identified_by, "kind": line.kind,
+        "host": line.host,
         "path": line.path, "term": line.term, "action": line.action, "reason": line.reason, "category": line.category,
         "rule": line.rule, "change": str(line.change or ""), "count": str(line.count),
     }  # fmt: skip

@@ -1,7 +1,7 @@
 """Incidents: captures being dealt with, from the first note to the outcome.
 
-The timeline is only ever added to; what was decided is an entry in it as well as the state. An incident is closed only with an
-action that was done and an outcome; a decision not to refer is countersigned by the headteacher, who is never the one who
+The timeline is only ever added to; what was decided is an entry in it as well as the state. An incident is closed only with
+an action that was done and an outcome; a decision not to refer is countersigned by the headteacher, who is never the one who
 decided. The steps and triggers are those of the guidance on sharing imagery and of the council's review. A police hold keeps
 everything about it from deletion and narrows who sees it; nothing that the person could notice changes.
 """
@@ -48,14 +48,15 @@ DECISIONS: Mapping[str, str] = {
 }
 NOT_REFERRED = "school"
 THRESHOLDS: Mapping[str, str] = {
-    "universal": "Universal", "additional": "Universal plus", "complex": "Additional needs", "acute": "Complex and significant",
+    "universal": "Universal", "additional": "Universal plus",
+    "complex": "Additional needs", "acute": "Complex and significant",
 }  # fmt: skip
 CARDS: Mapping[str, Sequence[str]] = {  # what must be done, by theme
     "exploitation": (
         "Refer at once where an adult may be involved. Do not investigate first, and tip nobody off.",
         (
-            "Never view, copy, print or forward sexual images. If one must be seen: ask the headteacher, have a second person "
-            "of the same sex present, and record, sign and date it."
+            "Never view, copy, print or forward sexual images. If one must be seen: ask the headteacher, have a second "
+            "person of the same sex present, and record, sign and date it."
         ),
         "Report online grooming to CEOP; imagery to the Internet Watch Foundation’s Report Remove.",
     ),
@@ -70,12 +71,13 @@ CARDS: Mapping[str, Sequence[str]] = {  # what must be done, by theme
     ),
     "family": (
         "If there is immediate danger, call 999. Else children’s social care the same day.",
-        "Forced marriage and FGM: do not tell the family first. Known FGM of under-18s is reported to the police by the teacher.",
+        "Forced marriage and FGM: do not tell the family first. A teacher reports known FGM of under-18s to the police.",
     ),
     "violence": ("Check at once whether a person or a date is named; then the police, 101, or 999 in danger.",),
 }
 FIELDS = (
-    "summary", "theme", "area", "state", "decision", "reasons", "outcome", "reference", "opened_by", "decided_by", "countersigned_by",
+    "summary", "theme", "area", "state", "decision", "reasons", "outcome", "reference", "opened_by", "decided_by",
+    "countersigned_by",
 )  # fmt: skip
 
 
@@ -291,7 +293,8 @@ def decide(
             sql.update(incidents)
             .where(incidents.c.school == school, incidents.c.id == number)
             .values(
-                state="decided", decision=decision, decided_by=reader.person, reasons=store.fit(incidents, "reasons", reasons.strip()),
+                state="decided", decision=decision, decided_by=reader.person,
+                reasons=store.fit(incidents, "reasons", reasons.strip()),
                 countersigned_by="",
             )
         )  # fmt: skip
@@ -441,7 +444,8 @@ def exported(found: Incident, names: Mapping[str, str], who: Mapping[str, str]) 
         "captures": [
             {
                 "capture": each.id, "at": each.at.isoformat(), "last": each.last.isoformat(), "count": each.count,
-                "who": who.get(each.who, ""), "group": each.group, "theme": each.theme_name, "term": each.term, "site": each.site,
+                "who": who.get(each.who, ""), "group": each.group, "theme": each.theme_name, "term": each.term,
+                "site": each.site,
                 "why": each.why, "before": list(each.before), "terms": list(each.terms), "after": list(each.after),
             }
             for each in found.captures

@@ -115,5 +115,6 @@ class Eyes:
         if not who:
             return "Nobody known"
         code = self.code(who)
-        label = f"{'Staff' if self.phases.get(group) == 'staff' else 'Guest' if self.phases.get(group) == 'guest' else 'Pupil'} {code}"
+        kind = {"staff": "Staff", "guest": "Guest"}.get(self.phases.get(group, ""), "Pupil")
+        label = f"{kind} {code}"
         return f"{label}: {clean(who, 128)}" if code in self.shown else label

@@ -1,8 +1,8 @@
 """The review meeting of DSL and co-ordinator: an agenda made by itself, minutes typed in place, both signing.
 
-The agenda is kept as it was when the meeting was opened: it is what they looked at. Both sign one digest, over agenda, minutes
-and next date; writing anything after the first signature takes that signature back. When both have signed, the meeting is
-closed for good, and an entry of the change log holds its digest.
+The agenda is kept as it was when the meeting was opened: it is what they looked at. Both sign one digest, over agenda,
+minutes and next date; writing anything after the first signature takes that signature back. When both have signed, the
+meeting is closed for good, and an entry of the change log holds its digest.
 """
 
 import json

@@ -113,7 +113,7 @@ def _names(counted: Counter[str], names: Mapping[str, str]) -> Sequence[tuple[st
 
 
 def _trend(caught: Sequence[Capture], until: datetime) -> Sequence[tuple[date, int, int]]:
-    weeks = [until.date() - timedelta(weeks=n) for n in range(12, 0, -1)]
+    weeks = [until.date() + timedelta(days=1) - timedelta(weeks=n) for n in range(12, 0, -1)]
     found = []
     for start in weeks:
         within = [one for one in caught if start <= one.at.date() < start + timedelta(weeks=1)]
@@ -162,14 +162,18 @@ def meaning(found: Figures) -> Sequence[str]:
         was = 100 * before.blocked / before.asked
         if share > 1.5 * was and found.blocked - before.blocked > 50:
             said.append(
-                f"That is more than before ({was:.1f} %). One app that tries again and again is the usual reason: see the sites blocked most."
+                f"That is more than before ({was:.1f} %). One app that tries again and again is the usual reason: "
+                "see the sites blocked most."
             )
         elif share < was / 1.5 and before.blocked - found.blocked > 50:
             said.append(
                 f"That is less than before ({was:.1f} %). Ask whether devices found a way round, or a rule was opened."
             )
     if found.waiting:
-        said.append(f"{found.waiting} captures have not been looked at. Look at them this week, urgent ones today.")
+        said.append(
+            f"{found.waiting} {'capture has' if found.waiting == 1 else 'captures have'} not been looked at. "
+            "Look this week, at urgent ones today."
+        )
     elif found.captures:
         said.append("Every capture that waits for review has been looked at.")
     serious = found.by_grade.get("Serious", 0)
@@ -177,13 +181,14 @@ def meaning(found: Figures) -> Sequence[str]:
         earlier = before.by_grade.get("Serious", 0) if before else 0
         trend = "more than" if serious > earlier else "fewer than" if serious < earlier else "as many as"
         said.append(
-            f"{serious} serious, {trend} in the period before. Are they the same pupils? Does a theme need an assembly or a lesson?"
+            f"{serious} serious, {trend} in the period before. Are they the same pupils? "
+            "Does a theme need an assembly or a lesson?"
         )
     false = found.by_grade.get("False positive", 0)
     if found.captures >= 20 and false > found.captures / 3:
         said.append("A third of the captures were false positives: propose words that mean no harm here.")
     if found.minutes_to_acknowledge is not None:
-        said.append(f"Alarms were taken after {found.minutes_to_acknowledge} minutes in the middle.")
+        said.append(f"Half of the alarms were taken within {found.minutes_to_acknowledge + 1} minutes.")
         if found.minutes_to_acknowledge > 60:
             said.append("That is long: look at the rota and at who covers.")
     return said

@@ -1,7 +1,7 @@
 """How long each class of data is kept, why, and deleting it when its time is over.
 
-Each school sets a number of days for each class, with its reason. A legal hold keeps what it names, whatever its age, until it
-is lifted; the police hold of an incident does the same without a trace that the person could notice. A run says what it
+Each school sets a number of days for each class, with its reason. A legal hold keeps what it names, whatever its age, until
+it is lifted; the police hold of an incident does the same without a trace that the person could notice. A run says what it
 deleted and how much; what is deleted is overwritten in the files (see `Log.purge`).
 """
 
@@ -47,9 +47,10 @@ CLASSES: Mapping[str, Class] = {
         Class("blocked", "What was blocked or warned before", 365, 800, "A year, so that the yearly review can compare."),
         Class("search", "Searches", 365, 800, "A year, so that a concern can be followed back to where it began."),
         Class("capture", "Captures without an incident", 365, 800, "A year, so that patterns over terms can be seen."),
-        Class("incident", "Closed incidents, with their captures", 2555, 12_775, "Seven years from closing; a child protection "
-              "file follows the pupil until the age of 25."),
-        Class("access", "Who was named to whom, and why", 1095, 3650, "Three years, so that looking itself can be looked at."),
+        Class("incident", "Closed incidents, with their captures", 2555, 12_775, "Seven years from closing; a child "
+              "protection file follows the pupil until the age of 25."),
+        Class("access", "Who was named to whom, and why", 1095, 3650,
+              "Three years, so that looking itself can be looked at."),
         Class("counts", "Counts without anybody’s name", 1825, 3650, "Five years, for trends in reports."),
     )
 }  # fmt: skip

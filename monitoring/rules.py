@@ -61,10 +61,12 @@ THEMES: Mapping[str, Theme] = {
         Theme("pornography", "Pornography", "content", "weekly", "review", 0,
               ("pornography", "ai_companions_nudify"), ("pornography", "ai_companions_nudify"), 2),
         Theme("gambling", "Gambling", "commerce", "weekly", "review", 0, ("gambling",), ("gambling",), 3),
-        Theme("misinformation", "Misinformation", "content", "weekly", "weekly", 0, ("misinformation",), ("misinformation",), 3),
+        Theme("misinformation", "Misinformation", "content", "weekly", "weekly", 0,
+              ("misinformation",), ("misinformation",), 3),
         Theme("bypass", "Ways round the filter", "conduct", "weekly", "review", 0,
               ("proxy_vpn", "hacking"), ("proxy_vpn", "doh_dns_bypass", "hacking"), 3),
-        Theme("scams", "Scams and buying", "commerce", "weekly", "weekly", 0, ("malware_phishing",), ("malware_phishing",), 5),
+        Theme("scams", "Scams and buying", "commerce", "weekly", "weekly", 0,
+              ("malware_phishing",), ("malware_phishing",), 5),
         Theme("off-task", "Off task", "conduct", "weekly", "weekly", 0, (),
               ("games", "social_networks", "streaming_media", "entertainment", "shopping", "sports"), 20),
     )
@@ -140,6 +142,8 @@ class Judge:
         if "bypass:" in seen.detail:
             theme = THEMES["bypass"]
             found.append(Finding(theme, _route(theme, seen, rules), 0, "tried a way round the filter", run=3))
+        if any(one.theme.id == "family" and one.route != "faint" for one in found):  # "my dad hits me" is about home first
+            found = [one for one in found if one.theme.id != "exploitation"]
         found = [one for one in found if one.route != "off"]
         return max(found, key=lambda one: (ROUTES.index(one.route) if one.run == 1 else 0, one.score), default=None)
 

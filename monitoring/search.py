@@ -72,7 +72,7 @@ def _stretches(
     if query.until is not None:
         last = min(last, microseconds(query.until) - 1)
     if cursor is not None:
-        last = min(last, cursor.at)
+        last = min(last, cursor.at - (cursor.number == -LARGEST))  # nothing of that moment is left, where a stretch ended
     wanted = _days(connection, school, query)
     day, size = last // tallies.DAY, 1
     while day * tallies.DAY + tallies.DAY > first:
@@ -90,7 +90,7 @@ def _stretches(
 
 
 def _plain(query: Query) -> bool:
-    """Does an index lead straight to what is asked? A person has few lines; time, an action or a category alone have theirs."""
+    """Does an index lead straight to what is asked? A person has few lines; time, action or category alone have theirs."""
     asked = {name for name in EQUAL if getattr(query, name) is not None} - {"school"}
     words = query.text is not None or query.term is not None or query.change is not None
     words = words or query.who is not None or bool(query.but_groups)

@@ -116,7 +116,7 @@ tallies = sql.Table(  # how often each person, site, search ... came up on a day
     sqlite_with_rowid=False,
 )
 
-# --- what people make of it: see captures.py, incidents.py, meetings.py, retention.py, masks.py -------------------------------
+# --- what people make of it: see captures.py, incidents.py, meetings.py, retention.py, masks.py ---------------------------
 
 
 def _key() -> sql.Column[int]:

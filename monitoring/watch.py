@@ -114,23 +114,28 @@ class _Batch:
         old = self._open.get(key) or self._stored(key)
         if old and (old["grade"] or abs(row["at"] - old["last"]) > EPISODE):
             old = None
-        past = self._past(key, row["at"], old)
+        count = old["count"] + 1 if old else 1
+        # A run that is not complete stays faint whatever was before: most refusals end here, without another question.
+        known = finding.route == "faint" or count >= finding.run
+        past = self._past(key, row["at"], old) if known else Past(count)
         at = route(finding, past, hour)
         term = row["term"] or row["host"]
         words = finding.why + (f": {pattern(past, hour)}" if pattern(past, hour) else "")
         if old is None:
-            context = {"before": self._before(row["school"], who, row["at"]), "terms": [term], "after": []}
+            before = [] if at == "faint" else self._before(row["school"], who, row["at"])
+            context = {"before": before, "terms": [term], "after": []}
             number = store.add(
                 self._connection, captures, school=row["school"], at=row["at"], last=row["at"], count=1, who=who,
                 group=row["group"], phase=phase, theme=finding.theme.id, area=finding.theme.area, route=at,
                 score=finding.score, term=row["term"], site=row["host"], why=words, change=finding.change,
-                context=json.dumps(context), lesson=self._lesson(row, finding.theme.id),
+                context=json.dumps(context), lesson="" if at == "faint" else self._lesson(row, finding.theme.id),
                 subject="staff" if phase == "staff" else "pupil", grade="", incident=0,
             )  # fmt: skip
             made = {
-                "id": number, "school": row["school"], "who": who, "theme": finding.theme.id, "at": row["at"], "last": row["at"],
-                "count": 1, "route": at, "score": finding.score, "grade": "", "context": context, "term": row["term"],
-                "episodes": past.episodes, "days": past.days, "phase": phase,
+                "id": number, "school": row["school"], "who": who, "theme": finding.theme.id, "at": row["at"],
+                "last": row["at"], "count": 1, "route": at, "score": finding.score, "grade": "",
+                "context": context, "term": row["term"],
+                "phase": phase, **({"episodes": past.episodes, "days": past.days} if known else {}),
             }  # fmt: skip
             self._open[key] = made
             self._waiting(made)
@@ -138,9 +143,12 @@ class _Batch:
                 self._tell(made)
             return
         rose = at == "urgent" and old["route"] != "urgent"
+        shown = old["route"] == "faint" and at != "faint"
         context = old["context"]
         if term not in context["terms"]:
             context["terms"] = [*context["terms"], term][:20]
+        if shown:
+            context["before"] = self._before(row["school"], who, old["at"])
         heavier = finding.score > old["score"] or not old["term"]
         old |= {"last": max(old["last"], row["at"]), "count": old["count"] + 1, "score": max(old["score"], finding.score)}
         old["route"] = max(old["route"], at, key=("faint", "weekly", "review", "urgent").index)
@@ -148,6 +156,8 @@ class _Batch:
         if heavier and row["term"]:
             old["term"] = row["term"]
             new |= {"term": store.fit(captures, "term", row["term"]), "site": row["host"]}
+        if shown:
+            new["lesson"] = self._lesson(row, finding.theme.id)
         new |= {"why": store.fit(captures, "why", words), "context": json.dumps(context)}
         self._changed.setdefault(old["id"], {}).update(new)
         if rose:

@@ -234,7 +234,7 @@ class UnknownRule:
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """The school's own say on what becomes a capture: a word to watch for, a word that means no harm, or where a theme goes."""
+    """The school's own say on what becomes a capture: a word to watch for, one that means no harm, or where a theme goes."""
 
     __pydantic_config__ = STRICT
     id: Identifier

@@ -1,4 +1,4 @@
-"""/captures: triage. One line a capture, grouped by person and theme; by keyboard or by hand; every grade can be taken back."""
+"""/captures: triage. One line a capture, grouped by person and theme; by keyboard or by hand; a grade can be taken back."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta

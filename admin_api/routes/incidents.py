@@ -56,7 +56,8 @@ def listed(desk: Reviewer, state: Annotated[str, Query(pattern="^(open|closed|)$
 @router.post("/incidents")
 def open_(desk: Reviewer, form: Form) -> Response:
     number = incidents.open_(
-        filter_log(desk), desk.place.log, numbers(form), summary=form.text("summary"), subject=form.text("subject") or "pupil",
+        filter_log(desk), desk.place.log, numbers(form), summary=form.text("summary"),
+        subject=form.text("subject") or "pupil",
         subjects=my_subjects(desk), person=desk.visitor.person.id, now=desk.office.now(),
     )  # fmt: skip
     desk.note("open an incident", "done", f"incident {number}")
@@ -249,5 +250,6 @@ def _sheet(format: str, found: Incident, said: Mapping[str, Any]) -> tuple[str, 
 def _file(data: bytes, kind: str, name: str) -> Response:
     return Response(
         data, media_type=kind,
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"},
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff",
+                 "Cache-Control": "no-store"},
     )  # fmt: skip

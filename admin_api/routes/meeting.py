@@ -158,7 +158,7 @@ def minutes_pdf(desk: Reviewer, number: Number) -> Response:
             paragraphs.append(f"Decided: {minute.decision}{f' ({owner.strip()}, by {minute.due})' if owner else ''}")
         sections.append(Section(item.title, tuple(paragraphs), item.lines or ("Nothing.",)))
     ends = [
-        f"Signed by {who.get(row['person'], 'someone')} as {words.ROLES[row['role']]}, {row['at'] and words.day(_moment(row['at']))}."
+        f"Signed by {who.get(row['person'], 'someone')} as {words.ROLES[row['role']]}, {words.day(_moment(row['at']))}."
         for row in found.signed
     ]
     ends.append(

@@ -89,9 +89,11 @@ def _rows(desk: Desk, found: Figures, *, full: bool) -> list[tuple[object, ...]]
         return [(name, "", count) for name, count in reports.in_counts(found)]
     names = _categories(desk)
     rows: list[tuple[object, ...]] = [
-        ("asked", "", found.asked), ("blocked", "", found.blocked), ("warned", "", found.warned), ("searches", "", found.searches),
+        ("asked", "", found.asked), ("blocked", "", found.blocked), ("warned", "", found.warned),
+        ("searches", "", found.searches),
         ("captures", "", found.captures), ("captures waiting", "", found.waiting),
-        ("incidents opened", "", found.incidents_opened), ("incidents closed", "", found.incidents_closed), ("alarms", "", found.alarms),
+        ("incidents opened", "", found.incidents_opened), ("incidents closed", "", found.incidents_closed),
+        ("alarms", "", found.alarms),
     ]  # fmt: skip
     rows += [("asked by day", at.isoformat(), count) for at, count, _ in found.by_day]
     rows += [("blocked by day", at.isoformat(), count) for at, _, count in found.by_day]
@@ -117,9 +119,7 @@ def _paper(desk: Desk, title: str, found: Figures, *, full: bool, digest: bool) 
     if full and not digest:
         hours = [(f"{hour}:00", count) for hour, count, _ in found.by_hour]
         sections += [
-            Section(
-                "Activity by day", (), (), _shares("Day", [(words.day(_noon(at)), count) for at, count, _ in found.by_day])
-            ),
+            Section("Activity by day", (), (), _shares("Day", [(words.day(at), count) for at, count, _ in found.by_day])),
             Section("Activity by hour", (), (), _shares("Hour", hours)),
             Section(
                 "Blocked by category",
@@ -133,14 +133,8 @@ def _paper(desk: Desk, title: str, found: Figures, *, full: bool, digest: bool) 
                 "Serious captures by week",
                 (),
                 (),
-                _shares("Week of", [(words.day(_noon(at)), n) for at, n, _ in found.serious_by_week]),
+                _shares("Week of", [(words.day(at), n) for at, n, _ in found.serious_by_week]),
             ),
         ]
     until = f"{words.day(found.since)} to {words.day(found.until)}"
     return Paper(f"{title} at {desk.place.name}", f"{until}. Nobody is named in this report.", tuple(sections))
-
-
-def _noon(at: Any) -> datetime:
-    from datetime import UTC
-
-    return datetime(at.year, at.month, at.day, 12, tzinfo=UTC)

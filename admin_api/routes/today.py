@@ -21,6 +21,8 @@ from change_control.authority import Permission, Waiting
 from change_control.lifecycle import State
 from change_control.service import HEAD
 from change_control.tables import ChangeRow, RoleRow
+from monitoring import alarms, captures
+from monitoring.captures import subjects_for
 
 router = APIRouter()
 SHOWN = 5
@@ -116,6 +118,11 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
                 for told in tell(session, desk.services, ground, provisional)
             ],
         }
+    if place.may(Permission.REVIEW) and desk.services.log is not None:
+        subjects = subjects_for(place.roles)
+        context["alarms"] = alarms.open_(desk.services.log, place.log, subjects)
+        waits = captures.counts(desk.services.log, place.log, subjects)
+        context["captures_waiting"] = waits.get("urgent", 0) + waits.get("review", 0)
     return desk.page(
         "today.html",
         said=said,

@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from change_control.verify import verify_installation
 from monitoring import alarms, captures, incidents, retention
 from monitoring.log import Query
 from monitoring.watch import Watcher
@@ -29,12 +30,19 @@ PAGES = {  # who of Oakfield may open what
     "/keeping": {"helen"},
 }
 EVERYONE = ("helen", "sara", "olive", "dora", "gita", "carl", "laura", "tom", "adam", "nora")
-HOSTILE = ["<script>alert(1)</script> kill myself", "=cmd|'/c calc'!A1 kill myself", "\u202ekill myself", "kill myself" + "x" * 100_000,
+HOSTILE = ["<script>alert(1)</script> kill myself", "=cmd|'/c calc'!A1 kill myself", "\u202ekill myself", "kill myself " + "x" * 100_000,
            "kill\0myself i want to die", "\ud800 i want to die"]  # fmt: skip
 
 
 def search(world, term, ago=600, **said):
-    usual = {"kind": Kind.SEARCH, "term": term, "host": "www.google.com", "action": "restrict", "category": "search", "person": "p-zoe"}
+    usual = {
+        "kind": Kind.SEARCH,
+        "term": term,
+        "host": "www.google.com",
+        "action": "restrict",
+        "category": "search",
+        "person": "p-zoe",
+    }
     return world.event(ago, **{**usual, **said})
 
 
@@ -122,12 +130,24 @@ def test_what_staff_do_is_the_headteachers_alone(watched):
 def test_nothing_of_another_school_by_any_number(watched):
     (theirs,) = waiting(watched, school="hillview")
     sara = watched.browser("sara")
-    for path in (f"/captures/{theirs.id}", f"/captures/{theirs.id}?school=hillview", "/captures?school=hillview", "/keeping?school=hillview"):
+    for path in (
+        f"/captures/{theirs.id}",
+        f"/captures/{theirs.id}?school=hillview",
+        "/captures?school=hillview",
+        "/keeping?school=hillview",
+    ):
         assert sara.get(path).status_code in {403, 404}, path
     assert sara.post("/captures/grade", {"capture": theirs.id, "grade": "false"}).status_code == 404
     assert sara.post("/incidents", {"capture": theirs.id, "summary": "not ours"}).status_code == 404
     number = incidents.open_(
-        watched.log, "hillview", [theirs.id], summary="theirs", subject="pupil", subjects=("pupil",), person="x", now=watched.clock.at
+        watched.log,
+        "hillview",
+        [theirs.id],
+        summary="theirs",
+        subject="pupil",
+        subjects=("pupil",),
+        person="x",
+        now=watched.clock.at,
     )
     for path in (f"/incidents/{number}", f"/incidents/{number}/export"):
         assert sara.get(path).status_code == 404
@@ -227,7 +247,12 @@ def test_the_meeting_is_signed_by_both_and_stands_in_the_change_log(watched):
     assert "Incidents and serious captures" in page
     assert "p-zoe" not in page
     assert olive.post(f"{path}/minutes", {"next": "2026-01-01"}).status_code == 422
-    typed = {"said-serious": "Went through all", "decision-trends": "Assembly", "owner-trends": "Sara", "due-trends": "2026-12-01"}
+    typed = {
+        "said-serious": "Went through all",
+        "decision-trends": "Assembly",
+        "owner-trends": "Sara",
+        "due-trends": "2026-12-01",
+    }
     assert olive.post(f"{path}/minutes", {**typed, "next": "2026-12-04"}).status_code == 303
 
     def sign(browser, digest=None):
@@ -250,9 +275,7 @@ def test_the_meeting_is_signed_by_both_and_stands_in_the_change_log(watched):
     assert paper.content.startswith(b"%PDF")
     assert b"pdfuaid" in paper.content
     with watched.store.read() as session:
-        from change_control.verify import verify
-
-        assert verify(session, watched.data) is not None
+        assert verify_installation(session, watched.data)
 
 
 def test_reports_for_those_who_review_and_in_counts_for_others(watched):
@@ -292,7 +315,13 @@ def test_retention_is_set_with_a_reason_held_and_run(watched):
 
 def test_a_lesson_annotates_and_hides_nothing(world):
     adam, sara = world.browser("adam"), world.browser("sara")
-    given = {"topic": "Romeo and Juliet", "group": "ks2", "theme": "self-harm", "begins": "2026-11-20T08:00", "ends": "2026-11-20T16:00"}
+    given = {
+        "topic": "Romeo and Juliet",
+        "group": "ks2",
+        "theme": "self-harm",
+        "begins": "2026-11-20T08:00",
+        "ends": "2026-11-20T16:00",
+    }
     assert adam.post("/lessons?school=oakfield", given).status_code == 303
     assert adam.post("/lessons?school=oakfield", {**given, "ends": ""}).status_code == 422
     world.events(search(world, "how to kill myself"))
@@ -308,7 +337,11 @@ def test_hostile_words_are_shown_harmlessly_everywhere(world, text):
     watch(world)
     sara = world.browser("sara")
     (one,) = waiting(world)
-    path = sara.post("/incidents", {"capture": one.id, "summary": "See the capture", "subject": "pupil"}).headers["location"].partition("?")[0]
+    path = (
+        sara.post("/incidents", {"capture": one.id, "summary": "See the capture", "subject": "pupil"})
+        .headers["location"]
+        .partition("?")[0]
+    )
     number = sara.post("/meeting").headers["location"].rpartition("/")[2]
     for page in ("/log", "/log/top", "/captures?weekly=1", f"/captures/{one.id}", path, f"/meeting/{number}", "/reports"):
         answer = sara.get(page)

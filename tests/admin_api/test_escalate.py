@@ -1,0 +1,56 @@
+"""Telling people: in words without a name, to whom the chain says, once."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+
+from admin_api import escalate, outbox
+from change_control.tables import OutboxRow, PersonRow
+from monitoring import alarms
+from monitoring.watch import Caught
+
+MONDAY = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+
+
+def messages(world):
+    with world.store.read() as session:
+        return [
+            (row.kind, row.to, row.subject, row.text) for row in session.scalars(select(OutboxRow).order_by(OutboxRow.id))
+        ]
+
+
+def addresses(world, **given):
+    with world.store.write() as session:
+        for username, to in given.items():
+            person = session.scalars(select(PersonRow).where(PersonRow.username == username)).one()
+            outbox.set_address(session, person.id, to)
+
+
+def test_the_dsl_then_the_head_are_told_and_no_name_leaves(world):
+    addresses(world, sara="dsl@oakfield.example", helen="head@oakfield.example")
+    now = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+    for subject in ("pupil", "staff"):
+        escalate.raise_for(
+            world.log, Caught({"pupil": 1, "staff": 2}[subject], "oakfield", "self-harm", subject, now, "ks2"), now
+        )
+    assert not escalate.raise_for(world.log, Caught(1, "oakfield", "self-harm", "pupil", now, "ks2"), now)
+    for _ in range(2):  # a second look tells nobody twice
+        escalate.go_on(world.log, world.store, "https://desk", lambda: now, {})
+    mails = [one for one in messages(world) if one[0] == "email"]
+    assert [to for _, to, _, _ in mails] == ["dsl@oakfield.example", "head@oakfield.example"]
+    assert all("https://desk/captures/" in text for *_, text in mails)
+    hooks = [one for one in messages(world) if one[0] == "webhook"]
+    assert len(hooks) == 1  # what is about staff goes to no hook
+    assert "Pupil" not in str(messages(world))
+    assert len(alarms.open_(world.log, "oakfield", ("pupil", "staff"))) == 2
+
+
+def test_reports_are_told_once_on_their_day(world):
+    addresses(world, sara="dsl@oakfield.example", helen="head@oakfield.example")
+    for at in (MONDAY, MONDAY, MONDAY.replace(day=24), MONDAY.replace(hour=5)):
+        with world.store.write() as session:
+            escalate.tell_of_reports(session, "oakfield", "https://desk", at, "Europe/London")
+    found = messages(world)
+    assert [to for _, to, _, _ in found] == ["dsl@oakfield.example", "head@oakfield.example"]
+    assert "period=week&ends=2026-11-22" in found[0][3]
+    assert "format=digest" in found[1][3]

@@ -1,0 +1,246 @@
+"""Events into captures, captures into grades: rules, patterns over time, ages, lessons, the watcher's place."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from change_control.wishes import ALERT_THEMES
+from monitoring import captures, store
+from monitoring.lines import microseconds
+from monitoring.log import Log
+from monitoring.rules import THEMES, Finding, Judge, Past, Seen, route
+from monitoring.tables import captures as rows
+from monitoring.watch import Watcher
+from policy.event import Event
+from policy.rules import AlertRule, Group, SchoolPolicy
+
+MONDAY = datetime(2026, 11, 16, 10, 0, tzinfo=UTC)
+T = MONDAY.timestamp()
+JUDGE = Judge()
+GROUPS = (Group("ks1", "Y1", "ks1"), Group("ks4", "Y10", "ks4"), Group("staff", "Staff", "staff"))
+
+
+def school(*rules: AlertRule) -> SchoolPolicy:
+    return SchoolPolicy("hillview", "Hillview", "a", "d", groups=GROUPS, alert_rules=rules)
+
+
+def search(term: str, at: float = 0, **said) -> Event:
+    usual = {
+        "school": "hillview",
+        "group": "ks4",
+        "person": "p1",
+        "host": "www.google.com",
+        "action": "restrict",
+        "term": term,
+    }
+    return Event(T + at, "search", **{**usual, **said})
+
+
+def page(category: str, at: float = 0, **said) -> Event:
+    usual = {
+        "school": "hillview",
+        "group": "ks4",
+        "person": "p1",
+        "host": f"{category}.example",
+        "action": "block",
+        "path": "/",
+    }
+    return Event(T + at, "page", **{**usual, "category": category, **said})
+
+
+@pytest.fixture
+def watch(log: Log):
+    """Store events and look through them; returns captures as they stand, faint ones too."""
+    state = SimpleNamespace(school=school(), position=0, urgent=[])
+    watcher = Watcher(log, lambda name: state.school if name == "hillview" else None, JUDGE)
+
+    def step(*events: Event):
+        state.position += 1
+        log.append(events, {"dns-0": (1, state.position)})
+        while True:
+            count, urgent = watcher.step()
+            state.urgent += urgent
+            if not count:
+                break
+        with store.reading(log) as connection:
+            return [
+                SimpleNamespace(**row, told=json.loads(row["context"]))
+                for row in store.rows(connection, rows.select().order_by(rows.c.id))
+            ]
+
+    step.state = state
+    step.watcher = watcher
+    return step
+
+
+def test_themes_have_one_name_on_both_sides():
+    assert {name: theme.name for name, theme in THEMES.items()} == dict(ALERT_THEMES)
+    assert {theme.area for theme in THEMES.values()} == {"content", "contact", "conduct", "commerce"}
+
+
+@pytest.mark.parametrize(
+    ("term", "theme", "at"),
+    [
+        ("how to kill myself", "self-harm", "urgent"),
+        ("how to skip meals without anyone noticing", "self-harm", "urgent"),
+        ("jak się zabić", "self-harm", "urgent"),
+        ("comment me suicider", "self-harm", "urgent"),
+        ("k1ll mys3lf", "self-harm", "urgent"),
+        ("my dad hits me", "family", "urgent"),
+        ("je veux fuguer de chez moi", "family", "urgent"),
+        ("how to make a pipe bomb", "violence", "urgent"),
+        ("vpn unblock school", "bypass", "weekly"),
+        ("buy weed near me", "drugs", "review"),
+        ("pornhub", "pornography", "weekly"),
+        ("volcano facts for homework", None, None),
+        ("suicide prevention essay", None, None),
+    ],
+)
+def test_what_searches_are_about(term, theme, at):
+    found = JUDGE.find(Seen("search", "ks4", "ks4", term, "www.google.com", "search", "restrict"))
+    assert (found.route if found else None) == at
+    if theme:
+        assert found.theme.id == theme
+
+
+def test_the_same_search_of_a_six_year_old_is_seen_sooner():
+    def at(phase):
+        return JUDGE.find(Seen("search", "g", phase, "pornhub", "www.google.com", "", "restrict")).route
+
+    assert (at("ks4"), at("sixth-form"), at("ks1")) == ("weekly", "weekly", "review")
+
+
+@pytest.mark.parametrize(
+    ("rules", "term", "found"),
+    [
+        ((AlertRule("a1", 1, "watch", "bullying", "dave the dog", "review"),), "haha Dave the DOG again", ("bullying", "review")),
+        ((AlertRule("a1", 1, "watch", "bullying", "dave", "review", ("staff",)),), "dave", None),
+        ((AlertRule("a1", 1, "ignore", "pornography", "pornhub"),), "pornhub", None),
+        ((AlertRule("a1", 1, "ignore", "gambling", "pornhub"),), "pornhub", ("pornography", "weekly")),
+        ((AlertRule("a1", 1, "route", "pornography", route="urgent"),), "pornhub", ("pornography", "urgent")),
+        ((AlertRule("a1", 1, "route", "pornography", route="off"),), "pornhub", None),
+        ((AlertRule("a1", 1, "route", "pornography", route="off"), AlertRule("a2", 2, "route", "pornography", route="review")), "pornhub", ("pornography", "review")),
+    ],
+)  # fmt: skip
+def test_the_schools_own_rules(rules, term, found):
+    said = JUDGE.find(Seen("search", "ks4", "ks4", term, "www.google.com", "", "restrict"), rules)
+    assert ((said.theme.id, said.route) if said else None) == found
+
+
+@pytest.mark.parametrize(
+    ("at", "past", "hour", "goes"),
+    [
+        ("weekly", Past(), 12, "weekly"),
+        ("weekly", Past(1, 3, 3), 12, "review"),  # on the fourth day
+        ("weekly", Past(5), 12, "review"),  # five in a row
+        ("weekly", Past(1, 1, 1), 23, "review"),  # again, at night
+        ("weekly", Past(1, 0, 0), 23, "weekly"),
+        ("faint", Past(), 12, "faint"),
+        ("faint", Past(4), 12, "review"),
+        ("faint", Past(1, 2, 2), 12, "review"),
+        ("faint", Past(1, 2, 1), 12, "faint"),
+        ("urgent", Past(), 12, "urgent"),
+    ],
+)
+def test_time_adds_to_what_was_found(at, past, hour, goes):
+    assert route(Finding(THEMES["gambling"], at, 50, ""), past, hour) == goes
+
+
+def test_a_run_of_blocked_pages_is_a_capture_and_one_is_faint(watch):
+    (one,) = watch(page("gambling"))
+    assert (one.route, one.count) == ("faint", 1)
+    (one,) = watch(page("gambling", 60), page("gambling", 120))
+    assert (one.route, one.count) == ("weekly", 3)
+    (one,) = watch(*(page("gambling", 130 + n) for n in range(12)))
+    assert one.route == "review"
+
+
+def test_what_follows_soon_belongs_to_the_same_capture_and_later_does_not(watch):
+    (one,) = watch(search("pornhub"), search("free porn", 600))
+    assert (one.count, one.told["terms"]) == (2, ["pornhub", "free porn"])
+    found = watch(search("pornhub", 7200))
+    assert [each.count for each in found] == [2, 1]
+    assert len(watch(search("pornhub", 7300, person="p2"))) == 3
+
+
+def test_the_context_is_kept_before_and_after_and_no_more(watch):
+    watch(*(search(f"homework {n}", n) for n in range(8)))
+    watch(search("how to kill myself", 20))
+    (one,) = watch(search("what is for lunch", 60), search("much later", 3600), search("somebody else", 70, person="p2"))
+    assert one.told["before"] == [f"homework {n}" for n in range(2, 8)]
+    assert one.told["after"] == ["what is for lunch"]
+    assert set(one.told) == {"before", "after", "terms"}
+
+
+def test_what_is_urgent_is_told_once(watch):
+    watch(search("how to kill myself"), search("i want to die", 60))
+    watch(search("how to kill myself", 120))
+    assert [(one.theme, one.subject) for one in watch.state.urgent] == [("self-harm", "pupil")]
+    watch(search("i want to die", 130, person="p9", group="staff"))
+    assert watch.state.urgent[-1].subject == "staff"
+
+
+def test_a_watcher_that_starts_anew_goes_on_where_the_last_one_was(watch, log):
+    watch(search("pornhub"))
+    log.append([search("how to kill myself", 60)], {"dns-0": (1, 99)})
+    assert Watcher(log, lambda _: school(), JUDGE).step()[0] == 1
+    assert watch.watcher.behind() == 0
+    assert len(captures.waiting(log, "hillview", ("pupil",), routes=("urgent", "weekly"))) == 2
+
+
+def test_events_of_no_school_or_nobody_are_passed_over(watch):
+    assert (
+        watch(search("how to kill myself", school="elsewhere"), search("i want to die", person="", device="", address=""))
+        == []
+    )
+
+
+def test_a_lesson_annotates(watch, log):
+    captures.declare(
+        log,
+        "hillview",
+        "adam",
+        topic="Hamlet",
+        group="ks4",
+        theme="self-harm",
+        begins=MONDAY,
+        ends=MONDAY + timedelta(hours=1),
+    )
+    (one,) = watch(search("how to kill myself", 60))
+    assert (one.lesson, one.route) == ("Hamlet", "urgent")
+    with pytest.raises(ValueError):
+        captures.declare(log, "hillview", "adam", topic="x" * 5, group="", theme="", begins=MONDAY, ends=MONDAY)
+
+
+def test_grades_are_added_taken_back_and_compared(watch, log):
+    watch(*(search("pornhub", 4000 * n, person=f"p{n}") for n in range(6)))
+    found = captures.waiting(log, "hillview", ("pupil",), routes=("weekly",))
+    numbers = [one.id for one in found]
+    now = MONDAY + timedelta(hours=9)
+    first = captures.grade(log, "hillview", numbers[:4], "off-task", person="sara", subjects=("pupil",), now=now)
+    captures.grade(log, "hillview", numbers[3:4], "serious", person="olive", subjects=("pupil",), now=now)
+    assert captures.undo(log, "hillview", first, person="olive", now=now) == 0
+    assert captures.undo(log, "hillview", first, person="sara", now=now) == 4
+    assert captures.one(log, "hillview", numbers[3], ("pupil",)).grade == "serious"  # a later grade stays
+    assert captures.one(log, "hillview", numbers[0], ("pupil",)).grade == ""
+    captures.grade(log, "hillview", numbers[:3], "behaviour", person="sara", subjects=("pupil",), now=now)
+    sample = captures.sample(log, "hillview", "olive", ("pupil",), now)
+    assert {one.id for one in sample} == set(numbers[:3])
+    for number, second in zip(numbers[:3], ("behaviour", "behaviour", "serious"), strict=True):
+        captures.grade(log, "hillview", [number], second, person="olive", subjects=("pupil",), now=now, purpose="blind")
+    assert captures.one(log, "hillview", numbers[2], ("pupil",)).grade == "behaviour"
+    agreed = captures.agreement(log, "hillview", MONDAY)
+    assert (agreed.both, agreed.same) == (3, 2)
+    with pytest.raises(captures.NotYours):
+        captures.grade(log, "oakfield", numbers[:1], "false", person="x", subjects=("pupil",), now=now)
+    assert captures.looks_of(log, "hillview", MONDAY) == {microseconds(MONDAY) // 86_400_000_000: (2, 11)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=120), st.sampled_from(["ks1", "ks4", "staff"]))
+def test_any_words_are_judged(term, phase):
+    JUDGE.find(Seen("search", "g", phase, term, "www.google.com", "", "restrict"))
