@@ -139,6 +139,48 @@ def test_each_kind_of_request_gets_an_answer_it_can_use(school, headers, kind, s
         assert got.headers["access-control-allow-origin"] == "https://news.test"
 
 
+def test_a_page_that_asks_first_is_told_yes_and_then_no(school):
+    """A preflight that is refused looks like a network that fails; so the request itself gets the refusal."""
+    asks = [
+        "-X",
+        "OPTIONS",
+        "-H",
+        "Access-Control-Request-Method: PUT",
+        "-H",
+        "Access-Control-Request-Headers: x-token, content-type",
+    ]
+    got = school.curl("ks3", "https://games.test:{https}/api", *asks, "-H", "Origin: https://news.test")
+    assert (got.status, got.headers["access-control-allow-origin"]) == (204, "https://news.test")
+    assert got.headers["access-control-allow-headers"] == "x-token, content-type"
+    got = school.curl("ks3", "https://games.test:{https}/api", "-X", "PUT", "-H", "Origin: https://news.test", "-d", "x")
+    assert (got.status, got.headers["access-control-allow-origin"]) == (403, "https://news.test")
+    assert not school.seen()
+
+
+def test_a_grpc_client_understands_the_refusal(school):
+    got = school.curl(
+        "ks3", "https://games.test:{https}/pkg.Service/Call", "--http2", "-H", "Content-Type: application/grpc", "-d", "x"
+    )
+    assert (got.status, got.headers["grpc-status"]) == (200, "7")
+    assert "Games" in got.headers["grpc-message"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language", "words"),
+    [
+        ("cy-GB,cy;q=0.9,en;q=0.8", "cy", "rhwystro: Games"),
+        ("en-GB,cy;q=0.5", "en-GB", "This site is blocked: Games."),
+        ("fr, cy;q=x, cy;q=0.2", "cy", "Dywed wrth dy athro"),
+        ("", "en-GB", "This site is blocked: Games."),
+    ],
+)
+def test_the_block_page_speaks_welsh(school, accepted, language, words):
+    got = school.browse("ks3", "https://games.test:{https}/", "-H", f"Accept-Language: {accepted}")
+    assert f'<html lang="{language}">' in got.text
+    assert words in got.text
+    assert len(got.body) < 15_000
+
+
 def test_nothing_of_the_request_is_reflected_unescaped(school):
     got = school.browse("ks3", "http://games.test:{http}/%3Cscript%3E?<script>alert(1)", "-H", "Referer: <script>x")
     assert "<script" not in got.text
