@@ -138,6 +138,7 @@ CHANGE_KINDS = {
     "group": "a group",
     "safety": "safe search",
     "inspection": "what is looked into",
+    "tenants": "whose accounts sign in",
     "never_inspect": "a site never looked into",
     "coursework": "the coursework list",
     "suspension": "a suspension",

@@ -86,6 +86,7 @@ DELEGABLE = frozenset(
         "coursework",
         "safety",
         "inspection",
+        "tenants",
         "never_inspect",
         "group",
         "network",

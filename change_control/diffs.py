@@ -44,7 +44,7 @@ COLLECTIONS: dict[str, type[Any]] = {
     "coursework": ListedSite,
     "suspensions": Suspension,
 }
-SETTABLE = frozenset({"dictionary", "authority"})
+SETTABLE = frozenset({"dictionary", "authority", "google_domains", "microsoft_tenants", "microsoft_directory"})
 
 
 class DoesNotFit(ValueError):

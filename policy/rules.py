@@ -249,6 +249,9 @@ class SchoolPolicy:
     never_inspect: Annotated[tuple[ListedSite, ...], UNSET_LEAVES_NO_TRACE] = ()  # their content is never looked into
     coursework: Annotated[tuple[ListedSite, ...], UNSET_LEAVES_NO_TRACE] = ()  # what a suspension leaves as it is
     suspensions: Annotated[tuple[Suspension, ...], UNSET_LEAVES_NO_TRACE] = ()
+    google_domains: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # whose Google accounts may sign in, "a.sch.uk,b.sch.uk"; all
+    microsoft_tenants: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # the same for Microsoft
+    microsoft_directory: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # the school's own number there
 
     def group(self, group_id: str) -> Group | None:
         return next((group for group in self.groups if group.id == group_id), None)

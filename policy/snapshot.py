@@ -73,6 +73,9 @@ class Profile:
     never_inspect: frozenset[str]  # hosts, with what is below them
     coursework: frozenset[str]
     suspensions: tuple[Suspension, ...]  # of this group, or of single persons
+    google_domains: str  # whose accounts may sign in there: policy/tenants.py
+    microsoft_tenants: str
+    microsoft_directory: str
     ruled: frozenset[str]  # hosts of which something is said that is not said of their kind
 
     def engine(self, host: str) -> Engine | None:
@@ -160,6 +163,9 @@ def build_profile(
         never_inspect=never_inspect,
         coursework=coursework,
         suspensions=tuple(one for one in school.suspensions if group_id in one.groups or one.person) if school else (),
+        google_domains=school.google_domains if school else "",
+        microsoft_tenants=school.microsoft_tenants if school else "",
+        microsoft_directory=school.microsoft_directory if school else "",
         ruled=frozenset((*mandatory_sites, *sites, *default_sites, *never_inspect, *coursework)),
     )
 

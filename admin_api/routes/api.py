@@ -138,7 +138,8 @@ class Asking(BaseModel):
     site: site, action, groups, during, until. category: category, action, groups, during, until. timetable: name, hours,
     terms, or timetable to change one, or gone. group: name, phase, group to change one. safety: group, safe_search "on" or
     "off", video "strict", "moderate" or "off" (left out: as safe_search). inspection: group, looks (some of "search",
-    "video", "unknown", or "all" or "none" alone), wording "block", "tell" or "off". never_inspect, coursework: site, gone.
+    "video", "unknown", or "all" or "none" alone), wording "block", "tell" or "off". tenants: google, microsoft
+    (domains), directory. never_inspect, coursework: site, gone.
     suspension: groups or person, starts, until. network: prefix, group, listener, forced, or network, the one that goes.
     `groups` left out or empty: everyone. `until`: 2026-12-18.
     """
@@ -153,6 +154,7 @@ class Asking(BaseModel):
         "group",
         "safety",
         "inspection",
+        "tenants",
         "never_inspect",
         "coursework",
         "suspension",
@@ -177,6 +179,9 @@ class Asking(BaseModel):
     video: Text = ""
     looks: Annotated[list[Text], Field(max_length=5)] = []
     wording: Text = ""
+    google: Text = ""
+    microsoft: Text = ""
+    directory: Text = ""
     person: Text = ""
     starts: Text = ""
     network: Text = ""

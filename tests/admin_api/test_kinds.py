@@ -51,6 +51,7 @@ FORMS = {
     "suspension": ({"groups": "ks2", "until": "2026-11-27"}, "may not use the internet until the end of Friday 27 November 2026", {"until": ""}),
     "coursework": ({"site": "seneca.example"}, "seneca.example stays as it is", {"site": "a b"}),
     "safety": ({"group": "staff", "safe_search": "off"}, "may search without safe search", {"safe_search": ""}),
+    "tenants": ({"google": "oakfield.sch.uk"}, "only accounts of oakfield.sch.uk may sign in", {"google": "oakfield"}),
     "inspection": ({"group": "ks2", "looks": "all"}, "every site that is not private is looked into", {"group": ""}),
     "never_inspect": ({"site": "portal.example"}, "The content of portal.example is never looked into", {"site": ""}),
     "group": ({"name": "Year 6", "phase": "ks2"}, "A group Year 6 begins", {"name": ""}),

@@ -7,7 +7,15 @@ import pytest
 from category_lists.taxonomy import load
 from change_control import changes
 from change_control.changes import CategoryWish, NetworkGone, NetworkWish, SiteWish
-from change_control.wishes import GroupWish, InspectionWish, ListedWish, SafetyWish, SuspensionWish, TimetableWish
+from change_control.wishes import (
+    GroupWish,
+    InspectionWish,
+    ListedWish,
+    SafetyWish,
+    SuspensionWish,
+    TenantsWish,
+    TimetableWish,
+)
 from policy.proof import undone
 from policy.rules import (
     Action,
@@ -64,6 +72,8 @@ KINDS = [
     (GroupWish("Year 10", "ks3", "ks4"), "The group Years 10-11 is called Year 10. Year 10 gets what is usual for key stage 3, no longer for key stage 4.", False),
     (SafetyWish("ks4", safe_search=False), "The group Years 10-11 may search without safe search.", False),
     (SafetyWish("ks4", safe_search=True, video="moderate"), "The group Years 10-11 has safe search and restricted video forced on; video sites leave out what is for adults.", False),
+    (TenantsWish("Oakfield.sch.uk, b.example"), "At Google, only accounts of oakfield.sch.uk and b.example may sign in from Hillview Academy.", False),
+    (TenantsWish("", "oakfield.sch.uk", "8F4E2C1A-35b2-4c23-b3b3-32360826f3d1"), "At Microsoft, only accounts of oakfield.sch.uk may sign in from Hillview Academy.", False),
     (InspectionWish("ks4", ("all",)), "For the group Years 10-11, the content of every site that is not private is looked into.", False),
     (InspectionWish("ks4", ("none",), "tell"), "For the group Years 10-11, open sites are looked into only where a rule needs it. Words in searches and pages are noted in the filter log and block nothing.", False),
     (InspectionWish("ks4", ("video", "search"), "off"), "For the group Years 10-11, the content of search engines and video sites is looked into. Words in searches and pages are not judged.", False),
@@ -108,6 +118,10 @@ def test_each_kind_says_what_it_does_and_is_undone_without_a_trace(wish, sentenc
         (SafetyWish("ks3", safe_search=True), "already"),
         (SafetyWish("ks9", safe_search=True), "no group"),
         (SafetyWish("ks4", safe_search=True, video="some"), "strict, moderate or off"),
+        (TenantsWish(), "already"),
+        (TenantsWish("oakfield"), "not a domain"),
+        (TenantsWish("", "oakfield.sch.uk"), "both"),
+        (TenantsWish("", "oakfield.sch.uk", "12"), "number"),
         (InspectionWish("ks4", ("unknown", "search", "video")), "already"),
         (InspectionWish("ks4", ("pictures",)), "search, video, unknown, all or none"),
         (InspectionWish("ks4", ("none", "video")), "either none"),

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+from dataclasses import replace
 
 import pytest
 
@@ -95,6 +96,17 @@ def test_safe_search_is_forced(school, path, asked, header):
 def test_video_is_restricted_by_header(school):
     assert school.browse("ks3", "https://www.youtube.com:{https}/watch?v=1").status == 200
     assert school.internet.https.seen[0].headers["youtube-restrict"] == "Strict"
+
+
+def test_only_the_schools_accounts_sign_in_where_it_says_so(school):
+    before, made = school.live.kept, school.build()
+    hillview = replace(made.schools["hillview"], google_domains="hillview.sch.uk")
+    school.live.kept = replace(made, schools={"hillview": hillview}, _profiles={})
+    try:
+        school.browse("ks3", "https://www.google.com:{https}/accounts", "-H", "X-GoogApps-Allowed-Domains: elsewhere.test")
+    finally:
+        school.live.kept = before
+    assert school.internet.https.seen[0].headers["x-googapps-allowed-domains"] == "hillview.sch.uk"
 
 
 def test_a_search_is_recorded_with_its_words(school):
