@@ -50,7 +50,7 @@ def test_two_workers_share_a_port(school):
         other.stdin.close()
         theirs = int(other.stdout.readline())
         assert other.wait(10) == 0
-    assert time.monotonic() - asked < 4  # two seconds and a Python's end
+    assert time.monotonic() - asked < 10  # two seconds and the end of a Python, on a busy machine
     assert theirs + len(school.events) == 60
     assert theirs > 0
     assert school.events
