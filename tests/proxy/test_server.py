@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+import threading
 from dataclasses import replace
 
 import pytest
@@ -210,6 +211,40 @@ def test_large_downloads_and_uploads_stream_and_are_not_kept(school, tmp_path):
     got = school.curl("ks3", "https://games.test:{https}/upload", "-H", "Expect:", "--data-binary", f"@{upload}")
     assert got.status != 200  # cut, or refused: never fetched
     assert [each.path for each in school.seen()] == ["/big/20971520", "/upload"]
+
+
+def test_server_sent_events_come_as_they_are_sent(school):
+    """The second event is sent only once the first has arrived: nothing of a stream is held back."""
+    arrived = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def once():
+            with server.accept()[0] as client:
+                client.recv(65536)
+                client.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: one\n\n"
+                )
+                if arrived.wait(10):
+                    client.sendall(b"data: two\n\n")
+
+        thread = threading.Thread(target=once)
+        thread.start()
+        port = server.getsockname()[1]
+        with socket.create_connection(school.proxy("ks3"), timeout=10) as sock:
+            sock.sendall(b"GET http://allowed.test:%d/ HTTP/1.1\r\nHost: allowed.test:%d\r\n\r\n" % (port, port))
+            got = b""
+            while b"data: one" not in got:
+                got += sock.recv(65536)
+            arrived.set()
+            while b"data: two" not in got:
+                got += sock.recv(65536)
+        thread.join(10)
+
+
+def test_a_part_of_a_file_is_asked_for_as_it_was(school):
+    school.curl("ks3", "https://allowed.test:{https}/film.mp4", "-H", "Range: bytes=5-9", "-H", "If-Range: x")
+    asked = school.internet.https.seen[0].headers
+    assert (asked["range"], asked["if-range"]) == ("bytes=5-9", "x")
 
 
 def test_websocket_passes(school, frame):
