@@ -5,9 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -37,6 +34,10 @@ class Store:
 
     def migrate(self) -> None:
         """Bring the tables to this version; a plain sentence when the database is newer than the product."""
+        from alembic import command  # here, since only one process of the box ever migrates, and it is slow to import
+        from alembic.config import Config
+        from alembic.script import ScriptDirectory
+
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with self._engine.connect().execution_options(begin="IMMEDIATE") as connection:

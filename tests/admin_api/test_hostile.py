@@ -8,7 +8,7 @@ from policy.rules import Action
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
-    "{{ 7*7 }} {% raw %}",
+    "{{ 7919*7919 }} {% raw %}",
     "'; DROP TABLE changes; --",
     "\u202egnp.exe\u202c",
     "=HYPERLINK(1)",
@@ -27,7 +27,7 @@ def test_words_of_people_are_words(world, text):
         assert answer.status_code == 200, page
         assert "<script>" not in answer.text
         assert "<img" not in answer.text
-        assert "49 " not in answer.text
+        assert "62710561" not in answer.text
     for field in ("site", "words", "person", "address", "group", "category", "since", "until", "after", "kind", "action"):
         answer = helen.get("/log", params={field: text})
         assert answer.status_code in {200, 422}, field
