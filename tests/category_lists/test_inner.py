@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from category_lists.inner import imitated, inner_sites
+from category_lists.inner import carries, imitated, inner_sites
 from category_lists.names import NameRefused, Site, canonical_host, canonical_site
 
 
@@ -113,3 +113,18 @@ def test_nothing_upsets_it(host, path, query):
         imitated(canonical_host(host))
     except NameRefused:
         return
+
+
+@pytest.mark.parametrize(
+    ("host", "may"),
+    [
+        ("translate.google.com", True),
+        ("www.google.co.uk", True),
+        ("web.archive.org", True),
+        ("10-0-0-1.nip.io", True),
+        ("bbc.co.uk", False),
+        ("archive.example", False),
+    ],
+)
+def test_which_hosts_may_carry_another(host, may):
+    assert carries(host) is may
