@@ -26,6 +26,7 @@ from change_control.wishes import (
     SafetyWish,
     ShortList,
     SuspensionWish,
+    TenantsWish,
     TimetableWish,
     UnknownWish,
 )
@@ -127,6 +128,10 @@ def _inspection(form: Filled) -> Wish:
         wrong.fields["looks"] = "choose what is looked into"
     wrong.done()
     return InspectionWish(form.text("group"), form.many("looks"), form.text("wording"))
+
+
+def _tenants(form: Filled) -> Wish:
+    return TenantsWish(form.text("google"), form.text("microsoft"), form.text("directory"))
 
 
 def _listed(collection: ShortList) -> Callable[[Filled], Wish]:
@@ -288,6 +293,14 @@ KINDS: dict[str, Kind] = {
             "Ask about what is looked into",
             "group",
             _inspection,
+        ),
+        Kind(
+            "tenants",
+            "Whose accounts sign in",
+            "Let only the school’s own Google and Microsoft accounts sign in.",
+            "Ask about whose accounts sign in",
+            "google",
+            _tenants,
         ),
         Kind(
             "never_inspect",

@@ -202,6 +202,7 @@ CHANGE_KINDS = {
     "answer": "how blocked names are answered",
     "unknown": "sites that no list knows",
     "inspection": "what is looked into",
+    "tenants": "whose accounts sign in",
     "never_inspect": "a site never looked into",
     "coursework": "the coursework list",
     "video_site": "an approved video site",

@@ -35,6 +35,7 @@ AS_NAME = ("-host", "localhost")
 CASES = {  # name: (path, hey's options, passed through)
     "HTTPS 1 KB, kept alive": ("/1024", (), False),
     "HTTPS 64 KB, kept alive": ("/65536", (), False),
+    "a page of 64 KB, its words judged": ("/65536", ("-H", "Accept: text/html"), False),
     "HTTPS 1 KB, new connections": ("/1024", ("-disable-keepalive",), False),
     "passed through, 1 KB, kept alive": ("/1024", AS_NAME, True),
     "passed through, new connections": ("/1024", (*AS_NAME, "-disable-keepalive"), True),
@@ -144,7 +145,8 @@ def run_ours(folder: Path, port: int, *, direct: bool) -> None:
     sites = tuple(SiteRule(f"r{n}", f"site{n}.test", Action.BLOCK, n) for n in range(300))
     kinds = tuple(CategoryRule(f"c{n}", id_, Action.ALLOW, n) for n, id_ in enumerate(("education", "news", "games")))
     school = SchoolPolicy(
-        log="school", name="School", authority="a", dictionary="d", groups=(Group("ks3", "Year 8", "ks3"),),
+        log="school", name="School", authority="a", dictionary="d",
+        groups=(Group("ks3", "Year 8", "ks3", looks=() if direct else ("all",)),),
         networks=(Network("n", "ks3", "127.0.0.0/8"),), site_rules=sites, category_rules=kinds,
     )  # fmt: skip
 

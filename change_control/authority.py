@@ -103,6 +103,7 @@ DELEGABLE = frozenset(
         "safety",
         "answer",
         "inspection",
+        "tenants",
         "never_inspect",
         "group",
         "network",

@@ -49,7 +49,9 @@ COLLECTIONS: dict[str, type[Any]] = {
     "unknown_rules": UnknownRule,
     "alert_rules": AlertRule,
 }
-SETTABLE = frozenset({"dictionary", "authority", "blocked_answer"})
+SETTABLE = frozenset(
+    {"dictionary", "authority", "blocked_answer", "google_domains", "microsoft_tenants", "microsoft_directory"}
+)
 
 
 class InForceAlready(ValueError):

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from category_lists.names import canonical_site
 from category_lists.taxonomy import Taxonomy
 from change_control.diffs import Diff, check_groups, make, school_of, who
+from policy import tenants
 from policy.rules import (
     Action,
     AlertRule,
@@ -211,6 +212,30 @@ class InspectionWish:
         return make("inspection", change, add={"groups": [new]}, remove={"groups": [old]})
 
 
+@dataclass(frozen=True, slots=True)
+class TenantsWish:
+    """Whose Google and Microsoft accounts may sign in at school; none: everyone's."""
+
+    google: str = ""
+    microsoft: str = ""
+    directory: str = ""
+
+    def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
+        del taxonomy
+        school = school_of(document, "accounts")
+        new = {
+            "google_domains": tenants.domains(self.google),
+            "microsoft_tenants": tenants.domains(self.microsoft),
+            "microsoft_directory": tenants.directory(self.directory),
+        }
+        if bool(new["microsoft_tenants"]) != bool(new["microsoft_directory"]):
+            raise ValueError("for Microsoft, give both the domains and the directory's number, or neither")
+        values = {name: (getattr(school, name), value) for name, value in new.items() if getattr(school, name) != value}
+        if not values:
+            raise ValueError("this is how it is set already")
+        return make("tenants", change, values=values)
+
+
 def _group(school: SchoolPolicy, group: str) -> Group:
     check_groups(school, (group,))
     return next(one for one in school.groups if one.id == group)
@@ -291,6 +316,17 @@ def _tell_safety(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
         how = "has safe search and restricted video forced on" if group["safe_search"] else "may search without safe search"
         said.append(f"The group {group['name']} {how}{VIDEO_WORDS[group.get('video', '')]}.")
     return " ".join(said)
+
+
+def _tell_tenants(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
+    del taxonomy
+    said = []
+    for name, brand in (("google_domains", "Google"), ("microsoft_tenants", "Microsoft")):
+        if name in diff["set"]:
+            allowed = " and ".join(diff["set"][name][1].split(","))
+            whose = f"only accounts of {allowed} may sign in" if allowed else "anyone's account may sign in"
+            said.append(f"At {brand}, {whose} from {document.name}.")
+    return " ".join(said) or f"The number of {document.name} at Microsoft is corrected."
 
 
 LOOK_WORDS = {
@@ -624,7 +660,6 @@ def _tell_unknown(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     return " ".join(said)
 
 
-
 TELLERS: Mapping[str, Teller] = {
     "unknown": _tell_unknown,
     "head": _tell_head,
@@ -633,6 +668,7 @@ TELLERS: Mapping[str, Teller] = {
     "safety": _tell_safety,
     "answer": _tell_answer,
     "inspection": _tell_inspection,
+    "tenants": _tell_tenants,
     "never_inspect": _tell_never_inspect,
     "coursework": _tell_coursework,
     "video_site": _tell_platform,

@@ -17,6 +17,7 @@ from category_lists.index import Match
 from category_lists.inner import imitated, inner_sites, may_carry
 from category_lists.names import Site, parents, path_covers
 from category_lists.weigh import curated, doubted, vetted, weigh
+from policy import tenants
 from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule, Suspension, UnknownRule
 from policy.snapshot import Profile, Snapshot
 from policy.timetable import applies, next_change
@@ -458,7 +459,7 @@ def _needs_a_look(case: _Case) -> bool:
     engine = case.profile.dictionary.engines.find(host)
     if engine and ("video" if engine.video else "search") in looks:
         return True
-    return case.profile.dictionary.index.has_pages(host) or may_carry(host)
+    return bool(case.profile.dictionary.index.has_pages(host) or may_carry(host) or tenants.headers(host, case.profile))
 
 
 VIDEO = "streaming_media"  # what the taxonomy calls sites that show video

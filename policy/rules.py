@@ -282,6 +282,9 @@ class SchoolPolicy:
     unknown_rules: Annotated[tuple[UnknownRule, ...], UNSET_LEAVES_NO_TRACE] = ()
     # What captures are made of, beside what is usual.
     alert_rules: Annotated[tuple[AlertRule, ...], UNSET_LEAVES_NO_TRACE] = ()
+    google_domains: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # whose Google accounts may sign in, "a.sch.uk,b.sch.uk"; all
+    microsoft_tenants: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # the same for Microsoft
+    microsoft_directory: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # the school's own number there
 
     def group(self, group_id: str) -> Group | None:
         return next((group for group in self.groups if group.id == group_id), None)

@@ -97,6 +97,9 @@ class Profile:
     coursework: frozenset[str]
     suspensions: tuple[Suspension, ...]  # of this group, or of single persons
     unknown_rules: tuple[UnknownRule, ...]  # what holds for names that no list knows
+    google_domains: str  # whose accounts may sign in there: policy/tenants.py
+    microsoft_tenants: str
+    microsoft_directory: str
     ruled: frozenset[str]  # hosts of which something is said that is not said of their kind
 
     def engine(self, host: str) -> Engine | None:
@@ -187,6 +190,9 @@ def build_profile(
         unknown_rules=tuple(rule for rule in school.unknown_rules if not rule.groups or group_id in rule.groups)
         if school
         else (),
+        google_domains=school.google_domains if school else "",
+        microsoft_tenants=school.microsoft_tenants if school else "",
+        microsoft_directory=school.microsoft_directory if school else "",
         ruled=frozenset((*mandatory_sites, *sites, *default_sites, *never_inspect, *coursework)),
     )
 

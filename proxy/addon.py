@@ -30,6 +30,7 @@ from mitmproxy import connection, http, tls
 from mitmproxy.proxy.layers.modes import TransparentProxy
 
 from category_lists.names import NameRefused, Site
+from policy import tenants
 from policy.decide import Decision, Question, Reason, decide
 from policy.event import Event, Kind
 from policy.identity import Client
@@ -239,6 +240,8 @@ class Judge:
             cookies = safe_cookies(engine, cookies)
             for name, value in forced_headers(engine, profile.video).items():
                 request.headers[name] = value
+        for name, value in tenants.headers(site.host, profile).items():
+            request.headers[name] = value
         if decision.handling is Handling.INSPECT and asker.want is Wanted.PAGE and profile.wording != "off":
             flow.metadata[PAGE], flow.metadata[COOKIES] = asked, f"{passes.NAME}={cookie}" if cookie else ""
             request.headers["accept-encoding"] = "gzip"  # what we can read

@@ -4,6 +4,7 @@ import html
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import quote
 
 
 class Wanted(StrEnum):
@@ -12,14 +13,20 @@ class Wanted(StrEnum):
     PAGE = "page"
     IMAGE = "image"
     JSON = "json"
+    GRPC = "grpc"
+    PREFLIGHT = "preflight"  # a browser asks whether a page may ask: yes, so that its script then sees the refusal
     OTHER = "other"  # script, style, font, media, fetch
 
 
 _PAGES = frozenset({"document", "iframe", "frame", "embed", "object", "fencedframe"})
 
 
-def wanted(dest: str, accept: str) -> Wanted:
-    """From Sec-Fetch-Dest where the browser sends it (https), else from Accept."""
+def wanted(dest: str, accept: str, *, kind: str = "", preflight: bool = False) -> Wanted:
+    """From Sec-Fetch-Dest where the browser sends it (https), else from Accept; `kind` is the request's own content type."""
+    if preflight:
+        return Wanted.PREFLIGHT
+    if kind.startswith("application/grpc"):
+        return Wanted.GRPC
     if dest in _PAGES:
         return Wanted.PAGE
     if dest == "image":
@@ -77,6 +84,25 @@ def cross_origin(origin: str) -> tuple[tuple[str, str], ...]:
         ("Access-Control-Allow-Headers", "*"),
         ("Vary", "Origin"),
     )
+
+
+def preflight(origin: str, headers: str) -> Answer:
+    """The answer to a preflight."""
+    asked = headers if re.fullmatch(r"[A-Za-z0-9_, -]{0,500}", headers) else ""
+    fixed = (
+        NEVER_KEPT,
+        MARK,
+        ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"),
+        ("Access-Control-Max-Age", "0"),
+    )
+    allowed = tuple(pair for pair in cross_origin(origin) if pair[0] != "Access-Control-Allow-Headers")
+    return Answer(204, (*fixed, *allowed, ("Access-Control-Allow-Headers", asked)), b"")
+
+
+def grpc(text: str) -> Answer:
+    """A refusal that a gRPC client understands: PERMISSION_DENIED, in headers alone."""
+    kind = ("Content-Type", "application/grpc")
+    return Answer(200, (kind, NEVER_KEPT, MARK, ("grpc-status", "7"), ("grpc-message", quote(text))), b"")
 
 
 def plain(status: int, text: str, kind: str = "text/plain; charset=utf-8", *headers: tuple[str, str]) -> Answer:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import jinja2
 
-from policy.decide import Decision, Question, Reason
+from policy.decide import PHRASES, Decision, Question, Reason
 from policy.snapshot import Snapshot
 from policy.words import category_name, why
 from proxy import tokens
-from proxy.answer import MARK, NEVER_KEPT, Answer, Wanted, cross_origin, page, plain
+from proxy.answer import MARK, NEVER_KEPT, Answer, Wanted, cross_origin, grpc, page, plain, preflight
 from proxy.languages import Language, chosen, shipped
 
 YOUNG = frozenset({"early-years", "ks1"})
@@ -52,6 +52,7 @@ class Asker:
     want: Wanted
     origin: str = ""  # the Origin header
     languages: str = ""  # the Accept-Language header
+    headers: str = ""  # of a preflight: which headers its page wants to send
 
 
 class Pages:
@@ -138,6 +139,7 @@ class Said:
     change: int
     at: datetime
     reason: str
+    what: str  # site, page or search
 
 
 def _said(snapshot: Snapshot, decision: Decision, asked: Question) -> Said:
@@ -145,7 +147,10 @@ def _said(snapshot: Snapshot, decision: Decision, asked: Question) -> Said:
     sealed = decision.reason is Reason.SEALED  # INVARIANT: nothing about the list that decided, and no way to probe it
     known = None if sealed else profile.dictionary.taxonomy.categories.get(decision.category or "")
     category = category_name(profile, decision.category) if known else ""
-    headline = f"This site is blocked: {category}." if category else "This site is blocked."
+    words = decision.list == PHRASES
+    search = words and profile.dictionary.engines.find(asked.host) is not None
+    what = "search" if search else "page" if words else "site"
+    headline = f"This {what} is blocked: {category}." if category else f"This {what} is blocked."
     sentence = "It cannot be opened from school." if sealed else why(snapshot, decision, asked)
     school = snapshot.schools.get(asked.school)
     return Said(
@@ -159,26 +164,33 @@ def _said(snapshot: Snapshot, decision: Decision, asked: Question) -> Said:
         school=school.name if school else "",
         authority=snapshot.authority.name,
         authority_rules=decision.reason in {Reason.AUTHORITY_SITE, Reason.AUTHORITY_CATEGORY},
-        may_ask=bool(asked.school) and not sealed and profile.phase not in YOUNG,
+        may_ask=bool(asked.school) and not sealed and not search and profile.phase not in YOUNG,
         adult=profile.phase in ADULT,
         help_first=decision.category in HELP_FIRST,
         decided_by=DECIDED_BY[decision.reason],
         rule=decision.rule or "",
         change=decision.change or 0,
         at=asked.at,
-        reason="" if sealed else decision.reason,
+        reason="" if sealed or words else decision.reason,
+        what=what,
     )
 
 
 def _in(language: Language, said: Said) -> Said:
     """The same in another language. Categories keep their English names until the taxonomy has others."""
-    headline = language("This site is blocked: {}.").format(said.category) if said.category else language(said.headline)
+    headline = (
+        language(f"This {said.what} is blocked: {{}}.").format(said.category) if said.category else language(said.headline)
+    )
     return replace(said, headline=headline, why=language.why.get(said.reason) or language(said.why))
 
 
 def _short(status: int, text: str, asker: Asker) -> Answer:
     """For what is no page. `text` is ours: nothing of the request is in it but the canonical host."""
     open_to = cross_origin(asker.origin)
+    if asker.want is Wanted.PREFLIGHT:
+        return preflight(asker.origin, asker.headers)
+    if asker.want is Wanted.GRPC:
+        return grpc(text)
     if asker.want is Wanted.IMAGE:
         return Answer(status, (("Content-Type", "image/gif"), NEVER_KEPT, MARK, *open_to), EMPTY_PICTURE)
     if asker.want is Wanted.JSON:

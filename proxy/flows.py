@@ -15,8 +15,14 @@ def address(client: connection.Client) -> str:
 
 def asker(flow: http.HTTPFlow) -> Asker:
     headers = flow.request.headers
-    want = wanted(headers.get("sec-fetch-dest", "").lower(), headers.get("accept", "").lower())
-    return Asker(address(flow.client_conn), want, headers.get("origin", ""), headers.get("accept-language", ""))
+    asks = headers.get("access-control-request-headers", "")
+    want = wanted(
+        headers.get("sec-fetch-dest", "").lower(),
+        headers.get("accept", "").lower(),
+        kind=headers.get("content-type", "").lower(),
+        preflight=flow.request.method == "OPTIONS" and "access-control-request-method" in headers,
+    )
+    return Asker(address(flow.client_conn), want, headers.get("origin", ""), headers.get("accept-language", ""), asks)
 
 
 def in_tunnel(flow: http.HTTPFlow) -> bool:

@@ -27,12 +27,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from category_lists.names import NameRefused, canonical_host
 from proxy import greeting as read
 from proxy.answer import Answer
-from proxy.reach import Reach
+from proxy.destinations import web_port
+from proxy.reach import Reach, keep_alive
 from proxy.tls import honest_host
 from proxy.tunnels import Tunnels
 
 SO_ORIGINAL_DST = 80  # of IPv4, and of IPv6 at its own level
 HEAD_SECONDS = 30.0  # for a head or greeting once it has begun
+IDLE_SECONDS = 600.0  # for it to begin: browsers open connections ahead of need
 TUNNELLED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 MOST_AHEAD = 2 * read.LONGEST  # bytes kept while we think
 log = logging.getLogger(__name__)
@@ -98,6 +100,7 @@ class Door(asyncio.Protocol):
         self.data = b""
         self.read: Callable[[], None] = self._head
         self.deadline: asyncio.TimerHandle | None = None
+        self.begun = False  # something of what is awaited is here
         self.address: tuple[str, int] = ("", 0)
         self.target: tuple[str, int] | None = None  # where the tunnel goes, as it was asked for
         self.relay: Relay | None = None
@@ -108,6 +111,8 @@ class Door(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.front.open[self.id] = self
+        keep_alive(transport)
+        self._await(IDLE_SECONDS)
         peer = transport.get_extra_info("peername") or ("", 0)
         self.address = (str(peer[0]).partition("%")[0], int(peer[1]))
         if self.listener.balancers:
@@ -137,8 +142,9 @@ class Door(asyncio.Protocol):
         if len(self.data) > MOST_AHEAD:
             self.transport.abort()
             return
-        if self.deadline is None:
-            self.deadline = asyncio.get_running_loop().call_later(HEAD_SECONDS, self.transport.abort)
+        if not self.begun:
+            self.begun = True
+            self._await(HEAD_SECONDS)
         self._read()
 
     def _read(self) -> None:
@@ -162,6 +168,11 @@ class Door(asyncio.Protocol):
         self._done()
         self.front.open.pop(self.id, None)
         self.front.tunnels.over(self.id)
+
+    def _await(self, seconds: float) -> None:
+        """The client has so long for what comes next."""
+        self._done()
+        self.deadline = asyncio.get_running_loop().call_later(seconds, self.transport.abort)
 
     def _done(self) -> None:
         """Nothing more is awaited of the client before we act."""
@@ -207,11 +218,15 @@ class Door(asyncio.Protocol):
             self.data = self.data[asked.length :]
             self.target, self.read = (said, asked.port), self._greeting
             self.transport.write(TUNNELLED)
+            self.begun = False
+            self._await(IDLE_SECONDS)
             self._go_on()
 
     def _meant(self) -> None:
         """The first bytes at a transparent listener: a greeting, or a plain request."""
         assert self.target is not None
+        if not self.listener.page and not web_port(self.target[1]):
+            raise read.Odd("not a port of the web")
         if self.data[0] == 0x16:
             found = read.greeting(self.data)
             if found is None:

@@ -24,7 +24,7 @@ from proxy.internal import Internal
 from proxy.opening import Certificates, Layers
 from proxy.reach import Reach, Resolve, system_resolve
 from proxy.settings import Settings
-from proxy.wording import Wording
+from proxy.wording import Scores, Wording
 
 LOOK_EVERY = 0.2  # seconds between looks for a new policy: an approval is in force within two
 BACKLOG = 1024
@@ -71,6 +71,7 @@ async def serve(
     stop: asyncio.Event,
     worker: str = "",
     resolve: Resolve | None = None,
+    phrases: Scores | None = None,
 ) -> None:
     """Serve every listener until `stop` is set; then close within two seconds. One at a time in a process."""
     certificate = ensure_ca(settings.confdir, socket.gethostname())
@@ -92,7 +93,7 @@ async def serve(
             gate=gate,
             reach=reach,
             worker=worker,
-            wording=Wording(shipped()),
+            wording=Wording(phrases or shipped()),
             pages_at=frozenset(name for name, _, _ in settings.page),
             proxy_ports=tuple(names[name][1] for name, _, _ in settings.listen),
         )

@@ -6,13 +6,20 @@ It only says; what follows is `decide`'s, which is given the themes as part of t
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
-from category_lists.phrases import Phrases
+from category_lists.phrases import Kind, Score
 from policy.snapshot import Profile
 from proxy.content import text_of, unpacked
 
 LONGEST_TERM = 200  # characters of a search that are judged and kept
 STRICTEST = "ks2"  # devices of no school are judged as the younger pupils are
+
+
+class Scores(Protocol):
+    """The phrase sets: category_lists.phrases.Phrases."""
+
+    def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4") -> Score: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ NOTHING = Said({})
 
 
 class Wording:
-    def __init__(self, phrases: Phrases) -> None:
+    def __init__(self, phrases: Scores) -> None:
         self._phrases = phrases
         self._search = lru_cache(maxsize=4096)(self._score_search)  # a search is asked for again by each part of its page
 

@@ -142,9 +142,10 @@ class Asking(BaseModel):
     terms, or timetable to change one, or gone. group: name, phase, group to change one. safety: group, safe_search "on" or
     "off", video "strict", "moderate" or "off" (left out: as safe_search). inspection: group, looks (some of "search",
     "video", "unknown", or "all" or "none" alone), wording "block", "tell" or "off". answer: answer "page", "nxdomain" or
-    "null". never_inspect, coursework: site, gone. video_site, platform: site, groups, until. suspension: groups or person,
-    starts, until. unknown: sign "any", "looks_harmful" or "generated", action, groups, until. network: prefix, group,
-    listener, forced, or network, the one that goes. `groups` left out or empty: everyone. `until`: 2026-12-18.
+    "null". tenants: google, microsoft (domains), directory. never_inspect, coursework: site, gone. video_site, platform:
+    site, groups, until. suspension: groups or person, starts, until. unknown: sign "any", "looks_harmful" or "generated",
+    action, groups, until. network: prefix, group, listener, forced, or network, the one that goes. `groups` left out or
+    empty: everyone. `until`: 2026-12-18.
     """
 
     model_config = CLOSED
@@ -159,6 +160,7 @@ class Asking(BaseModel):
         "answer",
         "unknown",
         "inspection",
+        "tenants",
         "never_inspect",
         "coursework",
         "video_site",
@@ -187,6 +189,9 @@ class Asking(BaseModel):
     sign: Text = ""
     looks: Annotated[list[Text], Field(max_length=5)] = []
     wording: Text = ""
+    google: Text = ""
+    microsoft: Text = ""
+    directory: Text = ""
     person: Text = ""
     starts: Text = ""
     network: Text = ""

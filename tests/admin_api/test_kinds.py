@@ -57,6 +57,7 @@ FORMS = {
     "unknown": (
         {"sign": "looks_harmful", "action": "warn", "groups": "ks2"}, "whose names look like something that is closed", {"sign": ""}
     ),
+    "tenants": ({"google": "oakfield.sch.uk"}, "only accounts of oakfield.sch.uk may sign in", {"google": "oakfield"}),
     "inspection": ({"group": "ks2", "looks": "all"}, "every site that is not private is looked into", {"group": ""}),
     "never_inspect": ({"site": "portal.example"}, "The content of portal.example is never looked into", {"site": ""}),
     "group": ({"name": "Year 6", "phase": "ks2"}, "A group Year 6 begins", {"name": ""}),

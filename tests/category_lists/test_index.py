@@ -291,3 +291,12 @@ def test_an_index_can_be_replaced_while_another_thread_reads_the_old_one(tmp_pat
     assert not wrong
     old.close()
     new.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "has"),
+    [("site.net", True), ("www.site.net", True), ("bad.com", False), ("net", False), ("unknown.example", False)],
+)
+def test_which_names_have_pages_of_their_own(host: str, has: bool) -> None:
+    with index_of(SOME) as index:
+        assert index.has_pages(host) is has

@@ -14,6 +14,7 @@ from change_control.wishes import (
     ListedWish,
     SafetyWish,
     SuspensionWish,
+    TenantsWish,
     TimetableWish,
 )
 from policy.proof import undone
@@ -73,6 +74,8 @@ KINDS = [
     (SafetyWish("ks4", safe_search=False), "The group Years 10-11 may search without safe search.", False),
     (SafetyWish("ks4", safe_search=True, video="moderate"), "The group Years 10-11 has safe search and restricted video forced on; video sites leave out what is for adults.", False),
     (AnswerWish("null"), "At Hillview Academy, a blocked name leads nowhere, to the address 0.0.0.0; until now it leads to the page that says so.", True),
+    (TenantsWish("Oakfield.sch.uk, b.example"), "At Google, only accounts of oakfield.sch.uk and b.example may sign in from Hillview Academy.", False),
+    (TenantsWish("", "oakfield.sch.uk", "8F4E2C1A-35b2-4c23-b3b3-32360826f3d1"), "At Microsoft, only accounts of oakfield.sch.uk may sign in from Hillview Academy.", False),
     (InspectionWish("ks4", ("all",)), "For the group Years 10-11, the content of every site that is not private is looked into.", False),
     (InspectionWish("ks4", ("none",), "tell"), "For the group Years 10-11, open sites are looked into only where a rule needs it. Words in searches and pages are noted in the filter log and block nothing.", False),
     (InspectionWish("ks4", ("video", "search"), "off"), "For the group Years 10-11, the content of search engines and video sites is looked into. Words in searches and pages are not judged.", False),
@@ -119,6 +122,10 @@ def test_each_kind_says_what_it_does_and_is_undone_without_a_trace(wish, sentenc
         (SafetyWish("ks4", safe_search=True, video="some"), "strict, moderate or off"),
         (AnswerWish("page"), "already"),
         (AnswerWish("refused"), "nxdomain"),
+        (TenantsWish(), "already"),
+        (TenantsWish("oakfield"), "not a domain"),
+        (TenantsWish("", "oakfield.sch.uk"), "both"),
+        (TenantsWish("", "oakfield.sch.uk", "12"), "number"),
         (InspectionWish("ks4", ("unknown", "search", "video")), "already"),
         (InspectionWish("ks4", ("pictures",)), "search, video, unknown, all or none"),
         (InspectionWish("ks4", ("none", "video")), "either none"),

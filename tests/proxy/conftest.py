@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from category_lists import taxonomy
+from category_lists import phrases, taxonomy
 from category_lists.index import Match
 from category_lists.names import parents
 from policy import search_engines
@@ -119,6 +119,17 @@ class FakeLive:
     def refresh(self) -> bool:
         self.refreshed += 1
         return False
+
+
+class FakePhrases:
+    """The shipped phrase sets, which a test may break."""
+
+    broken = False
+
+    def score(self, text, kind="page", *, phase="ks4"):
+        if self.broken:
+            raise RuntimeError("broken for a test")
+        return phrases.shipped().score(text, kind, phase=phase)
 
 
 # --- the little internet -----------------------------------------------------------------------------------------------
@@ -342,7 +353,7 @@ class Worker:
     """The real thing, in a thread."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.live = settings, FakeLive()
+        self.settings, self.live, self.phrases = settings, FakeLive(), FakePhrases()
         self.events: list[Event] = []
         self.record_fails = False
         self.addresses: dict[str, str] = {}
@@ -369,7 +380,14 @@ class Worker:
     async def _serve(self) -> None:
         self.loop, self.stop = asyncio.get_running_loop(), asyncio.Event()
         await serve(
-            self.settings, self.live, self.record, ready=self._ready.put, stop=self.stop, worker="w1", resolve=resolve
+            self.settings,
+            self.live,
+            self.record,
+            ready=self._ready.put,
+            stop=self.stop,
+            worker="w1",
+            resolve=resolve,
+            phrases=self.phrases,
         )
 
     def close(self) -> None:
@@ -474,7 +492,7 @@ def school(internet, worker) -> Iterator[School]:
         site.seen.clear()
     worker.events.clear()
     yield School(internet, worker)
-    worker.live.broken = worker.record_fails = False
+    worker.live.broken = worker.record_fails = worker.phrases.broken = False
 
 
 @pytest.fixture(scope="session")
@@ -512,7 +530,12 @@ def main(port: str, confdir: str, upstream_ca: str) -> None:
         asyncio.get_running_loop().add_reader(0, stop.set)
         settings = settings_for(Path(confdir), Path(upstream_ca), {"staff": int(port)})
         await serve(
-            settings, FakeLive(), events.append, ready=lambda _: print("ready", flush=True), stop=stop, resolve=resolve
+            settings,
+            FakeLive(),
+            events.append,
+            ready=lambda where: print("ready", where["staff"], flush=True),
+            stop=stop,
+            resolve=resolve,
         )
         print(len(events), flush=True)
 

@@ -40,7 +40,7 @@ def test_two_workers_share_a_port(school):
     script = Path(__file__).with_name("conftest.py")
     command = [sys.executable, str(script), str(port), str(school.worker.settings.confdir), str(school.internet.ca.path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout.readline() == "ready\n"
+        assert other.stdout.readline().startswith("ready ")
         for _ in range(60):
             connection = http.client.HTTPConnection(host, port, timeout=10)
             connection.request("GET", f"http://allowed.test:{school.internet.http.port}/")
@@ -50,7 +50,7 @@ def test_two_workers_share_a_port(school):
         other.stdin.close()
         theirs = int(other.stdout.readline())
         assert other.wait(10) == 0
-    assert time.monotonic() - asked < 4  # two seconds and a Python's end
+    assert time.monotonic() - asked < 10  # two seconds and the end of a Python, on a busy machine
     assert theirs + len(school.events) == 60
     assert theirs > 0
     assert school.events

@@ -3,6 +3,8 @@
 import contextlib
 import socket
 import ssl
+import threading
+from dataclasses import replace
 
 import pytest
 
@@ -97,6 +99,17 @@ def test_video_is_restricted_by_header(school):
     assert school.internet.https.seen[0].headers["youtube-restrict"] == "Strict"
 
 
+def test_only_the_schools_accounts_sign_in_where_it_says_so(school):
+    before, made = school.live.kept, school.build()
+    hillview = replace(made.schools["hillview"], google_domains="hillview.sch.uk")
+    school.live.kept = replace(made, schools={"hillview": hillview}, _profiles={})
+    try:
+        school.browse("ks3", "https://www.google.com:{https}/accounts", "-H", "X-GoogApps-Allowed-Domains: elsewhere.test")
+    finally:
+        school.live.kept = before
+    assert school.internet.https.seen[0].headers["x-googapps-allowed-domains"] == "hillview.sch.uk"
+
+
 def test_a_search_is_recorded_with_its_words(school):
     school.browse("ks3", "https://www.google.com:{https}/search?q=volcano+facts")
     (event,) = school.events
@@ -139,6 +152,48 @@ def test_each_kind_of_request_gets_an_answer_it_can_use(school, headers, kind, s
         assert got.headers["access-control-allow-origin"] == "https://news.test"
 
 
+def test_a_page_that_asks_first_is_told_yes_and_then_no(school):
+    """A preflight that is refused looks like a network that fails; so the request itself gets the refusal."""
+    asks = [
+        "-X",
+        "OPTIONS",
+        "-H",
+        "Access-Control-Request-Method: PUT",
+        "-H",
+        "Access-Control-Request-Headers: x-token, content-type",
+    ]
+    got = school.curl("ks3", "https://games.test:{https}/api", *asks, "-H", "Origin: https://news.test")
+    assert (got.status, got.headers["access-control-allow-origin"]) == (204, "https://news.test")
+    assert got.headers["access-control-allow-headers"] == "x-token, content-type"
+    got = school.curl("ks3", "https://games.test:{https}/api", "-X", "PUT", "-H", "Origin: https://news.test", "-d", "x")
+    assert (got.status, got.headers["access-control-allow-origin"]) == (403, "https://news.test")
+    assert not school.seen()
+
+
+def test_a_grpc_client_understands_the_refusal(school):
+    got = school.curl(
+        "ks3", "https://games.test:{https}/pkg.Service/Call", "--http2", "-H", "Content-Type: application/grpc", "-d", "x"
+    )
+    assert (got.status, got.headers["grpc-status"]) == (200, "7")
+    assert "Games" in got.headers["grpc-message"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language", "words"),
+    [
+        ("cy-GB,cy;q=0.9,en;q=0.8", "cy", "rhwystro: Games"),
+        ("en-GB,cy;q=0.5", "en-GB", "This site is blocked: Games."),
+        ("fr, cy;q=x, cy;q=0.2", "cy", "Dywed wrth dy athro"),
+        ("", "en-GB", "This site is blocked: Games."),
+    ],
+)
+def test_the_block_page_speaks_welsh(school, accepted, language, words):
+    got = school.browse("ks3", "https://games.test:{https}/", "-H", f"Accept-Language: {accepted}")
+    assert f'<html lang="{language}">' in got.text
+    assert words in got.text
+    assert len(got.body) < 15_000
+
+
 def test_nothing_of_the_request_is_reflected_unescaped(school):
     got = school.browse("ks3", "http://games.test:{http}/%3Cscript%3E?<script>alert(1)", "-H", "Referer: <script>x")
     assert "<script" not in got.text
@@ -156,6 +211,40 @@ def test_large_downloads_and_uploads_stream_and_are_not_kept(school, tmp_path):
     got = school.curl("ks3", "https://games.test:{https}/upload", "-H", "Expect:", "--data-binary", f"@{upload}")
     assert got.status != 200  # cut, or refused: never fetched
     assert [each.path for each in school.seen()] == ["/big/20971520", "/upload"]
+
+
+def test_server_sent_events_come_as_they_are_sent(school):
+    """The second event is sent only once the first has arrived: nothing of a stream is held back."""
+    arrived = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def once():
+            with server.accept()[0] as client:
+                client.recv(65536)
+                client.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: one\n\n"
+                )
+                if arrived.wait(10):
+                    client.sendall(b"data: two\n\n")
+
+        thread = threading.Thread(target=once)
+        thread.start()
+        port = server.getsockname()[1]
+        with socket.create_connection(school.proxy("ks3"), timeout=10) as sock:
+            sock.sendall(b"GET http://allowed.test:%d/ HTTP/1.1\r\nHost: allowed.test:%d\r\n\r\n" % (port, port))
+            got = b""
+            while b"data: one" not in got:
+                got += sock.recv(65536)
+            arrived.set()
+            while b"data: two" not in got:
+                got += sock.recv(65536)
+        thread.join(10)
+
+
+def test_a_part_of_a_file_is_asked_for_as_it_was(school):
+    school.curl("ks3", "https://allowed.test:{https}/film.mp4", "-H", "Range: bytes=5-9", "-H", "If-Range: x")
+    asked = school.internet.https.seen[0].headers
+    assert (asked["range"], asked["if-range"]) == ("bytes=5-9", "x")
 
 
 def test_websocket_passes(school, frame):
