@@ -36,6 +36,7 @@ SCHOOL = {
     "read_log":     "x . . x x . . . . . .",
     "read_access":  "x . . . . . . . . . .",
     "read_system":  "x . . x x x . . . x .",
+    "tokens":       "x . . . . x . . . . .",
 }  # fmt: skip
 AUTHORITY = {  # the LA officer stands where the headteacher stands
     "request":      ". x x x x x x . x x .",
@@ -56,6 +57,7 @@ AUTHORITY = {  # the LA officer stands where the headteacher stands
     "read_log":     ". . . x x . . . . x .",
     "read_access":  ". . . . . . . . . x .",
     "read_system":  ". . . x x x . . . x .",
+    "tokens":       ". . . . . x . . . x .",
 }  # fmt: skip
 
 
