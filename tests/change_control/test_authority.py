@@ -41,6 +41,7 @@ SCHOOL = {
     "retain":       "x . . . . . . . . . .",
     "read_access":  "x . . . . . . . . . .",
     "read_system":  "x . . x x x . . . x .",
+    "tokens":       "x . . . . x . . . . .",
 }  # fmt: skip
 AUTHORITY = {  # the LA officer stands where the headteacher stands
     "request":      ". x x x x x x . x x .",
@@ -66,6 +67,7 @@ AUTHORITY = {  # the LA officer stands where the headteacher stands
     "retain":       ". . . . . . . . . x .",
     "read_access":  ". . . . . . . . . x .",
     "read_system":  ". . . x x x . . . x .",
+    "tokens":       ". . . . . x . . . x .",
 }  # fmt: skip
 
 
