@@ -22,7 +22,7 @@ import sqlalchemy as sql
 from sqlalchemy.sql.dml import ReturningDelete
 
 from monitoring import search, tallies
-from monitoring.lines import LARGEST, MINUTE, Completeness, Hour, Line, Page, Query, Summary, Tally, microseconds
+from monitoring.lines import HOUR, LARGEST, MINUTE, Completeness, Hour, Line, Page, Query, Summary, Tally, microseconds
 from monitoring.tables import (
     SIZES,
     LogTooNew,
