@@ -103,6 +103,8 @@ DELEGABLE = frozenset(
         "safety",
         "answer",
         "inspection",
+        "alert_rules",
+        "unknown",
         "tenants",
         "never_inspect",
         "group",

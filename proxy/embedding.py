@@ -132,6 +132,12 @@ class Handler(ProxyConnectionHandler):
         self.gate = gate
         self.allowed: set[tuple[str, int]] = set()
 
+    async def handle_connection(self, connection: Any) -> None:
+        """As mitmproxy's own, once mitmproxy knows this task: the loop begins tasks at once, and first bytes may be here."""
+        if self.transports[connection].handler is None:
+            await asyncio.sleep(0)
+        await super().handle_connection(connection)
+
     async def open_connection(self, command: commands.OpenConnection) -> None:
         """As mitmproxy's own, but guarded. INVARIANT: nothing is opened that no decision let through."""
         server = command.connection

@@ -71,6 +71,8 @@ def test_no_route_acts_for_a_form_that_is_not_ours(world):
             assert answer.status_code == 403, (method, path, headers)
         if path.startswith("/api/"):
             continue  # JSON, which no form of another site can send, and checked by its origin above
+        if path.startswith("/witness/"):
+            continue  # for machines: no session counts there, and what is taken is signed
         for data in ({}, {"token": "0" * 64}):
             answer = helen.client.post(at(path, change), data=data)
             assert answer.status_code == 403, (path, data)

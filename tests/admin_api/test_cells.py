@@ -15,7 +15,20 @@ from change_control.changes import CategoryWish, NetworkWish, SiteWish
 from change_control.lifecycle import State
 from change_control.service import Person
 from change_control.tables import ChangeRow
-from change_control.wishes import GroupWish, HeadWish, ListedWish, PlatformWish, SafetyWish, SuspensionWish, TimetableWish
+from change_control.wishes import (
+    AlertWish,
+    AnswerWish,
+    GroupWish,
+    HeadWish,
+    InspectionWish,
+    ListedWish,
+    PlatformWish,
+    SafetyWish,
+    SuspensionWish,
+    TenantsWish,
+    TimetableWish,
+    UnknownWish,
+)
 from policy.proof import canonical, digest
 from policy.rules import Action, Window
 
@@ -28,6 +41,11 @@ WISHES = {
     "group": GroupWish("Year 7", "ks3"),
     "network": NetworkWish("10.9.0.0/16", "ks2"),
     "safety": SafetyWish("ks2", safe_search=False),
+    "answer": AnswerWish("nxdomain"),
+    "unknown": UnknownWish("any", Action.BLOCK, ("ks2",)),
+    "inspection": InspectionWish("ks2", ("all",)),
+    "tenants": TenantsWish("oakfield.sch.uk"),
+    "alert_rules": AlertWish("ignore", phrase="sex pistols", theme="pornography"),
     "never_inspect": ListedWish("never_inspect", "bank.example"),
     "coursework": ListedWish("coursework", "seneca.example"),
     "video_site": PlatformWish("video_site", "vimeo.com", ("ks2",), SOON),

@@ -88,17 +88,28 @@ def first_dictionary(tmp_path_factory) -> tuple[Path, str]:
     return data, Dictionaries(data).first()
 
 
-@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def founded(request, tmp_path_factory, first_dictionary) -> World:
-    """An installation with its people, made once a database kind; tests get copies of it."""
-    data = tmp_path_factory.mktemp(f"founded-{request.param}")
+@pytest.fixture(scope="session")
+def founded_sqlite(tmp_path_factory, first_dictionary) -> World:
+    """An installation with its people, made once; tests get copies of it."""
+    data = tmp_path_factory.mktemp("founded-sqlite")
+    return _installation(data, f"sqlite:///{data}/desk.sqlite3", first_dictionary)
+
+
+@pytest.fixture(scope="session")
+def founded_postgres(tmp_path_factory, first_dictionary, postgres) -> World:
+    """The same on a real PostgreSQL."""
+    return _installation(tmp_path_factory.mktemp("founded-postgres"), _new_database(postgres, "founded"), first_dictionary)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def founded(request) -> World:
+    return request.getfixturevalue(f"founded_{request.param}")
+
+
+def _installation(data: Path, url: str, first_dictionary: tuple[Path, str]) -> World:
     shipped, dictionary = first_dictionary
     for folder in ("objects", "lists"):
         (data / folder).symlink_to(shipped / folder)
-    if request.param == "sqlite":
-        url = f"sqlite:///{data}/desk.sqlite3"
-    else:
-        url = _new_database(request.getfixturevalue("postgres"), "founded")
     world = _open(data, url, Clock(), create=True)
     _found(world, dictionary)
     for username in world.secrets:

@@ -173,7 +173,7 @@ def tunnel(to, sni=None, inner_host=None):
             head = sock.recv(65535)
             if b" 200" not in head.partition(b"\r\n")[0]:
                 return head
-            context = ssl.create_default_context(cafile=box.ca)
+            context = ssl.create_default_context(cafile=box.trusted)
             context.check_hostname = False
             name = sni or to.partition(":")[0]
             with context.wrap_socket(sock, server_hostname=name) as inside:
