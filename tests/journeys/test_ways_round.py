@@ -215,7 +215,7 @@ WAYS_THROUGH_THE_PROXY = [
         f"http://{BAD}:PORT/", f"Host: {BAD}:PORT", "Upgrade: websocket", "Sec-WebSocket-Key: AAAA", "Sec-WebSocket-Version: 13")),
     ("through a tunnel", BAD, tunnel(f"{BAD}:SPORT")),
     ("a tunnel to an open name that greets a blocked one", GOOD, tunnel(f"{GOOD}:SPORT", sni=BAD)),
-    ("an open tunnel in which a blocked host is asked", GOOD, tunnel(f"{GOOD}:SPORT", inner_host=BAD)),
+    ("an opened tunnel in which a blocked host is asked", "www.google.com", tunnel("www.google.com:SPORT", inner_host=BAD)),
     ("a tunnel to a port that is not the web's", "outside.example", tunnel("outside.example:22")),
     ("a web page on a mail server's port", "outside.example", plainly("http://outside.example:25/", "Host: outside.example:25")),
     ("an address instead of a name", "8.8.8.8", tunnel("8.8.8.8:443")),
