@@ -6,7 +6,7 @@ The one place where the filter log's lines become change control's questions; th
 import json
 import logging
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Lock, Thread
@@ -146,6 +146,8 @@ class Count:
             logger.exception("past traffic could not be counted")
             self.failed = True
         finally:
+            if isinstance(self._batches, Generator):
+                self._batches.close()  # its connection to the log goes back now, and not whenever it is forgotten
             self._replay.forget()
             self.done.set()
 

@@ -309,6 +309,7 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
     sending.start()
     await asyncio.gather(server.serve(sockets=sockets), stopping(), started())
     sending.stop()
+    services.counts.close()
     store.close()
 
 

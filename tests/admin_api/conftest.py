@@ -301,6 +301,7 @@ def opened(data: Path, secrets: dict[str, str]) -> World:
 def closed(world: World) -> None:
     for browser in world.browsers.values():
         browser.client.close()
+    world.services.counts.close()
     world.log.close()
     world.store.close()
 
