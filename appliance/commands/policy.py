@@ -210,5 +210,7 @@ def run_key(given: argparse.Namespace) -> int:
     os.chmod(path, 0o600)  # noqa: PTH101 - also where the file was there before
     host, port = (config.dns.rpz_listen or (("SCHOOLGATE", 5353),))[0]
     print(f"# in {path}; set dns.rpz_listen, and start Schoolgate again.")
-    print(_SNIPPETS.format(name=given.name, zone=zone, host=host, port=port, **{k: known[k] for k in ("algorithm", "secret")}))
+    print(
+        _SNIPPETS.format(name=given.name, zone=zone, host=host, port=port, **{k: known[k] for k in ("algorithm", "secret")})
+    )
     return 0
