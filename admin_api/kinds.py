@@ -12,24 +12,11 @@ from admin_api import words
 from admin_api.forms import Checks, Filled, Wrong, category_wish, groups_chosen, last_moment, moment, network_wish, site_wish
 from category_lists.names import canonical_site, shown
 from change_control.changes import NetworkGone, Wish
-from change_control.wishes import (
-    DAYS,
-    SIGNS,
-    AlertWish,
-    AnswerWish,
-    GroupWish,
-    HeadWish,
-    InspectionWish,
-    ListedWish,
-    Platform,
-    PlatformWish,
-    SafetyWish,
-    ShortList,
-    SuspensionWish,
-    TenantsWish,
-    TimetableWish,
-    UnknownWish,
-)
+from change_control.group_wishes import GroupWish, InspectionWish, SafetyWish
+from change_control.hour_wishes import DAYS, TimetableWish
+from change_control.people_wishes import AlertWish, SuspensionWish
+from change_control.school_wishes import AnswerWish, HeadWish, TenantsWish
+from change_control.site_wishes import SIGNS, ListedWish, Platform, PlatformWish, ShortList, UnknownWish
 from policy.rules import Action, Window
 
 

@@ -8,8 +8,8 @@ import logging
 
 from change_control.changes import SiteWish
 from change_control.service import BLOCK_PAGE, FILTER, Office
+from change_control.site_wishes import ListedWish
 from change_control.store import Store
-from change_control.wishes import ListedWish
 from policy.event import NEVER_INSPECT, Event
 from policy.rules import Action, SchoolPolicy
 

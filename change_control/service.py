@@ -23,8 +23,10 @@ from change_control.changes import DefaultsWish, Diff, ReverseWish, SiteWish, Wi
 from change_control.dictionaries import Dictionaries
 from change_control.keys import AuthorityKey, Signs
 from change_control.lifecycle import ENTRY_KINDS, Act, State
+from change_control.people_wishes import SuspensionWish
+from change_control.school_wishes import HeadWish
+from change_control.site_wishes import PlatformWish
 from change_control.tables import AccessRow, ChangeRow, DetailRow, LogRow, SignatureRow
-from change_control.wishes import HeadWish, PlatformWish, SuspensionWish
 from policy.proof import SECOND_ROLES, TWO_PERSON_KINDS, Entry, canonical, digest
 from policy.rules import Action, AuthorityPolicy, SchoolPolicy, instant, write
 

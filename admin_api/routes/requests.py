@@ -24,14 +24,15 @@ from admin_api.telling import Ground, actors, names, standing_sentence, tell
 from change_control import adviser, list_service, standing, talk
 from change_control.authority import TIGHTENING, NotAllowed, Permission
 from change_control.changes import Wish
+from change_control.group_wishes import PHASE_WORDS
 from change_control.keys import Locked, Signs
 from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import NotPossible, State
 from change_control.passkeys import url64
 from change_control.people import WrongCredentials
+from change_control.people_wishes import ALERT_THEMES
 from change_control.service import ChangedSinceShown
 from change_control.tables import ChangeRow
-from change_control.wishes import ALERT_THEMES, PHASE_WORDS
 from policy.proof import canonical, challenge, digest
 from policy.rules import SchoolPolicy
 

@@ -12,23 +12,14 @@ from admin_api.kinds import OFFERED
 from change_control import standing, talk
 from change_control.authority import DELEGABLE, ROLES, NotAllowed
 from change_control.changes import CategoryWish, NetworkWish, SiteWish
+from change_control.group_wishes import GroupWish, InspectionWish, SafetyWish
+from change_control.hour_wishes import TimetableWish
 from change_control.lifecycle import State
+from change_control.people_wishes import AlertWish, SuspensionWish
+from change_control.school_wishes import AnswerWish, HeadWish, TenantsWish
 from change_control.service import Person
+from change_control.site_wishes import ListedWish, PlatformWish, UnknownWish
 from change_control.tables import ChangeRow
-from change_control.wishes import (
-    AlertWish,
-    AnswerWish,
-    GroupWish,
-    HeadWish,
-    InspectionWish,
-    ListedWish,
-    PlatformWish,
-    SafetyWish,
-    SuspensionWish,
-    TenantsWish,
-    TimetableWish,
-    UnknownWish,
-)
 from policy.proof import canonical, digest
 from policy.rules import Action, Window
 
