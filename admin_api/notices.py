@@ -25,10 +25,10 @@ from admin_api.outbox import ALL_HOOKS, EMAIL, WEBHOOK, Message
 from admin_api.telling import Ground, names
 from change_control import standing
 from change_control.authority import Waiting, waits
-from change_control.book import CLOCKS_DIFFER
+from change_control.book import CLOCKS_DIFFER, CONSOLE
 from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import State
-from change_control.service import BLOCK_PAGE, CONSOLE, HEAD
+from change_control.service import BLOCK_PAGE, HEAD
 from change_control.tables import ChangeRow, EntryRow, LogRow, RoleRow
 from policy.proof import SECOND_ROLES
 from policy.rules import SchoolPolicy, instant

@@ -12,8 +12,9 @@ from admin_api import words
 from admin_api.deps import Services
 from category_lists.taxonomy import Taxonomy
 from change_control import changes
+from change_control.book import CONSOLE
 from change_control.changes import Diff
-from change_control.service import BLOCK_PAGE, CONSOLE, FILTER
+from change_control.service import BLOCK_PAGE, FILTER
 from change_control.tables import ChangeRow, EntryRow, PersonRow
 from policy.proof import Entry, digest
 from policy.rules import Document

@@ -22,7 +22,8 @@ from change_control.authority import ROLES, NotAllowed, Permission, require
 from change_control.book import Book
 from change_control.keys import Signer
 from change_control.lifecycle import State
-from change_control.service import HEAD, Office, Person, enrolled
+from change_control.quorum import enrolled
+from change_control.service import HEAD, Office, Person
 from change_control.tables import ChangeRow, InviteRow, PersonRow, RoleRow, SessionRow, UsedCodeRow
 
 CODE_LIVES = timedelta(days=7)
