@@ -129,18 +129,9 @@ VIDEO_WORDS = {
 }
 
 
-def tell_safety(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
-    del document, taxonomy
-    return _of_each(diff, _safety_sentence)
-
-
 def _safety_sentence(group: Mapping[str, Any]) -> str:
     how = "has safe search and restricted video forced on" if group["safe_search"] else "may search without safe search"
     return f"The group {group['name']} {how}{VIDEO_WORDS[group.get('video', '')]}."
-
-
-def _of_each(diff: Diff, sentence: Callable[[Mapping[str, Any]], str]) -> str:
-    return " ".join(sentence(group) for group in diff["add"].get("groups", ()))
 
 
 LOOK_WORDS = {
@@ -156,11 +147,6 @@ WORDING_WORDS = {
     "tell": " Words in searches and pages are noted in the filter log and block nothing.",
     "off": " Words in searches and pages are not judged.",
 }
-
-
-def tell_inspection(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
-    del document, taxonomy
-    return _of_each(diff, _inspection_sentence)
 
 
 def _inspection_sentence(group: Mapping[str, Any]) -> str:
@@ -180,3 +166,17 @@ def _look_words(looks: Sequence[str]) -> str:
     *some, last = [LOOK_WORDS[one] for one in chosen]
     what = f"{', '.join(some)} and {last}" if some else last
     return f"the content of {what} is looked into"
+
+
+def _of_each(sentence: Callable[[Mapping[str, Any]], str]) -> Callable[[Diff, Document, Taxonomy], str]:
+    """What a sentence about one group makes of a diff."""
+
+    def tell(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
+        del document, taxonomy
+        return " ".join(sentence(group) for group in diff["add"].get("groups", ()))
+
+    return tell
+
+
+tell_safety = _of_each(_safety_sentence)
+tell_inspection = _of_each(_inspection_sentence)

@@ -28,7 +28,7 @@ from policy.proof import (
     Checkpoint,
     Entry,
     ProofRefused,
-    canonical,
+    canonical_part,
     check_authority,
     check_signatures,
     digest,
@@ -139,9 +139,9 @@ class Policy:
         self._founded = frozenset(document)
         for name, value in document.items():
             if isinstance(value, list) and all(isinstance(one, dict) and "id" in one for one in value):
-                self._lists[name] = {str(one["id"]): canonical(one) for one in value}
+                self._lists[name] = {str(one["id"]): canonical_part(one) for one in value}
             else:
-                self._plain[name] = canonical(value)
+                self._plain[name] = canonical_part(value)
 
     def apply(self, diff: Mapping[str, Any]) -> None:
         for name in sorted({*diff["add"], *diff["remove"]}):
@@ -149,20 +149,20 @@ class Policy:
                 raise DoesNotFit(f"a policy has no {name!r}")
             values = self._lists.setdefault(name, {})
             for gone in diff["remove"].get(name, ()):
-                if values.pop(str(gone["id"]), None) != canonical(gone):
+                if values.pop(str(gone["id"]), None) != canonical_part(gone):
                     raise DoesNotFit(f"{gone['id']} is not in the policy as this change knew it")
             for new in diff["add"].get(name, ()):
                 if str(new["id"]) in values:
                     raise DoesNotFit(f"{new['id']} is in the policy already")
-                values[str(new["id"])] = canonical(new)
+                values[str(new["id"])] = canonical_part(new)
             self._lists[name] = dict(sorted(values.items()))
             self._joined.pop(name, None)
         for name, (old, new) in diff["set"].items():
             if name in self._lists:
                 raise DoesNotFit(f"a policy has no {name!r} to set")
-            if self._plain.get(name, canonical(old) if not old else "") != canonical(old):
+            if self._plain.get(name, canonical_part(old) if not old else "") != canonical_part(old):
                 raise DoesNotFit(f"{name} has been changed since")
-            self._plain[name] = canonical(new)
+            self._plain[name] = canonical_part(new)
             if not new and name not in self._founded:
                 del self._plain[name]  # an empty value of a younger field leaves no trace
 
@@ -306,6 +306,8 @@ class _Replay:
     def _check_standing(self, entry: Entry) -> None:
         """Who has lost a role, and what has been revoked, as the entries go by: what no single proof can show."""
         rests = entry.get("rests_on") or {}
+        if not rests and entry["kind"] not in PEOPLE and entry["kind"] not in REVOKES:
+            return
         if signed_under(entry) & self._ended:
             raise ProofRefused("it is signed by someone who no longer held the role")
         if "of" not in rests:  # what a mandate let through may lapse after the mandate has
@@ -327,13 +329,13 @@ class _Replay:
         """Invitations are the head's; before there is a head, the console's codes enrol the first people; one head a log."""
         kind, known = entry["kind"], self._known
         if kind == "person.invited":
-            check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(entry["invite"])), known)
+            check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical_part(entry["invite"])), known)
         if kind in SIGNED_TERMS:
-            check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(entry[SIGNED_TERMS[kind]])), known)
+            check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical_part(entry[SIGNED_TERMS[kind]])), known)
         if kind in OWN_TERMS:
             (signature,) = entry["rests_on"]["signatures"]
             enrolled = known[int(signature["enrolled"])]
-            over = digest(canonical(entry[OWN_TERMS[kind]]))
+            over = digest(canonical_part(entry[OWN_TERMS[kind]]))
             if entry["person"] != signature["person"] or not signed_by(entry, signature, over, enrolled):
                 raise ProofRefused("the person did not sign this herself")
             if kind == "passkey.revoked" and known[int(entry["revoked"]["of"])]["person"] != entry["person"]:
@@ -392,7 +394,7 @@ class _Replay:
         if act is Act.RATIFY:
             let_through = self._known[int(entry["of"])]
             signed, kind = entry["rests_on"]["signatures"], str(let_through["diff"]["kind"])
-            check_signatures(entry, signed, digest(canonical(let_through["diff"])), self._known, kind=kind)
+            check_signatures(entry, signed, digest(canonical_part(let_through["diff"])), self._known, kind=kind)
             if "delegation" in entry["rests_on"] and let_through.get("requested_by") == entry.get("by"):
                 raise ProofRefused("it was asked for and ratified by the same person")
             self._ratified.add(change)

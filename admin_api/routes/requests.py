@@ -16,7 +16,8 @@ from admin_api import words
 from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, wait
 from admin_api.forms import Filled, Form, Wrong
-from admin_api.kinds import KINDS, OFFERED, hours_typed, terms_typed, wish
+from admin_api.hours import hours_typed, terms_typed
+from admin_api.kinds import KINDS, OFFERED, wish
 from admin_api.past import LONGEST, Preview, diff_of, preview
 from admin_api.permissions import Case, at, on, open_acts
 from admin_api.routes.sign_in import Wait
