@@ -2,14 +2,15 @@
 
 Nothing is sampled or guessed. Three things make it quick, and none changes an answer (a test holds them against `decide`
 alone). A question that was answered is not decided again; `_Eras` says what "the same" means, for rules begin, end and go by
-hours. Pages of a site of which no rule, list or address inside makes a difference are one question, not thousands. And when
+hours. Pages of a site of which no rule, list or address inside makes a difference are one question, not thousands; and so
+are names of which no rule speaks and lists say the same (`alike` in policy/decide.py). And when
 all that changes is rules about sites and categories, the groups and the names that none of those rules can reach are passed
 over.
 """
 
 from bisect import bisect
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -19,7 +20,7 @@ from category_lists.index import Match
 from category_lists.inner import may_carry
 from category_lists.names import parents
 from change_control.changes import Diff, apply
-from policy.decide import IMITATION, Question, decide
+from policy.decide import IMITATION, Question, alike, decide
 from policy.rules import STRICTNESS, AuthorityPolicy, Document, SchoolPolicy, Timetable
 from policy.snapshot import Snapshot
 from policy.timetable import applies, next_change
@@ -167,6 +168,8 @@ class Replay:
     def __init__(self, before: Snapshot, then: Snapshot, school: str) -> None:
         self._before, self._then, self._school = before, then, school
         self._verdicts: dict[tuple[object, ...], int] = {}
+        self._folded: dict[tuple[object, ...], int] = {}
+        self._kin: dict[tuple[str, str], Hashable | None] = {}
         self._reach: dict[str, bool | None] = {}
         self._rules = _only_rules(before.schools[school], then.schools[school])
         documents = (before.schools[school], then.schools[school])
@@ -221,14 +224,13 @@ class Replay:
                     seen = said
             if not begins <= at < ends:
                 era, begins, ends = era_of(at)
-            key = (group, host, seen, follows, person if person in named else "", era)
+            whom = person if person in named else ""
+            key = (group, host, seen, follows, whom, era)
             verdict = verdicts.get(key)
             if verdict is None:
                 if len(verdicts) >= REMEMBERED:
-                    verdicts.clear()
-                    reach.clear()
-                    plain.clear()
-                verdict = verdicts[key] = self._judge(past)
+                    self.forget()
+                verdict = verdicts[key] = self._verdict(past, whom, era)
             if verdict:
                 self._note(past, opened=verdict > 0)
         self._looked_at += looked_at
@@ -255,6 +257,33 @@ class Replay:
         if any(has_pages(host) for has_pages in self._has_pages):
             return True
         return tuple([find(host, "/") for find in self._finds])
+
+    def _verdict(self, past: Past, whom: str, era: tuple[int, int]) -> int:
+        """`_judge`, once for all names that it cannot tell apart."""
+        group, host, _, path, follows, *_ = past
+        whole = path is None or isinstance(self._plain[host], tuple)  # no page of it is answered otherwise than the next
+        if (group, host) not in self._kin:
+            self._kin[group, host] = self._alike(group, host)
+        kin = self._kin[group, host]
+        if kin is None or not whole:
+            return self._judge(past)
+        key = (group, kin, path is None, follows, whom, era)
+        if key not in self._folded:
+            self._folded[key] = self._judge(past)
+        return self._folded[key]
+
+    def _alike(self, group: str, host: str) -> Hashable | None:
+        """What a name has in common with those that get the same answers, before and then; None: it is like no other.
+
+        `alike` vouches for what is blocked; that what is allowed is allowed alike takes that it is no search engine.
+        """
+        if any(dictionary.engines.find(host) for dictionary in self._dictionaries):
+            return None
+        try:
+            found = [alike(snapshot.profile(self._school, group), host) for snapshot in (self._before, self._then)]
+        except KeyError:
+            return None  # a group that is no more
+        return None if None in found else tuple(found)
 
     def _judge(self, past: Past) -> int:
         """1: it would have been opened, -1: closed, 0: answered alike."""
@@ -302,9 +331,8 @@ class Replay:
 
     def forget(self) -> None:
         """Let go of what only made the counting quick; what was found stays."""
-        self._verdicts.clear()
-        self._reach.clear()
-        self._plain.clear()
+        for remembered in (self._verdicts, self._folded, self._kin, self._reach, self._plain):
+            remembered.clear()
 
     def evidence(self) -> Evidence:
         """Of what would have opened: by whom, which parts, in which hours."""
