@@ -261,7 +261,7 @@ class Replay:
     def _verdict(self, past: Past, whom: str, era: tuple[int, int]) -> int:
         """`_judge`, once for all names that it cannot tell apart."""
         group, host, _, path, follows, *_ = past
-        whole = path is None or isinstance(self._plain[host], tuple)  # no page of it is answered otherwise than the next
+        whole = path is None or isinstance(self._plain.get(host), tuple)  # no page of it is answered otherwise than the next
         if (group, host) not in self._kin:
             self._kin[group, host] = self._alike(group, host)
         kin = self._kin[group, host]
