@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -226,6 +227,10 @@ def delegation_sentence(entry: Entry, who: Mapping[str, str]) -> str:
     kinds = ", ".join(words.CHANGE_KINDS.get(kind, kind) for kind in terms["kinds"])
     person = who.get(str(terms["person"]), "someone")
     return f"{person} may approve in the headteacher’s place from {begins} to {ends}: {kinds}."
+
+
+def invitation_sentence(name: str, terms: Mapping[str, Any]) -> str:
+    return f"{name} is invited as {_roles(terms['roles'])}."
 
 
 def standing_sentence(entry: Entry, who: Mapping[str, str]) -> str:

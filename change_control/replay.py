@@ -62,6 +62,7 @@ SIGNED_TERMS = {  # what the head's signature in such an entry is over
     "delegation.revoked": "revoked",
     "person.released": "released",
 }
+ONCE = frozenset({"mandate.signed", "delegation.signed", "person.invited"})  # or what was revoked could be brought back
 PEOPLE = ("person.enrolled", "person.released")
 POLICY_KINDS = frozenset({ENTRY_KINDS[act] for act in POLICY_ACTS} | {"log.founded"})
 IN_FORCE_BY = frozenset({"change.approved", "change.mandated", "change.updated"})
@@ -267,6 +268,7 @@ class _Replay:
     _ended: set[int] = field(default_factory=set)
     _revoked: set[int] = field(default_factory=set)
     _before: str = ""
+    _beforehand: set[str] = field(default_factory=set)  # signatures of mandates, delegations and invitations
 
     def take(self, n: int, entry: Entry) -> None:
         """The next entry; raises when it is not good."""
@@ -328,6 +330,11 @@ class _Replay:
     def _check_people(self, entry: Entry) -> None:
         """Invitations are the head's; before there is a head, the console's codes enrol the first people; one head a log."""
         kind, known = entry["kind"], self._known
+        if kind in ONCE:
+            for signature in entry["rests_on"]["signatures"]:
+                if signature["signature"] in self._beforehand:
+                    raise ProofRefused("its signature was given once, and stands in the log already")
+                self._beforehand.add(signature["signature"])
         if kind == "person.invited":
             check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical_part(entry["invite"])), known)
         if kind in SIGNED_TERMS:
@@ -336,7 +343,8 @@ class _Replay:
             (signature,) = entry["rests_on"]["signatures"]
             enrolled = known[int(signature["enrolled"])]
             over = digest(canonical_part(entry[OWN_TERMS[kind]]))
-            if entry["person"] != signature["person"] or not signed_by(entry, signature, over, enrolled):
+            passkey = None if kind == "person.passkey" else known.get(int(signature.get("passkey", -1)))
+            if entry["person"] != signature["person"] or not signed_by(entry, signature, over, enrolled, passkey):
                 raise ProofRefused("the person did not sign this herself")
             if kind == "passkey.revoked" and known[int(entry["revoked"]["of"])]["person"] != entry["person"]:
                 raise ProofRefused("it revokes another person's passkey")

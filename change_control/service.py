@@ -19,7 +19,7 @@ from category_lists.taxonomy import Taxonomy
 from change_control import changes, lifecycle, list_service, passing, standing, tiers
 from change_control.authority import NotAllowed, Permission, may, require, stacks_with
 from change_control.book import CONSOLE, Book, InForce, policy_of
-from change_control.bounds import LONGEST, bounded
+from change_control.bounds import bounded
 from change_control.changes import Diff, ReverseWish, Wish
 from change_control.dictionaries import Dictionaries
 from change_control.keys import AuthorityKey, Signs
@@ -28,7 +28,7 @@ from change_control.quorum import asked_by_head, both, enrolled, officer_and_sec
 from change_control.school_wishes import HeadWish
 from change_control.tables import AccessRow, ChangeRow, DetailRow, LogRow, SignatureRow
 from policy.proof import TWO_PERSON_KINDS, Entry, canonical, digest
-from policy.rules import SchoolPolicy, instant, write
+from policy.rules import SchoolPolicy, write
 
 HEAD = "head"  # the kind of change by which a school gets another headteacher
 BLOCK_PAGE = "block-page"
@@ -338,22 +338,10 @@ class Office:
 
         `sign` makes her signature over the terms. `break_glass`: two of these roles together, also to open something.
         """
-        book = self.book(session, log)
-        require(by.at(log), Permission.MANDATE, tier=book.tier)
-        standing.check_mandate(kinds, roles, break_glass=break_glass)
-        now = self.now()
-        if not now < until <= now + LONGEST:
-            raise ValueError("a mandate ends within a year")
-        terms: dict[str, Any] = {
-            "kinds": sorted(kinds),
-            "roles": sorted(roles),
-            "from": instant(now),
-            "until": instant(until),
-            "ratify_days": 1 if break_glass else ratify_days,
-        }
-        if break_glass:
-            terms["break_glass"] = True
-        return book.append("mandate.signed", now, mandate=terms, by=by.id, rests_on={"signatures": [dict(sign(terms))]})
+        terms = standing.mandate_terms(
+            self, session, log, by, kinds=kinds, roles=roles, until=until, ratify_days=ratify_days, break_glass=break_glass
+        )
+        return standing.write(self, session, log, by, "mandate", terms, sign)
 
     def mandates(self, session: Session, log: str) -> list[Entry]:
         """The mandates in force, newest first."""

@@ -7,10 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from admin_api import words
 from admin_api.api_shapes import CLOSED, Json, Text
+from admin_api.ceremony import signed
 from admin_api.deps import Desk
 from admin_api.forms import last_moment, moment
 from admin_api.permissions import SignedIn, at, desk_at
 from admin_api.routes import standing as pages
+from admin_api.routes.requests import Given
 from change_control import standing
 from change_control.authority import Permission
 
@@ -68,6 +70,11 @@ def _standing(desk: Desk) -> Json:
     }
 
 
+def _sign(desk: Desk, code: str, act: str, draw: pages.Drawing) -> None:
+    office, log, who = desk.office, desk.place.log, desk.visitor.person
+    signed(desk, Given(code), act, lambda session, sign: standing.write(office, session, log, who, act, draw(session), sign))
+
+
 @router.post("/standing/mandates", status_code=201)
 def sign_mandate(request: Request, who: SignedIn, given: Mandate) -> Json:
     """Sign a standing mandate."""
@@ -75,8 +82,8 @@ def sign_mandate(request: Request, who: SignedIn, given: Mandate) -> Json:
     until = last_moment(given.until, words.ZONE)
     if until is None:
         raise ValueError("say until when, at most a year from now")
-    do = pages.mandate(desk, given.kinds, given.roles, until, given.ratify_days, glass=given.break_glass)
-    pages.signed(desk, given.totp, "mandate", do)
+    draw = pages.mandate(desk, given.kinds, given.roles, until, given.ratify_days, glass=given.break_glass)
+    _sign(desk, given.totp, "mandate", draw)
     return _standing(desk)
 
 
@@ -87,8 +94,8 @@ def sign_delegation(request: Request, who: SignedIn, given: Delegation) -> Json:
     until = last_moment(given.to, words.ZONE)
     if until is None:
         raise ValueError("say until which day")
-    do = pages.delegation(desk, given.person, tuple(given.kinds), moment(given.begins, words.ZONE), until)
-    pages.signed(desk, given.totp, "delegate", do)
+    draw = pages.delegation(desk, given.person, tuple(given.kinds), moment(given.begins, words.ZONE), until)
+    _sign(desk, given.totp, "delegate", draw)
     return _standing(desk)
 
 
@@ -96,7 +103,7 @@ def sign_delegation(request: Request, who: SignedIn, given: Delegation) -> Json:
 def revoke(request: Request, who: SignedIn, given: Ending) -> Json:
     """End a mandate or a delegation before its time."""
     desk = desk_at(request, who, given.school, Permission.MANDATE)
-    pages.signed(desk, given.totp, "revoke", pages.revocation(desk, given.entry))
+    signed(desk, Given(given.totp), "revoke", pages.revocation(desk, given.entry))
     return _standing(desk)
 
 
@@ -104,5 +111,5 @@ def revoke(request: Request, who: SignedIn, given: Ending) -> Json:
 def release(request: Request, who: SignedIn, given: Ending) -> Json:
     """End all roles of a person at a school."""
     desk = desk_at(request, who, given.school, Permission.RELEASE)
-    pages.signed(desk, given.totp, "release", pages.releasing(desk, given.person))
+    signed(desk, Given(given.totp), "release", pages.releasing(desk, given.person))
     return {"released": given.person}
