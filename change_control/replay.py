@@ -54,7 +54,7 @@ OWN_TERMS = {  # what a person signs herself
     "recovery.named": "named",
     "recovery.agreed": "agreed",
 }
-WHILE_WAITING = frozenset({"change.amended", "change.questioned", "change.answered"})
+WHILE_WAITING = frozenset({"change.amended", "change.questioned", "change.answered", "change.passed_on"})
 SIGNED_TERMS = {  # what the head's signature in such an entry is over
     "mandate.signed": "mandate",
     "mandate.revoked": "revoked",

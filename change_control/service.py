@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, object_session
 
 from category_lists.lists import ListVersion
 from category_lists.taxonomy import Taxonomy
-from change_control import changes, lifecycle, list_service, passing, standing, tiers
+from change_control import changes, lifecycle, list_service, passing, screening, standing, tiers
 from change_control.authority import NotAllowed, Permission, may, require, stacks_with
 from change_control.book import CONSOLE, Book, InForce, policy_of
 from change_control.bounds import bounded
@@ -31,7 +31,6 @@ from policy.proof import TWO_PERSON_KINDS, Entry, canonical, digest
 from policy.rules import SchoolPolicy, write
 
 HEAD = "head"  # the kind of change by which a school gets another headteacher
-BLOCK_PAGE = "block-page"
 FILTER = "filter"  # what the filter learnt and proposes itself
 
 
@@ -221,7 +220,7 @@ class Office:
         book = self.book(session, row.log)
         if row.kind == HEAD:
             require(by.at(row.log), Permission.REPLACE_HEAD)
-        else:
+        elif not screening.may_screen(self, session, row, by):
             self.standing_in(session, book, row, by, Permission.REFUSE)
         return self.note(session, book, row, Act.REFUSE, by, reason)
 

@@ -17,6 +17,7 @@ from change_control.authority import (
     DELEGABLE,
     GLASS,
     GLASS_HOURS,
+    PUPILS,
     TAKING_IN,
     TIGHTENING,
     NotAllowed,
@@ -214,7 +215,7 @@ def delegation_terms(
     require(by.at(log), Permission.DELEGATE, tier=book.tier)
     if person == by.id or person not in holding(session, book):
         raise ValueError("choose someone else who is enrolled here")
-    if not kinds or set(kinds) - DELEGABLE:
+    if not kinds or set(kinds) - DELEGABLE - {PUPILS}:
         raise ValueError("choose what may be approved in your place")
     now = office.now()
     if not max(starts, now) < until <= now + LONGEST:

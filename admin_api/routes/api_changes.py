@@ -15,6 +15,7 @@ from admin_api.kinds import wish
 from admin_api.permissions import Case, SignedIn, at, desk_at, on
 from admin_api.routes.requests import Given, decide, glass, preview_of, signing, submit
 from admin_api.telling import Ground, Told, tell
+from change_control import screening
 from change_control.authority import Permission
 from change_control.changes import Wish
 from change_control.lifecycle import State
@@ -194,7 +195,8 @@ def break_glass(case: Annotated[Case, on(Permission.BREAK_GLASS)], given: Decidi
 
 @router.post("/changes/{number}/refuse")
 def refuse(
-    case: Annotated[Case, on(Permission.REFUSE, Permission.REPLACE_HEAD, Permission.DELEGATED)], given: Reasoned
+    case: Annotated[Case, on(Permission.REFUSE, Permission.REPLACE_HEAD, Permission.DELEGATED, Permission.SCREEN)],
+    given: Reasoned,
 ) -> Json:
     """Say no to a request, with a reason."""
     desk = case.desk
@@ -203,6 +205,16 @@ def refuse(
     with desk.write() as session:
         desk.office.refuse(session, session.get_one(ChangeRow, case.id), desk.visitor.person, given.reason.strip())
     desk.note("refuse", "done", f"change {case.id}")
+    return _one(desk, case.id)
+
+
+@router.post("/changes/{number}/pass-on")
+def pass_on(case: Annotated[Case, on(Permission.SCREEN)], given: Reasoned) -> Json:
+    """The teacher whom the headteacher named puts a pupil's request before her, with a word of her own."""
+    desk = case.desk
+    with desk.write() as session:
+        screening.pass_on(desk.office, session, session.get_one(ChangeRow, case.id), desk.visitor.person, given.reason)
+    desk.note("pass_on", "done", f"change {case.id}")
     return _one(desk, case.id)
 
 

@@ -18,7 +18,7 @@ from admin_api.routes.requests import Given
 from admin_api.routes.sign_in import Wait
 from admin_api.telling import MANDATED, actors, names, standing_sentence
 from change_control import standing
-from change_control.authority import DELEGABLE, MAY, ROLES, NotAllowed, Permission
+from change_control.authority import DELEGABLE, MAY, PUPILS, ROLES, NotAllowed, Permission
 from change_control.keys import Locked
 from change_control.ledger import LedgerMismatch
 from change_control.people import WrongCredentials
@@ -60,6 +60,7 @@ def show(desk: Desk, typed: Filled, *, said: str = "", errors: dict[str, str] | 
         roles=[role for role in ROLES if role in MAY[Permission.TIGHTEN] and role != "headteacher"],
         mandated=MANDATED,
         kinds=[(kind, words.CHANGE_KINDS[kind]) for kind in words.CHANGE_KINDS if kind in DELEGABLE],
+        pupils=PUPILS,
         typed=typed,
         errors=errors or {},
         said=said,
