@@ -24,6 +24,7 @@ SAID = {
     "withdrawn": "The request is withdrawn.",
     "narrowed": "The request is smaller now, as you see it here. Nothing is signed yet.",
     "question": "Your question is on the request’s page. Whoever asked sees it there.",
+    "passed-on": "Passed on. The headteacher decides; nothing has opened.",
     "answered": "Your answer stands beside the question.",
     "batch": "All of them are signed and in the change log.",
     "ratified": "Ratified and signed.",
@@ -148,6 +149,7 @@ ENTRIES = {
     "review.signed": "DSL and co-ordinator signed a review meeting",
     "change.requested": "Requested",
     "change.amended": "Made smaller before it was decided",
+    "change.passed_on": "The named teacher passed it on",
     "change.questioned": "A question was asked about it",
     "change.answered": "A question was answered",
     "change.approved": "Approved",
@@ -189,6 +191,21 @@ KINDS = {
     "search": "Search",
     "request": "Request from a block page",
     "notice": "Notice of the filter",
+}
+
+# What a pupil is told of a request, by its reference: where it stands, and never who asked or who decided.
+ASKED = {
+    "unknown": "There is no request with this reference. Look at the letters once more.",
+    "wait": "Too many tries. Please wait a little.",
+    "teacher": "Your teacher looks at it first.",
+    "requested": "It is with the headteacher.",
+    "in_force": "Yes: it has been opened.",
+    "provisional": "Yes: it has been opened for now.",
+    "refused": "No, it stays as it is.",
+    "withdrawn": "It was taken back.",
+    "reversed": "It was open, and has been closed again.",
+    "expired": "It was open, and that time is over.",
+    "lapsed": "It was open for a time, and is closed again.",
 }
 
 CHANGE_KINDS = {

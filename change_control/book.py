@@ -58,6 +58,9 @@ class _Nodes(MutableMapping[tuple[int, int], bytes]):
         raise TypeError("nodes are asked for one by one")
 
 
+CONSOLE = "console"  # the machine's own command line, where a person would stand
+
+
 @dataclass(frozen=True, slots=True)
 class InForce:
     """The policy that a log amounts to: the document and the number of the entry that put it in force."""
@@ -186,3 +189,10 @@ class Book:
             "document": force.text,
             "proof": {"checkpoint": self.row.checkpoint, "entries": [shown(n, *self._proven(n)) for n in order]},
         }
+
+
+def policy_of(book: Book) -> InForce:
+    force = book.in_force()
+    if force is None:
+        raise LookupError(f"{book.log} has no policy yet")
+    return force

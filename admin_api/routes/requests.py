@@ -16,22 +16,24 @@ from admin_api import words
 from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, wait
 from admin_api.forms import Filled, Form, Wrong
-from admin_api.kinds import KINDS, OFFERED, hours_typed, terms_typed, wish
+from admin_api.hours import hours_typed, terms_typed
+from admin_api.kinds import KINDS, OFFERED, wish
 from admin_api.past import LONGEST, Preview, diff_of, preview
 from admin_api.permissions import Case, at, on, open_acts
 from admin_api.routes.sign_in import Wait
 from admin_api.telling import Ground, actors, names, standing_sentence, tell
-from change_control import adviser, list_service, standing, talk
+from change_control import adviser, list_service, screening, standing, talk
 from change_control.authority import TIGHTENING, NotAllowed, Permission
 from change_control.changes import Wish
+from change_control.group_wishes import PHASE_WORDS
 from change_control.keys import Locked, Signs
 from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import NotPossible, State
 from change_control.passkeys import url64
 from change_control.people import WrongCredentials
+from change_control.people_wishes import ALERT_THEMES
 from change_control.service import ChangedSinceShown
 from change_control.tables import ChangeRow
-from change_control.wishes import ALERT_THEMES, PHASE_WORDS
 from policy.proof import canonical, challenge, digest
 from policy.rules import SchoolPolicy
 
@@ -219,6 +221,8 @@ def show(
             names(session, (str(one["person"]) for one in standing.signatures_of(session, row, "enforce"))).values()
         )
         under = _rests_on(desk, session, row)
+        with_teacher = screening.is_with_teacher(desk.office, session, row)
+        passed_on = desk.office.detail(session, change, "passed-on")
         passkeys = passkey_asks(desk, session, row) if acts else {}
     impact = preview_of(desk, told.log, row) if row.state == State.REQUESTED else None
     state = filter_state(desk.services)
@@ -246,6 +250,8 @@ def show(
         code=code,
         glass_signed=glass_signed,
         under=under,
+        with_teacher=with_teacher,
+        passed_on=passed_on,
         passkeys=passkeys,
         first=ground.sentence(first) if first else "",
         talk=said_before,
@@ -455,7 +461,7 @@ def head_code(case: Annotated[Case, on(Permission.REPLACE_HEAD)], form: Form) ->
 
 @router.post("/requests/{number}/refuse")
 def refuse(
-    case: Annotated[Case, on(Permission.REFUSE, Permission.REPLACE_HEAD, Permission.DELEGATED)], form: Form
+    case: Annotated[Case, on(Permission.REFUSE, Permission.REPLACE_HEAD, Permission.DELEGATED, Permission.SCREEN)], form: Form
 ) -> Response:
     desk, reason = case.desk, form.text("reason")
     if len(reason) < 3:

@@ -10,10 +10,11 @@ from change_control import standing
 from change_control.authority import DELEGABLE, NotAllowed, Waiting, waits
 from change_control.changes import SiteWish
 from change_control.lifecycle import State
+from change_control.people_wishes import SuspensionWish
+from change_control.school_wishes import HeadWish
 from change_control.service import HEAD
 from change_control.tables import ChangeRow, EntryRow
 from change_control.verify import DoesNotAgree, export_logs, replay, verify_installation
-from change_control.wishes import HeadWish, SuspensionWish
 from policy.decide import Question, decide
 from policy.live import Live, Trust
 from policy.proof import ProofRefused, check_authority, digest
