@@ -16,18 +16,41 @@ from starlette.responses import Response
 
 from admin_api import words
 from admin_api.deps import Desk
-from admin_api.routes.requests import Given
+from admin_api.forms import Filled
 from admin_api.routes.sign_in import Wait
 from admin_api.telling import invitation_sentence, names, standing_sentence
 from change_control import keys, standing
+from change_control.keys import Signs
+from change_control.lifecycle import State
 from change_control.passkeys import url64
 from change_control.people import WrongCredentials
 from change_control.standing import Sign, Terms
+from change_control.tables import ChangeRow
 from policy.proof import canonical, challenge, digest
 
 type Doing = Callable[[Session, Sign], object]
 LIVES = timedelta(minutes=10)
 TOO_OLD = "this page is too old; begin again"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a visitor signs with: the code of her phone, or her passkey's answer."""
+
+    code: str = ""
+    answer: str = ""
+
+    @classmethod
+    def of(cls, form: Filled) -> "Given":
+        return cls(form.text("code"), form.text("answer", 8000))
+
+    def signer(self, desk: Desk, session: Session, log: str, purpose: str) -> Signs:
+        """The key to sign with; WrongCredentials when what was given does not open it."""
+        who = desk.visitor
+        if self.answer:
+            return desk.services.passkeys.signer(session, who.person, log, self.answer)
+        desk.registry.check_code(session, who.person.id, self.code, purpose)
+        return desk.registry.signer(session, who.cookie, log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +130,20 @@ def page(desk: Desk, draft: Draft, to: str, *, error: str = "", status: int = 20
         back=to.rsplit("/", 1)[0],
         error=error,
     )
+
+
+def passkey_asks(desk: Desk, session: Session, row: ChangeRow) -> dict[str, str]:
+    """For each act that is signed, what the visitor's passkey would be asked; empty when she has none here."""
+    known = desk.services.passkeys.usable(session, desk.visitor.person.id, row.log)
+    if not known:
+        return {}
+    forth = digest(row.diff)
+    by_herself = row.state == State.PROVISIONAL or not json.loads(row.diff)["set"]  # else it takes a request (open_acts)
+    back = digest(canonical(desk.office.taken_back(session, row))) if by_herself else forth
+    signs = {"approve": forth, "ratify": forth, "break-glass": forth, "reverse": back}
+    named = {"break-glass": "enforce"}
+    rp = desk.services.passkeys.where.rp_id
+    return {
+        act: json.dumps({"challenge": url64(challenge(named.get(act, act), row.log, over)), "rp": rp, "known": known})
+        for act, over in signs.items()
+    }

@@ -108,6 +108,7 @@ PERMISSIONS = {
     "mandate": "Sign a standing mandate, or revoke one",
     "delegate": "Let a named person approve in the headteacher’s place for a time",
     "delegated": "Approve, refuse and ratify in the headteacher’s place: whom her delegation names",
+    "screen": "Look first at what pupils ask for, pass it on or refuse it: whom the headteacher’s delegation names",
     "tighten": "Block at once, where a standing mandate names the role; the headteacher ratifies it or it lapses",
     "break_glass": "Two together, where a mandate names them: open or block at once for 24 hours",
     "invite": "Invite a person and give roles",

@@ -28,7 +28,7 @@ from change_control.quorum import asked_by_head, both, enrolled, officer_and_sec
 from change_control.school_wishes import HeadWish
 from change_control.tables import AccessRow, ChangeRow, DetailRow, LogRow, SignatureRow
 from policy.proof import TWO_PERSON_KINDS, Entry, canonical, digest
-from policy.rules import SchoolPolicy, write
+from policy.rules import SchoolPolicy, instant, write
 
 HEAD = "head"  # the kind of change by which a school gets another headteacher
 FILTER = "filter"  # what the filter learnt and proposes itself
@@ -293,6 +293,7 @@ class Office:
         state = lifecycle.after(State(row.state), act)
         document = changes.apply(policy_of(book).document, diff)
         text = write(document)
+        standing.still_held(session_of(row), book, rests_on)
         n = book.append(
             ENTRY_KINDS[act],
             self.now(),
@@ -379,6 +380,8 @@ class Office:
             raise ValueError(f"change {first.id} came before this one; ratify or reverse that first")
         diff = _shown(row, shown)
         rests_on["signatures"] = [signer.sign("ratify", row.log, diff)]
+        made = {"kind": ENTRY_KINDS[Act.RATIFY], "by": by.id, "at": instant(self.now()), "rests_on": rests_on}
+        standing.borne_out(session, book, made, diff, row.kind)
         book.append(ENTRY_KINDS[Act.RATIFY], self.now(), change=row.id, by=by.id, of=row.entry, rests_on=rests_on)
         self._decided(row, state, by)
         return state

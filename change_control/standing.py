@@ -26,10 +26,11 @@ from change_control.authority import (
 )
 from change_control.book import Book
 from change_control.keys import Signs
+from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import Act, State
 from change_control.replay import PEOPLE, ended_by, signed_under
 from change_control.tables import ChangeRow, EntryRow, RoleRow, SignatureRow
-from policy.proof import Entry, canonical, tightens
+from policy.proof import Entry, ProofRefused, canonical, check_signatures, digest, tightens
 from policy.rules import instant
 
 if TYPE_CHECKING:
@@ -74,6 +75,22 @@ def holding(session: Session, book: Book) -> dict[str, set[str]]:
         if entry["kind"] == "person.enrolled" and int(entry["n"]) not in ended:
             found.setdefault(str(entry["person"]), set()).update(entry["roles"])
     return found
+
+
+def still_held(session: Session, book: Book, rests_on: Mapping[str, Any]) -> None:
+    """LedgerMismatch when a signature was given under a role that has ended, whatever a table says of it."""
+    if signed_under({"rests_on": rests_on}) & ended(session, book):
+        raise LedgerMismatch(f"the change log of {book.log}: whoever signed this no longer holds the role there")
+
+
+def borne_out(session: Session, book: Book, made: Entry, over: object, kind: str = "") -> None:
+    """LedgerMismatch unless the log itself gives whoever signs an entry the right to: what the replay will ask of it."""
+    entry = {"log": book.log, "tier": book.tier, "n": book.size, **made}
+    still_held(session, book, entry["rests_on"])
+    try:
+        check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(over)), book.known(entry), kind=kind)
+    except (ProofRefused, LookupError, TypeError, ValueError) as error:
+        raise LedgerMismatch(f"the change log of {book.log} does not bear this out: {error}") from None
 
 
 def release(office: "Office", session: Session, log: str, person: str, by: "Person", sign: Sign) -> None:
@@ -168,7 +185,9 @@ def write(office: "Office", session: Session, log: str, by: "Person", act: str, 
         raise ValueError("this has ended before it was signed")
     if any(entry[name] == terms for entry in entries(session, book, kind)):
         raise ValueError("exactly this is signed already")  # the same signature twice is no second mandate (replay.py)
-    return book.append(kind, now, by=by.id, rests_on={"signatures": [dict(sign(terms))]}, **{name: terms})
+    rests_on = {"signatures": [dict(sign(terms))]}
+    borne_out(session, book, {"kind": kind, "by": by.id, "at": instant(now), "rests_on": rests_on}, terms)
+    return book.append(kind, now, by=by.id, rests_on=rests_on, **{name: terms})
 
 
 def mandate_terms(

@@ -8,12 +8,13 @@ from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import select
 
 from admin_api.api_shapes import CLOSED, Json, Text, when
+from admin_api.ceremony import Given
 from admin_api.deps import Desk
 from admin_api.filter_state import filter_state
 from admin_api.forms import EVERYONE, Filled
 from admin_api.kinds import wish
 from admin_api.permissions import Case, SignedIn, at, desk_at, on
-from admin_api.routes.requests import Given, decide, glass, preview_of, signing, submit
+from admin_api.routes.requests import decide, glass, preview_of, signing, submit
 from admin_api.telling import Ground, Told, tell
 from change_control import screening
 from change_control.authority import Permission

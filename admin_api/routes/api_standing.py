@@ -7,12 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from admin_api import words
 from admin_api.api_shapes import CLOSED, Json, Text
-from admin_api.ceremony import signed
+from admin_api.ceremony import Given, signed
 from admin_api.deps import Desk
 from admin_api.forms import last_moment, moment
 from admin_api.permissions import SignedIn, at, desk_at
 from admin_api.routes import standing as pages
-from admin_api.routes.requests import Given
 from change_control import standing
 from change_control.authority import Permission
 

@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from admin_api import words
+from admin_api.ceremony import Given, passkey_asks
 from admin_api.deps import Desk
 from admin_api.filter_state import wait
 from admin_api.forms import Checks, Filled, Form, Wrong, groups_chosen, last_moment
 from admin_api.permissions import Case, on
-from admin_api.routes.requests import Given, passkey_asks, preview_of, show
+from admin_api.routes.requests import preview_of, show
 from admin_api.routes.sign_in import Wait
 from admin_api.telling import Ground, tell
 from change_control import adviser, screening, talk

@@ -10,14 +10,13 @@ from starlette.responses import Response
 
 from admin_api import words
 from admin_api.agenda import agenda, subjects, terms, zone
-from admin_api.ceremony import signed
+from admin_api.ceremony import Given, signed
 from admin_api.deps import Desk
 from admin_api.eyes import filter_log
 from admin_api.forms import Form, last_moment
 from admin_api.papers import Paper, Section, Table, pdf
 from admin_api.permissions import NUMBER, at
 from admin_api.routes.captures import people
-from admin_api.routes.requests import Given
 from admin_api.routes.sign_in import Wait
 from change_control.authority import NotAllowed, Permission
 from change_control.ledger import LedgerMismatch

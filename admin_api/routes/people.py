@@ -7,11 +7,10 @@ from sqlalchemy import select
 from starlette.responses import Response
 
 from admin_api import ceremony
-from admin_api.ceremony import Draft
+from admin_api.ceremony import Draft, Given
 from admin_api.deps import Desk
 from admin_api.forms import Checks, Filled, Form
 from admin_api.permissions import at
-from admin_api.routes.requests import Given
 from admin_api.routes.sign_in import Wait
 from admin_api.telling import names
 from change_control import recovery

@@ -1,10 +1,9 @@
 """/requests: asking for a change, and the page on which the headteacher decides."""
 # ruff: noqa: FAST003 - {number} is read by `on(...)`, which finds the change and checks the permission
 
-import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from admin_api import words
+from admin_api.ceremony import Given, passkey_asks
 from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, wait
 from admin_api.forms import Filled, Form, Wrong
@@ -29,12 +29,11 @@ from change_control.group_wishes import PHASE_WORDS
 from change_control.keys import Locked, Signs
 from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import NotPossible, State
-from change_control.passkeys import url64
 from change_control.people import WrongCredentials
 from change_control.people_wishes import ALERT_THEMES
 from change_control.service import ChangedSinceShown
 from change_control.tables import ChangeRow
-from policy.proof import canonical, challenge, digest
+from policy.proof import digest
 from policy.rules import SchoolPolicy
 
 logger = logging.getLogger(__name__)
@@ -265,23 +264,6 @@ def show(
     )
 
 
-def passkey_asks(desk: Desk, session: Session, row: ChangeRow) -> dict[str, str]:
-    """For each act that is signed, what the visitor's passkey would be asked; empty when she has none here."""
-    known = desk.services.passkeys.usable(session, desk.visitor.person.id, row.log)
-    if not known:
-        return {}
-    forth = digest(row.diff)
-    by_herself = row.state == State.PROVISIONAL or not diff_of(row.diff)["set"]  # else it takes a request (open_acts)
-    back = digest(canonical(desk.office.taken_back(session, row))) if by_herself else forth
-    signs = {"approve": forth, "ratify": forth, "break-glass": forth, "reverse": back}
-    named = {"break-glass": "enforce"}
-    rp = desk.services.passkeys.where.rp_id
-    return {
-        act: json.dumps({"challenge": url64(challenge(named.get(act, act), row.log, over)), "rp": rp, "known": known})
-        for act, over in signs.items()
-    }
-
-
 def _rests_on(desk: Desk, session: Session, row: ChangeRow) -> str:
     """The delegation or the mandate that a change rests on, in a sentence; "" for the headteacher's own signature."""
     if row.entry is None:
@@ -327,26 +309,6 @@ def preview_of(desk: Desk, log: str, row: ChangeRow, patience: float = LONGEST) 
 # --- deciding ---------------------------------------------------------------------------------------------------------
 
 type Doing = Callable[[Session, ChangeRow, Signs], State]
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a visitor signs with: the code of her phone, or her passkey's answer."""
-
-    code: str = ""
-    answer: str = ""
-
-    @classmethod
-    def of(cls, form: Filled) -> "Given":
-        return cls(form.text("code"), form.text("answer", 8000))
-
-    def signer(self, desk: Desk, session: Session, log: str, purpose: str) -> Signs:
-        """The key to sign with; WrongCredentials when what was given does not open it."""
-        who = desk.visitor
-        if self.answer:
-            return desk.services.passkeys.signer(session, who.person, log, self.answer)
-        desk.registry.check_code(session, who.person.id, self.code, purpose)
-        return desk.registry.signer(session, who.cookie, log)
 
 
 def decide(desk: Desk, change: int, given: Given, act: str, do: Doing) -> State:

@@ -10,11 +10,10 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from admin_api import ceremony, words
-from admin_api.ceremony import Doing, Draft
+from admin_api.ceremony import Doing, Draft, Given
 from admin_api.deps import Desk
 from admin_api.forms import Checks, Filled, Form, last_moment, moment
 from admin_api.permissions import at
-from admin_api.routes.requests import Given
 from admin_api.routes.sign_in import Wait
 from admin_api.telling import MANDATED, actors, names, standing_sentence
 from change_control import standing
