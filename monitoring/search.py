@@ -16,7 +16,7 @@ import sqlalchemy as sql
 
 from monitoring import tallies
 from monitoring.lines import LARGEST, Cursor, Line, Page, Query, microseconds, moment
-from monitoring.tables import SIZES, clean, events, folded, site
+from monitoring.tables import NOT_ASKED, SIZES, clean, events, folded, site
 from policy.event import FIELDS
 
 EQUAL = (
@@ -117,7 +117,7 @@ def _days(connection: sql.Connection, school: str, query: Query) -> set[int] | N
     """The days on which everything that is asked for was seen; None: any day."""
     days: set[int] | None = None
     for what, value in (("who", query.person), ("who", query.who), ("rule", query.rule), ("change", query.change)):
-        if value is None or query.kind in tallies.NOT_ASKED:  # requests and notices are lines, too, but are not counted
+        if value is None or query.kind in NOT_ASKED:  # requests and notices are lines, too, but are not counted
             continue
         found = tallies.days(connection, school, what, str(value))
         days = found if days is None else days & found
@@ -221,7 +221,7 @@ def _asked(
             *_within(table, school, since, until)
         )
         if table is events:
-            part = part.where(events.c.kind.not_in(tallies.NOT_ASKED))
+            part = part.where(events.c.kind.not_in(NOT_ASKED))
         if but_groups:
             part = part.where(table.c.group.not_in(but_groups))
         parts.append(part if action is None else part.where(table.c.action == clean(action, SIZES["action"])))

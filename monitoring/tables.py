@@ -12,7 +12,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-VERSION = 2
+VERSION = 3
 
 # How much of each text of an event is kept. A pupil can type a megabyte into a search box; nobody can read it.
 SIZES = {
@@ -37,6 +37,7 @@ SIZES = {
     "detail": 2048,
     "worker": 64,
 }
+NOT_ASKED = ("request", "notice")  # people and the filter speaking, not traffic
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL refuses NUL; half a surrogate pair is no character anywhere
 
 # Ranges of reversed names need the order of the bytes, whatever language the database speaks.
@@ -98,6 +99,25 @@ hours = sql.Table(  # how much was asked, by the hour: nobody's name is in it, s
     metadata,
     sql.Column("school", sql.String(64), primary_key=True),
     sql.Column("hour", sql.BigInteger, primary_key=True, autoincrement=False),  # hours since 1970
+    *(sql.Column(name, sql.String(SIZES[name]), primary_key=True) for name in ("group", "kind", "action", "category")),
+    sql.Column("count", sql.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+# The same once more, shorter: a term at a large school is a million rows of `hours`, and a report waits for none of them.
+hour_sums = sql.Table(
+    "hour_sums",
+    metadata,
+    sql.Column("school", sql.String(64), primary_key=True),
+    sql.Column("hour", sql.BigInteger, primary_key=True, autoincrement=False),
+    *(sql.Column(name, sql.String(SIZES[name]), primary_key=True) for name in ("group", "action")),
+    sql.Column("count", sql.BigInteger, nullable=False),  # traffic alone: no requests, no notices
+    sqlite_with_rowid=False,
+)
+day_sums = sql.Table(
+    "day_sums",
+    metadata,
+    sql.Column("school", sql.String(64), primary_key=True),
+    sql.Column("day", sql.BigInteger, primary_key=True, autoincrement=False),  # days since 1970, UTC
     *(sql.Column(name, sql.String(SIZES[name]), primary_key=True) for name in ("group", "kind", "action", "category")),
     sql.Column("count", sql.BigInteger, nullable=False),
     sqlite_with_rowid=False,
@@ -446,12 +466,25 @@ def _create(connection: sql.Connection) -> None:
             return
         if found is not None:  # every later version only added tables
             metadata.create_all(connection)
+            _sum_up(connection)
             connection.execute(sql.update(meta).where(meta.c.name == "version").values(value=str(VERSION)))
             return
     metadata.create_all(connection)
     connection.execute(sql.insert(meta).values(name="version", value=str(VERSION)))
     # What pseudonyms are made with: theirs are this log's own, and mean nothing in another.
     connection.execute(sql.insert(meta).values(name="pseudonyms", value=token_hex(32)))
+
+
+def _sum_up(connection: sql.Connection) -> None:
+    """The short counts of what was counted before there were any."""
+    for table, period in ((hour_sums, hours.c.hour), (day_sums, hours.c.hour // 24)):
+        if connection.scalar(sql.select(table.c["count"]).limit(1)) is not None:
+            continue
+        by = [period if name in ("hour", "day") else hours.c[name] for name in table.primary_key.columns.keys()]  # noqa: SIM118
+        asked = sql.select(*by, sql.func.sum(hours.c["count"])).group_by(*by)
+        if table is hour_sums:
+            asked = asked.where(hours.c.kind.not_in(NOT_ASKED))
+        connection.execute(sql.insert(table).from_select(table.columns.keys(), asked))
 
 
 def _tune(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

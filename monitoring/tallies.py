@@ -11,15 +11,14 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from monitoring.lines import HOUR, Hour, Tally, microseconds, moment
-from monitoring.tables import SIZES, clean, hours, tallies
+from monitoring.lines import HOUR, Counted, Hour, Tally, microseconds, moment
+from monitoring.tables import NOT_ASKED, SIZES, clean, day_sums, hour_sums, hours, tallies
 
 DAY = 24 * HOUR
 # What is counted by day: whom a report names, and by what a search may skip the days on which nothing can match. `who` is
 # the person, or the device or address where no person is known.
 COUNTED = ("who", "host", "term", "rule", "change")
 LONGEST = 200  # characters of a value: an index of PostgreSQL holds no more than some 2,700 bytes
-NOT_ASKED = ("request", "notice")  # people and the filter speaking, not traffic
 BLOCK, WARN = "block", "warn"
 
 type Row = Mapping[str, Any]
@@ -45,6 +44,14 @@ def add(connection: sql.Connection, own: Iterable[Row], folded: Iterable[Row]) -
         if row["change"]:
             by_day[school, "change", day, str(row["change"]), group, action] += count
     _upsert(connection, hours, by_hour)
+    sums: Counter[tuple[Any, ...]] = Counter()
+    whole: Counter[tuple[Any, ...]] = Counter()
+    for (school, hour, group, kind, action, category), count in by_hour.items():
+        whole[school, hour // 24, group, kind, action, category] += count
+        if kind not in NOT_ASKED:
+            sums[school, hour, group, action] += count
+    _upsert(connection, hour_sums, sums)
+    _upsert(connection, day_sums, whole)
     _upsert(connection, tallies, by_day)
 
 
@@ -124,26 +131,44 @@ def days_of(
 
 def counted(
     connection: sql.Connection, school: str, since: datetime, until: datetime, *, but_groups: Sequence[str] = ()
-) -> Sequence[Tally]:
-    """What was asked in a period, by hour, group, kind, action and category; whole hours."""
-    school = clean(school, SIZES["school"])
-    table = hours.c
-    asked = sql.select(table.hour, table.group, table.kind, table.action, table.category, table["count"]).where(
-        table.school == school,
-        table.hour >= microseconds(since) // HOUR,
-        table.hour < -(-microseconds(until) // HOUR),
-        table.kind.not_in(NOT_ASKED),
+) -> Counted:
+    """What was asked in a period, whole hours: its whole days from the sums of days, and only what is left from hours."""
+    begin, end = microseconds(since) // HOUR, -(-microseconds(until) // HOUR)
+    first, last = -(-begin // 24), end // 24
+    asked: Counter[int] = Counter()
+    blocked: Counter[int] = Counter()
+    for hour, action, count in _summed(connection, hour_sums, school, (begin, end), ("hour", "action"), but_groups):
+        asked[hour] += count
+        if action == BLOCK:
+            blocked[hour] += count
+    what: Counter[tuple[str, str, str]] = Counter()
+    parts = (
+        ((day_sums, first, last), (hours, begin, first * 24), (hours, last * 24, end))
+        if first < last
+        else ((hours, begin, end),)
+    )
+    for table, start, stop in parts:
+        for *said, count in _summed(connection, table, school, (start, stop), ("kind", "action", "category"), but_groups):
+            what[said[0], said[1], said[2]] += count
+    return Counted(
+        tuple(Hour(moment(hour * HOUR), asked[hour], blocked[hour]) for hour in sorted(asked)),
+        tuple(Tally(*said, count) for said, count in what.items() if said[0] not in NOT_ASKED),
+    )
+
+
+def _summed(
+    connection: sql.Connection,
+    table: sql.Table,
+    school: str,
+    period: tuple[int, int],
+    by: Sequence[str],
+    but_groups: Sequence[str],
+) -> Iterable[Sequence[Any]]:
+    names = [table.c[name] for name in by]
+    number = table.c.day if table is day_sums else table.c.hour
+    asked = sql.select(*names, sql.func.sum(table.c["count"])).where(
+        table.c.school == clean(school, SIZES["school"]), number >= period[0], number < period[1]
     )
     if but_groups:
-        asked = asked.where(table.group.not_in(but_groups))
-    return [Tally(moment(hour * HOUR), *said) for hour, *said in connection.execute(asked)]
-
-
-def by_hour(some: Iterable[Tally]) -> tuple[Hour, ...]:
-    asked: Counter[datetime] = Counter()
-    blocked: Counter[datetime] = Counter()
-    for one in some:
-        asked[one.at] += one.count
-        if one.action == BLOCK:
-            blocked[one.at] += one.count
-    return tuple(Hour(at, asked[at], blocked[at]) for at in sorted(asked))
+        asked = asked.where(table.c.group.not_in(but_groups))
+    return [(*said, int(count)) for *said, count in connection.execute(asked.group_by(*names))]

@@ -17,7 +17,7 @@ from monitoring.masks import Masks, who_of
 from monitoring.meetings import Item, Minute
 from monitoring.search import search as look
 from monitoring.tables import captures as capture_rows
-from monitoring.tables import clean, hours
+from monitoring.tables import clean, day_sums, hour_sums, hours, meta
 from policy.event import Event
 
 NOW = datetime(2026, 11, 18, 11, 0, tzinfo=UTC)  # a Wednesday
@@ -289,6 +289,30 @@ def test_a_search_that_reads_much_says_how_far_back_it_looked_and_goes_on(log):
     assert log.search(Query("hillview", but_groups=("ks3",))).rows == ()
 
 
+@pytest.mark.parametrize(
+    ("since", "until"), [(0, 1), (1, 2), (3, 30), (24, 48), (23, 49), (24, 47), (0, 96), (30, 31), (70, 90)]
+)
+def test_a_period_is_counted_to_the_hour_whether_from_hours_or_from_days(log, since, until):
+    start = datetime(2026, 11, 2, tzinfo=UTC)
+    asked = [
+        PAGE._replace(at=(start + timedelta(hours=hour)).timestamp(), kind=kind, action=action)
+        for hour in range(0, 96, 5)
+        for kind, action in (("page", "allow"), ("search", "block"), ("dns", "allow"), ("notice", "block"))
+    ]
+    log.append(asked, {"d": (1, 1)})
+    within = sum(since <= hour < until for hour in range(0, 96, 5))
+    for _ in range(2):
+        found = log.counted("hillview", start + timedelta(hours=since), start + timedelta(hours=until))
+        assert sum(one.count for one in found.what) == sum(one.asked for one in found.hours) == 3 * within
+        assert sum(one.blocked for one in found.hours) == within
+        assert log.completeness().stored == len(asked)
+        with log.open().begin() as connection:  # the same from a log whose sums were never written
+            for table in (hour_sums, day_sums):
+                connection.execute(table.delete())
+            connection.execute(meta.update().where(meta.c.name == "version").values(value="2"))
+        log.close()
+
+
 def test_counts_agree_with_the_lines_and_tell_how_complete_they_are(log):
     log.append(
         [PAGE, PAGE._replace(kind="search", term="x", action="allow"), PAGE._replace(kind="dns", action="allow")] * 4,
@@ -300,7 +324,8 @@ def test_counts_agree_with_the_lines_and_tell_how_complete_they_are(log):
     assert log.top("term", "hillview", *wide) == (("x", 4),)
     assert log.top("host", "hillview", *wide, action="block") == (("a.example", 4),)
     assert log.top("host", "hillview", *wide, but_groups=("ks3",)) == ()
-    assert sum(one.count for one in log.counted("hillview", *wide)) == 12
+    counted = log.counted("hillview", *wide)
+    assert (sum(one.count for one in counted.what), sum(one.asked for one in counted.hours)) == (12, 12)
     assert log.completeness() == Completeness(12, 2)
     assert round(Completeness(999_998, 2).percent, 4) == 99.9998
     assert [(asked, blocked) for _, asked, blocked in log.days_of("hillview", "p1", *wide)] == [(12, 4)]
