@@ -124,6 +124,12 @@ def _days(connection: sql.Connection, school: str, query: Query) -> set[int] | N
     return days
 
 
+def after(connection: sql.Connection, wanted: Sequence[sql.ColumnElement[bool]], limit: int) -> Sequence[tuple[int, Line]]:
+    """Own lines with their numbers, in the order in which they were stored: for whoever follows the log."""
+    asked = sql.select(*_columns(events)).where(*wanted).order_by(events.c.id).limit(limit)
+    return [(row[2], _line(row)) for row in connection.execute(asked)]
+
+
 # -- rows to lines
 
 
