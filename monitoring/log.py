@@ -283,10 +283,12 @@ class Log:
         but_groups: Sequence[str] = (),
         limit: int = 10,
     ) -> Sequence[tuple[str, int]]:
-        """The most frequent values of a field; blanks do not count. Over more than two days it counts whole days (UTC)."""
+        """The most frequent values of a field; blanks do not count. Over more than a day it counts whole days (UTC)."""
         if by not in search.TOP:
             raise ValueError(f"cannot count by {by!r}; there are {', '.join(sorted(search.TOP))}")
         with self.open().connect() as connection:
+            if by in tallies.BY_HOUR:
+                return tallies.top_by_hour(connection, by, school, since, until, action=action, but_groups=but_groups)[:limit]
             if by in tallies.COUNTED and until - since > search.SHORT:
                 return tallies.top(connection, by, school, since, until, action=action, but_groups=but_groups, limit=limit)
             return search.top(connection, by, school, since, until, action, but_groups, limit)

@@ -18,6 +18,7 @@ DAY = 24 * HOUR
 # What is counted by day: whom a report names, and by what a search may skip the days on which nothing can match. `who` is
 # the person, or the device or address where no person is known.
 COUNTED = ("who", "host", "term", "rule", "change")
+BY_HOUR = ("category", "group", "action", "kind")
 LONGEST = 200  # characters of a value: an index of PostgreSQL holds no more than some 2,700 bytes
 BLOCK, WARN = "block", "warn"
 
@@ -108,6 +109,25 @@ def top(
     return tuple((value, int(count)) for value, count in connection.execute(asked))
 
 
+def top_by_hour(
+    connection: sql.Connection,
+    by: str,
+    school: str,
+    since: datetime,
+    until: datetime,
+    *,
+    action: str | None = None,
+    but_groups: Sequence[str] = (),
+) -> tuple[tuple[str, int], ...]:
+    """The most frequent categories, groups, actions or kinds over whole hours that the period touches."""
+    found: Counter[str] = Counter()
+    for table, period in _parts(since, until):
+        for value, kind, did, count in _summed(connection, table, school, period, (by, "kind", "action"), but_groups):
+            if value and kind not in NOT_ASKED and action in (None, did):
+                found[value] += count
+    return tuple(sorted(found.items(), key=lambda one: (-one[1], one[0])))
+
+
 def days_of(
     connection: sql.Connection, school: str, who: str, since: datetime, until: datetime
 ) -> Sequence[tuple[datetime, int, int]]:
@@ -133,8 +153,7 @@ def counted(
     connection: sql.Connection, school: str, since: datetime, until: datetime, *, but_groups: Sequence[str] = ()
 ) -> Counted:
     """What was asked in a period, whole hours: its whole days from the sums of days, and only what is left from hours."""
-    begin, end = microseconds(since) // HOUR, -(-microseconds(until) // HOUR)
-    first, last = -(-begin // 24), end // 24
+    begin, end = _hours(since, until)
     asked: Counter[int] = Counter()
     blocked: Counter[int] = Counter()
     for hour, action, count in _summed(connection, hour_sums, school, (begin, end), ("hour", "action"), but_groups):
@@ -142,18 +161,26 @@ def counted(
         if action == BLOCK:
             blocked[hour] += count
     what: Counter[tuple[str, str, str]] = Counter()
-    parts = (
-        ((day_sums, first, last), (hours, begin, first * 24), (hours, last * 24, end))
-        if first < last
-        else ((hours, begin, end),)
-    )
-    for table, start, stop in parts:
-        for *said, count in _summed(connection, table, school, (start, stop), ("kind", "action", "category"), but_groups):
+    for table, period in _parts(since, until):
+        for *said, count in _summed(connection, table, school, period, ("kind", "action", "category"), but_groups):
             what[said[0], said[1], said[2]] += count
     return Counted(
         tuple(Hour(moment(hour * HOUR), asked[hour], blocked[hour]) for hour in sorted(asked)),
         tuple(Tally(*said, count) for said, count in what.items() if said[0] not in NOT_ASKED),
     )
+
+
+def _hours(since: datetime, until: datetime) -> tuple[int, int]:
+    return microseconds(since) // HOUR, -(-microseconds(until) // HOUR)
+
+
+def _parts(since: datetime, until: datetime) -> Sequence[tuple[sql.Table, tuple[int, int]]]:
+    """A period's whole days, and the hours before and after them, each with the table that counts it."""
+    begin, end = _hours(since, until)
+    first, last = -(-begin // 24), end // 24
+    if first >= last:
+        return ((hours, (begin, end)),)
+    return ((day_sums, (first, last)), (hours, (begin, first * 24)), (hours, (last * 24, end)))
 
 
 def _summed(

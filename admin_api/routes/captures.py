@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from sqlalchemy import select
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from admin_api import escalate
 from admin_api.deps import Desk
@@ -225,6 +225,17 @@ def _around(desk: Desk, log: Log, one: Capture) -> Sequence[Any]:
 
 
 # --- alarms ---------------------------------------------------------------------------------------------------------------
+
+
+@router.get("/alarms/open")
+def open_alarms(desk: Reviewer) -> Response:
+    """For pages that are open: what nobody has yet. Words without a name, as in an e-mail."""
+    found = alarms.open_(filter_log(desk), desk.place.log, my_subjects(desk))
+    said = [
+        {"id": one.id, "words": one.words, "href": desk.link(f"/captures/{one.capture}" if one.capture else "/captures")}
+        for one in found
+    ]
+    return JSONResponse({"alarms": said}, headers={"Cache-Control": "no-store"})
 
 
 @router.post("/alarms/{number}/acknowledge")

@@ -1,13 +1,9 @@
 """The log sent on as it grows: over real sockets, in order, nothing skipped whoever dies in between, nobody named."""
 
-import contextlib
 import re
 import socket
-import ssl
-import sys
 import threading
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -15,66 +11,18 @@ from monitoring.stream import Stream, as_json
 from monitoring.syslog import Syslog
 from policy.event import Event
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from receivers import certificate
-
 AT = datetime(2026, 11, 9, 10, tzinfo=UTC).timestamp()
 SEARCH = Event(
     AT, "search", "hillview", "ks3", "lan", "lease", "sam", "10.0.0.9", "pc-1", "google.com", "/s", "maths", "allow"
 )
 
 
-class Server:
-    """A syslog server over TCP, TLS where it has a certificate: what it got, and whether it is there."""
-
-    def __init__(self, pem: Path | None = None, port: int = 0) -> None:
-        self.got: list[str] = []
-        self.changed = threading.Condition()
-        self._tls = None
-        if pem:
-            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._tls.load_cert_chain(pem)
-        self._open: list[socket.socket] = []
-        self._socket = socket.create_server(("127.0.0.1", port))
-        self.port = self._socket.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                taken, _ = self._socket.accept()
-                with contextlib.suppress(OSError):
-                    taken = self._tls.wrap_socket(taken, server_side=True) if self._tls else taken
-                    self._open.append(taken)
-                    with taken.makefile("rb") as read:
-                        self._read(read)
-                taken.close()
-
-    def _read(self, read) -> None:
-        while length := b"".join(iter(lambda: read.read(1).strip(), b"")):  # RFC 6587: its length, a space, the message
-            said = read.read(int(length)).decode()
-            with self.changed:
-                self.got.append(said)
-                self.changed.notify_all()
-
-    def wait(self, count: int) -> list[str]:
-        with self.changed:
-            assert self.changed.wait_for(lambda: len(self.got) >= count, 20), self.got
-        return self.got
-
-    def close(self) -> None:
-        for one in (self._socket, *self._open):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-
-
 @pytest.fixture
-def server():
+def server(syslog_server):
     found = []
 
     def make(*args):
-        found.append(Server(*args))
+        found.append(syslog_server(*args))
         return found[-1]
 
     yield make
@@ -96,8 +44,10 @@ def terms(messages) -> list[str]:
 
 
 @pytest.mark.parametrize("secure", [False, True])
-def test_syslog_gets_each_line_in_order_also_after_it_was_away_and_after_our_own_restart(log, server, tmp_path, secure):
-    pem = certificate(tmp_path) if secure else None
+def test_syslog_gets_each_line_in_order_also_after_it_was_away_and_after_our_own_restart(
+    log, server, mail_certificate, secure
+):
+    pem = mail_certificate if secure else None
     first = server(pem)
     how, ca, ticks = ("tls", str(pem)) if secure else ("tcp", ""), "", [0.0]
     how, ca = how
@@ -130,8 +80,8 @@ def test_syslog_gets_each_line_in_order_also_after_it_was_away_and_after_our_own
     sender.close()
 
 
-def test_nothing_is_sent_to_a_server_whose_certificate_nobody_vouches_for(log, server, tmp_path):
-    found = server(certificate(tmp_path))
+def test_nothing_is_sent_to_a_server_whose_certificate_nobody_vouches_for(log, server, mail_certificate):
+    found = server(mail_certificate)
     with pytest.raises(OSError, match="not trusted"):
         Syslog("tls", "127.0.0.1", found.port).send(["<110>1 - - - - - - hello"])
     assert found.got == []
