@@ -48,8 +48,9 @@ def teller(store: Store, url: Callable[[], str], now: Callable[[], datetime]) ->
             text = FAR.format(words=one.words, school=one.school, link=f"{url()}/reports?school={one.school}")
         key = f"alarm:{one.school}:{one.id}:{len(one.told)}"
         with store.write() as session:
-            found = outbox.addresses(session, one.school, what.roles)
-            chosen = {person: to for person, to in found.items() if person in what.people} or found
+            on_rota = outbox.addresses(session, one.school, (*REVIEWERS, "headteacher")) if what.people else {}
+            chosen = {person: to for person, to in on_rota.items() if person in what.people}
+            chosen = chosen or outbox.addresses(session, one.school, what.roles)
             for to in sorted(set(chosen.values())):
                 subject = "Schoolgate: something needs you now"
                 outbox.put(session, outbox.Message(one.school, outbox.EMAIL, to, subject, text, key), now())

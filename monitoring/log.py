@@ -21,19 +21,18 @@ import sqlalchemy as sql
 from sqlalchemy.sql.dml import ReturningDelete
 
 from monitoring import search, tallies
-from monitoring.lines import HOUR, Completeness, Counted, Hour, Line, Page, Query, Summary, microseconds
+from monitoring.database import LogTooNew, connect, writing
+from monitoring.lines import HOUR, Completeness, Counted, Hour, Line, Page, Query, Summary, microseconds, moment
 from monitoring.rows import fold, folds, row_of, sound
 from monitoring.tables import (
     SIZES,
-    LogTooNew,
     clean,
-    connect,
     day_sums,
     events,
     folded,
     handovers,
+    hour_sums,
     spool_positions,
-    writing,
 )
 from monitoring.tables import tallies as tally_rows
 from policy.event import Event, Kind, decode
@@ -323,6 +322,12 @@ class Log:
         """What was asked, by the hour and by what it was."""
         with self.open().connect() as connection:
             return tallies.counted(connection, school, since, until, but_groups=but_groups)
+
+    def begun(self, school: str) -> datetime | None:
+        """When this school's first line came, however long ago that was deleted; None before there was any."""
+        with self.open().connect() as connection:
+            hour = connection.scalar(sql.select(sql.func.min(hour_sums.c.hour)).where(hour_sums.c.school == school))
+            return None if hour is None else moment(hour * HOUR)
 
     def days_of(self, school: str, who: str, since: datetime, until: datetime) -> Sequence[tuple[datetime, int, int]]:
         """A person's days: how much was asked, and how much of it blocked."""

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -198,11 +198,59 @@ def test_both_sign_the_same_and_writing_takes_signatures_back(log):
         meetings.one(log, "oakfield", number)
 
 
+def test_a_second_opinion_stands_beside_the_grade_and_is_asked_for(log):
+    number = capture(log)
+    captures.grade(log, "hillview", [number], "behaviour", person="olu", subjects=["pupil"], now=NOW)
+    captures.assign(log, "hillview", [number], "sara", ["pupil"])
+    assert [one.id for one in captures.waiting(log, "hillview", ["pupil"], assigned="sara")] == [number]
+    assert captures.waiting(log, "hillview", ["pupil"]) == []
+    captures.grade(
+        log, "hillview", [number], "serious", person="sara", subjects=["pupil"], now=NOW, said="I know her", purpose="second"
+    )
+    assert captures.one(log, "hillview", number, ["pupil"]).grade == "behaviour"
+    assert [(row["purpose"], row["grade"]) for row in captures.history(log, "hillview", number)] == [
+        ("triage", "behaviour"), ("second", "serious"),
+    ]  # fmt: skip
+    assert captures.waiting(log, "hillview", ["pupil"], assigned="sara") == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"why": "to be sure"}, ""),
+        ({"why": "just so"}, "say why"),
+        ({"second": ""}, "as second person"),
+        ({"second": "Sam Hall"}, "somebody else"),
+        ({"consulted": False}, "headteacher is asked first"),
+        ({"same_sex": False}, "of the same sex"),
+    ],
+)
+def test_an_image_is_viewed_only_as_the_guidance_asks_and_that_is_recorded(log, changed, said):
+    dsl = Reader("sara", frozenset({"pupil"}), head=False)
+    number = incidents.open_(
+        log, "hillview", [], summary="An image was sent", subject="pupil", subjects=["pupil"], person="sara", now=NOW
+    )
+    wanted = replace(
+        incidents.Viewing("it is not clear whether", "Sam Hall", "Ann Lee", consulted=True, same_sex=True), **changed
+    )
+    if said:
+        with pytest.raises(ValueError, match=said):
+            incidents.view(log, "hillview", number, dsl, wanted, NOW)
+        return
+    incidents.view(log, "hillview", number, dsl, wanted, NOW)
+    entry = incidents.incident(log, "hillview", number, dsl).timeline[-1]
+    assert (entry["kind"], entry["person"]) == ("viewing", "sara")
+    assert "Viewed by Sam Hall, with Ann Lee as second person" in entry["said"]
+
+
 TERMS = ((date(2026, 9, 3), date(2026, 11, 13)), (date(2026, 11, 16), date(2026, 12, 18)))
 
 
 def test_nobody_looked_counts_school_days_alone_and_tells_once(log):
     capture(log)
+    log.append(
+        [PAGE._replace(at=datetime(2026, 11, 9, 8, tzinfo=UTC).timestamp())], {"d": (1, 1)}
+    )  # a Monday: the filter begins
     assert not constancy.alarm_if_nobody_looked(log, "oakfield", NOW, TERMS, "Europe/London")  # nothing was there to look at
     captures.look(log, "hillview", "sara", datetime(2026, 11, 13, 9, 0, tzinfo=UTC))  # a Friday
     monday = datetime(2026, 11, 16, 9, 0, tzinfo=UTC)
@@ -215,6 +263,9 @@ def test_nobody_looked_counts_school_days_alone_and_tells_once(log):
     assert constancy.nobody_looked(log, "hillview", NOW, TERMS, "Europe/London") == ()
     some = constancy.days(log, "hillview", date(2026, 11, 9), date(2026, 11, 18), TERMS, NOW.date())
     assert constancy.proof(some) == constancy.Proof(1, 7, 4)
+    before = constancy.days(log, "hillview", date(2026, 10, 26), date(2026, 11, 9), TERMS, NOW.date())
+    assert [(day.heat, day.there) for day in before] == [("off", False)] * 10 + [("none", True)]
+    assert constancy.proof(before) == constancy.Proof(0, 1, 1)  # nobody can have looked before there was a filter
     holiday = constancy.days(log, "hillview", date(2026, 12, 21), date(2026, 12, 25), TERMS, date(2027, 1, 1))
     assert [day.heat for day in holiday] == ["off"] * 5
 
