@@ -348,7 +348,7 @@ def shown_text(value: object) -> str:
 
 def plain(text: str) -> str:
     """A message as a sentence: capital at the front, stop at the end."""
-    text = text.strip()
+    text = shown_text(text.strip())
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!", ":")) else ".")
 
 

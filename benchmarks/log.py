@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from monitoring.lines import Query
 from monitoring.log import Log
+from monitoring.masks import Masks
 from monitoring.recorder import BATCH, Recorder
 from monitoring.reports import figures
 from monitoring.spool import Reader, Writer
@@ -111,6 +112,7 @@ VIEWS = {
         log, SCHOOL, since, until, subjects=("pupil",), but_groups=("staff",), zone="Europe/London"
     ),
     "a person's month": lambda log, since, until: log.days_of(SCHOOL, "p0100", since, until),
+    "whom a pseudonym stands for (nobody)": lambda log, *_: Masks(log).who(SCHOOL, "000000"),
     "top ten people": lambda log, since, until: log.top("who", SCHOOL, since, until),
     "top ten people, blocked": lambda log, since, until: log.top("who", SCHOOL, since, until, action="block"),
     "top ten sites": lambda log, since, until: log.top("host", SCHOOL, since, until),

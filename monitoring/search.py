@@ -25,8 +25,8 @@ EQUAL = (
 )  # fmt: skip
 TOP = frozenset({"who", "host", "category", "person", "group", "action", "kind", "reason", "term", "device", "address"})
 SHORT = timedelta(hours=25)  # so long may a period be whose lines are counted one by one
-PATIENCE = 0.45  # seconds after which no further stretch is read
-AT_ONCE = 120_000  # lines of a stretch, where each has to be looked at
+PATIENCE = 0.35  # seconds after which no further stretch is read
+AT_ONCE = 40_000  # lines of a stretch, where each has to be looked at
 LONGEST = 31 * 24 * HOUR  # a stretch in which there is hardly anything
 TERM = 8  # a search's words lie apart from one another: reading one takes as long as so many lines in a row
 
