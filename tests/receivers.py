@@ -212,12 +212,15 @@ class SyslogServer:
         with contextlib.suppress(OSError):
             while True:
                 taken, _ = self._socket.accept()
-                with contextlib.suppress(OSError):
-                    taken = self._tls.wrap_socket(taken, server_side=True) if self._tls else taken
-                    self._open.append(taken)
-                    with taken.makefile("rb") as read:
-                        self._read(read)
-                taken.close()
+                threading.Thread(target=self._take, args=(taken,), daemon=True).start()
+
+    def _take(self, taken: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            taken = self._tls.wrap_socket(taken, server_side=True) if self._tls else taken
+            self._open.append(taken)
+            with taken.makefile("rb") as read:
+                self._read(read)
+        taken.close()
 
     def _read(self, read) -> None:
         while length := b"".join(iter(lambda: read.read(1).strip(), b"")):  # RFC 6587: its length, a space, the message

@@ -78,6 +78,10 @@ def test_something_serious_is_in_the_mail_and_on_an_open_page_within_five_second
     # and the line went out to whoever gets the log, under a pseudonym
     until(lambda: any("how to kill myself" in one for one in siem.got), 20, "the line is at the syslog server")
     assert "127.20.3.5" not in "".join(siem.got)
+    tried = box.run("stream", "test", "siem")
+    assert (tried.returncode, tried.stderr) == (0, "")
+    assert tried.stdout == f"tls://127.0.0.1:{siem.port} took a line\n"
+    until(lambda: "has everything" in box.run("stream", "status").stdout, 20, "the stream says that it has caught up")
 
 
 def test_nobody_has_it_so_the_rota_the_dsl_the_head_and_the_la_are_told_in_turn(box, browser, posted):
