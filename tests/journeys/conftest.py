@@ -351,9 +351,34 @@ def running(data: Path, internet: Internet, **environment: str) -> Iterator[Box]
 
 
 @pytest.fixture(scope="session")
-def box(tmp_path_factory, internet) -> Iterator[Box]:
-    """One box for all stories that leave it as it was."""
-    with running(tmp_path_factory.mktemp("box") / "data", internet) as made:
+def posted(mail_certificate, mail_server):
+    """The mail server that takes the shared box's e-mail."""
+    made = mail_server(mail_certificate)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def siem(mail_certificate, syslog_server):
+    """The syslog server that gets the shared box's log over TLS."""
+    made = syslog_server(mail_certificate)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def box(tmp_path_factory, internet, mail_certificate, posted, siem) -> Iterator[Box]:
+    """One box for all stories that leave it as it was; its e-mail and its log go to servers of ours."""
+    data = tmp_path_factory.mktemp("box") / "data"
+    data.mkdir()
+    (data / "password").touch(0o600)
+    (data / "password").write_text("pass word\n")
+    (data / "schoolgate.yaml").write_text(
+        f"mail: {{server: '127.0.0.1:{posted.port}', from: 'Schoolgate <filter@school.example>', user: filter,"
+        f" password_file: {data / 'password'}, ca: {mail_certificate}}}\n"
+        f"log_to:\n  siem: {{syslog: 'tls://127.0.0.1:{siem.port}', ca: {mail_certificate}}}\n"
+    )
+    with running(data, internet) as made:
         yield made
 
 
