@@ -11,6 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, what it does)
     "add-school": ("add_school", "add a further school to an installation"),
     "code": ("code", "a new one-time code for a school's first people, before its headteacher has enrolled"),
     "explain": ("explain", "say what happens to a name or page for a group, and why"),
+    "gateway": ("gateway", "the box as the school's router: rules planned, tried, confirmed, shown, removed"),
     "lists": ("lists", "category lists: import, lookup, status, evaluate"),
     "policy": ("policy", "the policy in force: export it, or let another resolver fetch it"),
     "mail": ("mail", "e-mail: send a test message, see what waits"),
