@@ -197,8 +197,9 @@ _REFUSE: Final = ("meta l4proto tcp reject with tcp reset", "reject with icmpx t
 
 def _forward(config: GatewayConfig) -> list[str]:
     rules = [
-        # What was revoked ends for both sides: the one is answered here, the other by the reset that the first sends on.
-        f"{_marked(REVOKED)} ct direction reply meta l4proto tcp tcp flags & rst == rst accept",
+        # What was revoked ends at its next packet, from whichever side: a site's is made the reset itself, with the number
+        # that the device waits for (a device that only listens would hang otherwise), a device's is answered with one.
+        f"{_marked(REVOKED)} ct direction reply meta l4proto tcp counter name revoked tcp flags set rst accept",
         f"{_marked(REVOKED)} meta l4proto tcp counter name revoked reject with tcp reset",
         f"{_marked(REVOKED)} counter name revoked drop",
         "ct state established,related accept",

@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 
 LOOK_S: Final = 0.2  # how often a new policy is looked for
 BEAT_S: Final = 1.0
-ALIVE_S: Final = 5.0  # so long the kernel takes the filter for alive after the last beat
+ALIVE_S: Final = 6.0  # so long the kernel takes the filter for alive after the last beat
 NEIGHBOURS_S: Final = 5.0
+PROXY_S: Final = 2.5  # so long a proxy may take to close a connection
 AT_ONCE: Final = 500  # elements of one batch that takes permits away
 TCP: Final = 6
 HEARTBEATS: Final = {"proxy": "proxy_alive", "filter": "filter_alive"}
@@ -161,15 +162,16 @@ class Asked(asyncio.Protocol):
             return
         try:
             self._transport.write(self._steer.answer(lines))
-        except Exception:  # whoever asked learns by the end of the connection that nothing was done
-            log.exception("could not permit what was asked for")
+        except Exception as error:  # whoever asked learns by the end of the connection that nothing was done
+            if not isinstance(error, FileNotFoundError):
+                log.exception("could not permit what was asked for")
             self._transport.abort()
 
 
 async def proxy_lives(address: tuple[str, int]) -> bool:
     """Does the proxy's listener take a connection, look at it, and close it? That is all that it gets, undirected."""
     try:
-        async with asyncio.timeout(BEAT_S):
+        async with asyncio.timeout(PROXY_S):
             reader, writer = await asyncio.open_connection(*address)
             try:
                 return await reader.read(1) == b""
@@ -224,13 +226,14 @@ async def _rules(kernel: Netlink, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             kernel.forget_permits()
-            return
         except FileNotFoundError:
             if not told:
                 log.warning("the gateway's rules are not in the kernel; `schoolgate gateway apply` puts them there")
             told = True
         except PermissionError as error:
             raise OSError(error.errno, "steering needs the capability CAP_NET_ADMIN") from None
+        else:
+            return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), BEAT_S)
 
@@ -241,6 +244,8 @@ async def _looking(live: InForce, steer: Steer) -> None:
         try:
             await asyncio.to_thread(live.refresh)
             steer.look()
+        except FileNotFoundError:
+            pass  # the rules were taken away
         except Exception:
             log.exception("could not carry a new policy to what is permitted")
 
@@ -250,6 +255,8 @@ async def _beating(steer: Steer, lives: Callable[[], Awaitable[bool]], told: Cal
         try:
             steer.beat(await lives())
             told(steer.told())
+        except FileNotFoundError:
+            pass  # the rules were taken away
         except Exception:
             log.exception("could not tell the kernel that the filter lives")
         await asyncio.sleep(BEAT_S)
