@@ -24,6 +24,7 @@ NFNETLINK, ROUTE = 12, 0
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _NEW_ELEMENT, _DELETE_ELEMENT = (10 << 8) | 12, (10 << 8) | 14
 _CT_NEW, _CT_GET = (1 << 8) | 0, (1 << 8) | 1
+_LOG_PACKET, _LOG_CONFIG = (4 << 8) | 0, (4 << 8) | 1
 _ERROR, _DONE = 2, 3
 _NESTED = 0x8000
 _GET_NEIGHBOUR = 30
@@ -79,13 +80,13 @@ class Netlink:
     """One netlink socket of a process: asks, and waits for what the kernel says. OSError is the kernel's own."""
 
     def __init__(self, protocol: int = NFNETLINK) -> None:
-        self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-        self._sock.bind((0, 0))
-        self._sock.settimeout(2.0)
+        self.sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+        self.sock.bind((0, 0))
+        self.sock.settimeout(2.0)
         self._number = 0
 
     def close(self) -> None:
-        self._sock.close()
+        self.sock.close()
 
     def message(self, kind: int, flags: int, body: bytes) -> bytes:
         self._number += 1
@@ -93,7 +94,7 @@ class Netlink:
 
     def say(self, messages: Iterable[bytes]) -> None:
         """Send messages of which the last asks for an acknowledgement, and wait for it."""
-        self._sock.send(b"".join(messages))
+        self.sock.send(b"".join(messages))
         wanted, trouble = self._number, 0
         for number, kind, body in self._received():
             if kind == _ERROR:
@@ -107,7 +108,7 @@ class Netlink:
 
     def ask(self, message: bytes) -> Iterator[tuple[int, bytes]]:
         """All that a dump has."""
-        self._sock.send(message)
+        self.sock.send(message)
         for _, kind, body in self._received():
             if kind == _DONE:
                 return
@@ -120,7 +121,7 @@ class Netlink:
 
     def _received(self) -> Iterator[tuple[int, int, bytes]]:
         while True:
-            data, at = self._sock.recv(RECEIVE), 0
+            data, at = self.sock.recv(RECEIVE), 0
             while at + _HEADER.size <= len(data):
                 length, kind, _, number, _ = _HEADER.unpack_from(data, at)
                 yield number, kind, data[at + _HEADER.size : at + length]
@@ -128,12 +129,12 @@ class Netlink:
 
     def _drain(self) -> None:
         """What is still to come of a batch that failed."""
-        self._sock.settimeout(0)
+        self.sock.settimeout(0)
         try:
-            while self._sock.recv(RECEIVE):
+            while self.sock.recv(RECEIVE):
                 pass
         except OSError:
-            self._sock.settimeout(2.0)
+            self.sock.settimeout(2.0)
 
     # --- sets ---
 
@@ -222,6 +223,52 @@ def _flow(data: bytes, family: int) -> Flow | None:
     if pair[0] is None or pair[1] is None:
         return None
     return Flow(str(ip_address(pair[0])), str(ip_address(pair[1])), mark, original, family)
+
+
+def flow_of(source: bytes, to: bytes, ports: tuple[int, int], mark: int) -> Flow:
+    """The TCP connection between these ends, as its first packet had them."""
+    four = len(source) == 4
+    addresses = _attribute(1 if four else 3, source) + _attribute(2 if four else 4, to)
+    protocol = _attribute(1, bytes([socket.IPPROTO_TCP]))
+    protocol += b"".join(_attribute(kind, port.to_bytes(2)) for kind, port in zip((2, 3), ports, strict=True))
+    named = _attribute(1 | _NESTED, addresses) + _attribute(2 | _NESTED, protocol)
+    family = socket.AF_INET if four else socket.AF_INET6
+    return Flow(str(ip_address(source)), str(ip_address(to)), mark, named, family)
+
+
+class Shown:
+    """The packets that the rules show us: those of one nflog group. The socket is read when it is ready."""
+
+    def __init__(self, group: int) -> None:
+        self._netlink = Netlink()
+        self.sock = self._netlink.sock
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        for attribute in (
+            _attribute(1, b"\x01"),  # bind
+            _attribute(2, struct.pack("!IBB", 0xFFFF, 2, 0)),  # whole packets
+            _attribute(5, struct.pack("!I", 1)),  # each by itself, at once
+        ):
+            self._netlink.say([self._netlink.message(_LOG_CONFIG, ACK, _family(0, group) + attribute)])
+        self.sock.setblocking(False)
+
+    def packets(self) -> list[bytes]:
+        """What has come. What was lost (the buffer was full) will not be read, and so refused."""
+        found = []
+        try:
+            for _ in range(256):
+                data, at = self.sock.recv(RECEIVE), 0
+                while at + _HEADER.size <= len(data):
+                    length, kind = struct.unpack_from("=IH", data, at)
+                    if kind == _LOG_PACKET:
+                        found += [value for of, value in _attributes(data[at + 20 : at + length]) if of == 9]
+                    at += (length + 3) & ~3
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.ENOBUFS):
+                raise
+        return found
+
+    def close(self) -> None:
+        self._netlink.close()
 
 
 def neighbours(netlink: Netlink) -> dict[str, bytes]:

@@ -18,6 +18,9 @@ are, chains are flushed and filled. As text, since nft 1.0.6 cannot read its own
 
 A connection's mark says what became of it; only its lowest byte is ours.
 
+What a device first says on a forwarded connection is shown to the process that steers (greetings.py), until it has marked the
+connection GREETED or REVOKED.
+
 INVARIANT: the guard comes first in `steer` and in `input`, so no other rule can lock the technician out.
 INVARIANT: nothing is forwarded to the web's ports but with the mark DIRECT, or from a network that is not filtered.
 """
@@ -31,7 +34,9 @@ from appliance.gateway.settings import GatewayConfig, Inside
 from policy.synthetic import FOUR, SIX
 
 TABLE: Final = "schoolgate"
-PROXIED, DIRECT, PLAIN, REFUSED, REVOKED = 0x01, 0x02, 0x03, 0x04, 0x22  # marks of connections, in the lowest byte
+PROXIED, DIRECT, REFUSED = 0x01, 0x02, 0x04  # marks of connections, in the lowest byte
+GREETED, REVOKED = 0x12, 0x22  # of DIRECT ones: its first words name a site that may be had so; it is to end
+SHOWN: Final = 1107  # the nflog group of first words
 RENEWED_S: Final = 600  # for so long after its last use a permit holds
 SET_SIZE: Final = 1 << 20
 COUNTERS: Final = (
@@ -202,6 +207,7 @@ def _forward(config: GatewayConfig) -> list[str]:
         f"{_marked(REVOKED)} ct direction reply meta l4proto tcp counter name revoked tcp flags set rst accept",
         f"{_marked(REVOKED)} meta l4proto tcp counter name revoked reject with tcp reset",
         f"{_marked(REVOKED)} counter name revoked drop",
+        f"{_marked(DIRECT)} ct direction original meta l4proto tcp tcp dport {{ 80, 443 }} log group {SHOWN}",
         "ct state established,related accept",
         "ct state invalid drop",
     ]

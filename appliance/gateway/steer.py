@@ -23,11 +23,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from appliance.gateway.greetings import Greetings
 from appliance.gateway.names import Numbers
-from appliance.gateway.netlink import ROUTE, Element, Flow, Netlink, neighbours
-from appliance.gateway.permits import Asker, Pair, Permits, removal
-from appliance.gateway.ruleset import DIRECT, REVOKED
+from appliance.gateway.netlink import ROUTE, Element, Flow, Netlink, Shown, flow_of, neighbours
+from appliance.gateway.permits import Asker, Pair, Permits, is_direct, removal
+from appliance.gateway.ruleset import DIRECT, GREETED, REVOKED, SHOWN
 from appliance.gateway.settings import GatewayConfig
+from category_lists.names import NameRefused, canonical_host
 from policy.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -87,7 +89,8 @@ class Steer:
         self.permits = Permits()
         self.permits.follow(live.snapshot)
         self.beaten = 0.0  # when a resolver last said that it lives
-        self.granted = self.revoked = 0
+        self.greetings = Greetings()
+        self.granted = self.revoked = self.unnamed = 0
 
     def answer(self, lines: list[bytes]) -> bytes:
         """What is said to these questions, once the kernel knows of all of it."""
@@ -122,9 +125,32 @@ class Steer:
             self._kernel.write(removal(gone[at : at + AT_ONCE]))
         self.reset(None if changed else set(gone))
 
+    def shown(self, packets: list[bytes]) -> None:
+        """First words of forwarded connections: to a site that this client may have unseen, or the connection ends."""
+        now = self._clock()
+        for packet in packets:
+            if named := self.greetings.seen(packet):
+                ends = named.ends
+                flow = flow_of(ends.source, ends.to, ends.ports, DIRECT)
+                good = self._may_say(flow.source, ends.to, named.host, now)
+                if self._kernel.remark(flow, GREETED if good else REVOKED) and not good:
+                    self.unnamed += 1
+
+    def _may_say(self, source: str, to: bytes, host: str, now: float) -> bool:
+        """Was this name told by this address, or may it be had unseen anyway?"""
+        device = self._near.device(source, patient=True)
+        for owner in (device, ip_address(source).packed):
+            if owner and host in self.permits.because(owner, to):
+                return True
+        try:
+            decision = self.permits.judge(Asker("", source, device), canonical_host(host), now)
+        except NameRefused:
+            return False
+        return decision is not None and is_direct(decision)
+
     def reset(self, pairs: set[Pair] | None) -> None:
         """End running connections for which no name speaks: of these pairs, or all of them."""
-        for flow in self._kernel.flows(DIRECT):
+        for flow in (*self._kernel.flows(DIRECT), *self._kernel.flows(GREETED)):
             to = ip_address(flow.to).packed
             owners = (self._near.device(flow.source, patient=True), ip_address(flow.source).packed)
             if pairs is not None and not any((owner, to) in pairs for owner in owners):
@@ -143,7 +169,7 @@ class Steer:
             self._kernel.write(elements)
 
     def told(self) -> dict[str, object]:
-        return {"permits": len(self.permits), "granted": self.granted, "revoked": self.revoked}
+        return {"permits": len(self.permits), "granted": self.granted, "revoked": self.revoked, "unnamed": self.unnamed}
 
 
 class Asked(asyncio.Protocol):
@@ -208,7 +234,12 @@ async def serve(
         with socket.socket(socket.AF_UNIX) as sock:
             sock.bind(str(path))
             path.chmod(0o660)
-            server = await asyncio.get_running_loop().create_unix_server(lambda: Asked(steer), sock=sock)
+            loop = asyncio.get_running_loop()
+            shown = Shown(SHOWN)
+            stack.callback(shown.close)
+            loop.add_reader(shown.sock, lambda: _read(steer, shown))
+            stack.callback(loop.remove_reader, shown.sock)
+            server = await loop.create_unix_server(lambda: Asked(steer), sock=sock)
             async with server, asyncio.TaskGroup() as tasks:
                 works = [
                     tasks.create_task(_looking(live, steer)),
@@ -236,6 +267,13 @@ async def _rules(kernel: Netlink, stop: asyncio.Event) -> None:
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), BEAT_S)
+
+
+def _read(steer: Steer, shown: Shown) -> None:
+    try:
+        steer.shown(shown.packets())
+    except Exception:
+        log.exception("could not read the first words of connections")
 
 
 async def _looking(live: InForce, steer: Steer) -> None:

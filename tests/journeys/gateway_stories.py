@@ -22,7 +22,7 @@ def tell(world: World, rule) -> dict:
     (world.folder / "both.pem").write_bytes(trust.read_bytes() + (world.folder / "internet-ca.pem").read_bytes())
     until((world.folder / "origin.ready").exists, 20, "the internet is there")
     until(world.alive, 20, "the filter lives")
-    for story in (ways, unresolved, other_resolvers, ports, rights, reapplied, resolver_killed):
+    for story in (ways, unresolved, fronted, other_resolvers, ports, rights, reapplied, resolver_killed):
         told[story.__name__] = story(world)
     told["changed"] = changed(world, rule)
     for story in (locked_out, dead):
@@ -73,6 +73,19 @@ for name, kind, address, port in json.loads(sys.argv[1]):
 print(json.dumps(found))
 """
 UDP, TCP = "SOCK_DGRAM", "SOCK_STREAM"
+
+
+def fronted(world: World) -> dict:
+    """A permitted address, and another name said there: by a hosts file, by a bent greeting, or none."""
+    four, six = world.dig(DIRECT)[-1], world.dig(DIRECT, "AAAA")[-1]
+    return {
+        "blocked": world.curl(f"https://{BLOCKED}/", "-k", leads=four),
+        "blocked 6": world.curl(f"https://{BLOCKED}/", "-k", leads=six),
+        "plain": world.curl(f"http://{BLOCKED}/", leads=four),
+        "to be seen": world.curl(f"https://{INSPECTED}/", "-k", leads=four),
+        "no name": world.curl(f"https://{four}/", "-k"),
+        "its own": world.curl(f"https://{DIRECT}/", leads=four),
+    }
 
 
 def refused(*tried: tuple[str, str, str, int], place: str = "pupil") -> dict:

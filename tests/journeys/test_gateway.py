@@ -64,6 +64,13 @@ def test_what_was_never_resolved_is_judged_by_its_name(told):
     assert got["another's"]["status"] == 403, "an address of one name is no way to another"
 
 
+def test_a_permitted_address_is_no_way_to_another_name(told):
+    got = told["fronted"]
+    assert seen_from(got.pop("its own")) == "10.99.1.10"
+    assert {name: each["status"] for name, each in got.items()} == dict.fromkeys(got, 0)
+    assert {each["code"] for each in got.values()} <= {35, 55, 56}, "reset"
+
+
 def test_other_resolvers_and_quic(told):
     got = told["other_resolvers"]
     assert got["udp"] == got["tcp"] == got["udp 6"] == ["45.33.32.20"], "ours answered: 8.8.8.8 says something else there"
