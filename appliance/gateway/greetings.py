@@ -51,6 +51,7 @@ class Greetings:
 
     def __init__(self) -> None:
         self._words: dict[Ends, _Words] = {}
+        self._known: dict[Ends, None] = {}  # said already; more of their packets may be on the way to us
 
     def seen(self, packet: bytes) -> Named | None:
         """One packet that a device sent; what its connection is to, once that is known."""
@@ -58,6 +59,10 @@ class Greetings:
         if parts is None:
             return None
         ends, number, flags, data = parts
+        if flags & _SYN:
+            self._known.pop(ends, None)
+        elif ends in self._known:
+            return None
         if ends not in self._words and len(self._words) >= MOST_FLOWS:
             self._words.pop(next(iter(self._words)))
         words = self._words.setdefault(ends, _Words())
@@ -70,6 +75,9 @@ class Greetings:
         if host is None:
             return None
         del self._words[ends]
+        if len(self._known) >= MOST_FLOWS:
+            self._known.pop(next(iter(self._known)))
+        self._known[ends] = None
         return Named(ends, host)
 
     @staticmethod

@@ -132,7 +132,11 @@ class Steer:
             if named := self.greetings.seen(packet):
                 ends = named.ends
                 flow = flow_of(ends.source, ends.to, ends.ports, DIRECT)
-                good = self._may_say(flow.source, ends.to, named.host, now)
+                try:
+                    good = self._may_say(flow.source, ends.to, named.host, now)
+                except Exception:  # an enforcing edge
+                    log.exception("could not judge the name of a connection; ended it")
+                    good = False
                 if self._kernel.remark(flow, GREETED if good else REVOKED) and not good:
                     self.unnamed += 1
 
