@@ -202,7 +202,10 @@ class Netlink:
 def _element(each: Element, family: bytes) -> bytes:
     inner = _attribute(1 | _NESTED, _attribute(1, each.key))
     if each.seconds > 0:
-        inner += _attribute(4, struct.pack("!Q", max(1, int(each.seconds * 1000))))
+        milliseconds = struct.pack("!Q", max(1, int(each.seconds * 1000)))
+        inner += _attribute(4, milliseconds) + _attribute(
+            5, milliseconds
+        )  # without the second, one that is there stays as old
     found = _attribute(3 | _NESTED, _attribute(1 | _NESTED, inner))
     return family + _of_set(each.set) + found
 
