@@ -45,7 +45,7 @@ def show_plan(words: argparse.Namespace) -> int:
 
 def put_in_force(words: argparse.Namespace) -> int:
     config = config_of(words)
-    text, folder = applying.planned(config), applying.steering_folder(config.data)
+    text, folder = applying.planned(config), applying.rules_folder(config.data)
     if came := applying.locked_out(applying.gateway_of(config), os.environ):
         raise applying.NotApplied(f"you come from {came}, which gateway.admin does not hold: you would lock yourself out")
     applying.try_out(text, folder, words.probe)
@@ -62,14 +62,14 @@ def put_in_force(words: argparse.Namespace) -> int:
 
 
 def keep(words: argparse.Namespace) -> int:
-    if not applying.confirm(applying.steering_folder(config_of(words).data)):
+    if not applying.confirm(applying.rules_folder(config_of(words).data)):
         raise applying.NotApplied("nothing is being tried: it was confirmed already, or taken back")
     print("Confirmed: these rules stay, also after a restart.")
     return 0
 
 
 def take_back(words: argparse.Namespace) -> int:
-    applying.roll_back(applying.steering_folder(config_of(words).data))
+    applying.roll_back(applying.rules_folder(config_of(words).data))
     print(
         "What was confirmed before is in force again."
         if nft.state().there
@@ -79,7 +79,7 @@ def take_back(words: argparse.Namespace) -> int:
 
 
 def take_away(words: argparse.Namespace) -> int:
-    applying.remove(applying.steering_folder(config_of(words).data))
+    applying.remove(applying.rules_folder(config_of(words).data))
     print("Our rules are gone, and this box forwards nothing.")
     return 0
 
@@ -99,7 +99,7 @@ COUNTED = {
 
 
 def show_state(words: argparse.Namespace) -> int:
-    folder = applying.steering_folder(config_of(words).data)
+    folder = applying.rules_folder(config_of(words).data)
     state = nft.state()
     if not state.there:
         print("There are no rules of ours in the kernel.")

@@ -1,7 +1,7 @@
 """Rules put in force so that nobody is locked out: tried, looked at from outside, confirmed by a person, or taken back.
 
-In the folder `gateway` of the data folder lie `applied.nft`, what was confirmed and what the machine starts with, and while
-something is being tried `trying.nft`. A person confirms over a new connection, which shows that there still is a way in;
+In the folder of the rules lie `applied.nft`, what was confirmed and what the machine starts with, and while something is being
+tried `trying.nft`. It is root's where this is installed: root loads it at the start, and our own processes cannot write there. A person confirms over a new connection, which shows that there still is a way in;
 when nobody does in time, or when the machine restarts, what was confirmed before is in force again. Going back to nothing
 also stops forwarding: a box without rules must not be a way past the filter.
 """
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FORWARDING: Final = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 QUIET: Final = ("net/ipv4/conf/all/send_redirects",)  # "go there yourself" would lead devices around the box
 PROBE_S: Final = 10
+INSTALLED: Final = Path("/var/lib/schoolgate")
 ANY: Final = {"0.0.0.0", "::"}  # noqa: S104 - compared, not listened on
 
 
@@ -40,7 +41,12 @@ def gateway_of(config: "Config") -> "GatewayConfig":
 
 
 def steering_folder(data: Path) -> Path:
+    """Where the process that steers keeps its socket and the names."""
     return data / "gateway"
+
+
+def rules_folder(data: Path) -> Path:
+    return Path("/etc/schoolgate/gateway") if data == INSTALLED else steering_folder(data)
 
 
 def ports_of(config: "Config") -> Ports:

@@ -53,6 +53,7 @@ class GatewayConfig:
     admin: tuple[str, ...]  # addresses from which the box itself can always be reached, whatever else is wrong
     admin_ports: tuple[int, ...] = (22,)  # the TCP ports that they reach; the desk's are added
     when_dead: str = "closed"  # if resolver or proxy die: "closed", or "direct" (names that need no look go on)
+    apart: bool = False  # is the process that steers a service of its own (`schoolgate steer`), not one of `schoolgate up`?
     masquerade: bool = False  # does the box hide the inside behind its own IPv4 address?
 
     def of(self, address: str) -> Inside | None:
@@ -87,6 +88,7 @@ def read(raw: object) -> GatewayConfig | None:
         admin=_prefixes("gateway.admin", values.get("admin")),
         admin_ports=_admin_ports(values.get("admin_ports", [22])),
         when_dead=_one_of("gateway.when_dead", values.get("when_dead", "closed"), MODES),
+        apart=_yes_no("gateway.apart", values.get("apart", False)),
         masquerade=_yes_no("gateway.masquerade", values.get("masquerade", False)),
     )
     if any(each.interface == found.outside for each in inside):

@@ -67,7 +67,7 @@ def main() -> None:
     kernel.forget_permits()
     gone["forgotten"], gone["alive"] = len(listed("direct_mac4")), len(listed("proxy_alive"))
     gone["not there"] = kernel.remark(flow_of(bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2]), (1, 2), 2), 0x22)
-    for words in ("link add d0 type dummy", "link set d0 up", "addr add 10.9.9.1/24 dev d0",
+    for words in ("link add d0 type veth peer name d1", "link set d1 up", "link set d0 up", "addr add 10.9.9.1/24 dev d0",
                   "neigh add 10.9.9.9 lladdr 02:00:00:00:00:09 dev d0"):  # fmt: skip
         subprocess.run(["ip", *words.split()], check=True)
     gone["neighbours"] = {address: device.hex() for address, device in neighbours(Netlink(ROUTE)).items()}
