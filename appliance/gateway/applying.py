@@ -1,9 +1,10 @@
 """Rules put in force so that nobody is locked out: tried, looked at from outside, confirmed by a person, or taken back.
 
-In the folder of the rules lie `applied.nft`, what was confirmed and what the machine starts with, and while something is being
-tried `trying.nft`. It is root's where this is installed: root loads it at the start, and our own processes cannot write there. A person confirms over a new connection, which shows that there still is a way in;
-when nobody does in time, or when the machine restarts, what was confirmed before is in force again. Going back to nothing
-also stops forwarding: a box without rules must not be a way past the filter.
+In the folder of the rules lie `applied.nft`, what was confirmed and what the machine starts with, and while one is tried
+`trying.nft`. It is root's where this is installed: root loads it at the start, and our own processes cannot write there. A
+person confirms over a new connection, which shows that there still is a way in; when nobody does in time, or when the machine
+restarts, what was confirmed before is in force again. Going back to nothing also stops forwarding: a box without rules must
+not be a way past the filter.
 """
 
 import ipaddress

@@ -9,12 +9,12 @@ from appliance.gateway.ruleset import ALIVE, COUNTERS, SETS, TABLE
 
 PATIENCE_S: Final = 30
 FEATURES: Final = {  # what is tried, in a table that never comes to be: what it is for
-    "redirect": ("chain c { type nat hook prerouting priority -100; meta l4proto tcp redirect to :9 }", "steering"),
+    "redirect": ("chain c { type nat hook prerouting priority -100; meta l4proto tcp redirect to :9; }", "steering"),
     "keyed by device": ("set s { type ether_addr . ipv4_addr; flags dynamic,timeout; }", "permits by device"),
-    "reset": ("chain c { type filter hook forward priority 0; meta l4proto tcp reject with tcp reset }", "quick refusals"),
-    "log": ("chain c { type filter hook forward priority 0; log group 1107 }", "reading what connections call their site"),
-    "marks": ("chain c { type filter hook forward priority 0; ct mark set 1 }", "ending what policy ends"),
-    "local": ("chain c { type nat hook prerouting priority -100; fib daddr type local accept }", "the guard"),
+    "reset": ("chain c { type filter hook forward priority 0; meta l4proto tcp reject with tcp reset; }", "quick refusals"),
+    "log": ("chain c { type filter hook forward priority 0; log group 1107; }", "reading what connections call their site"),
+    "marks": ("chain c { type filter hook forward priority 0; ct mark set 1; }", "ending what policy ends"),
+    "local": ("chain c { type nat hook prerouting priority -100; fib daddr type local accept; }", "the guard"),
 }
 
 
@@ -59,7 +59,7 @@ def features() -> dict[str, bool]:
     found = {}
     for name, (text, _) in FEATURES.items():
         try:
-            run(f"table inet schoolgate_probe {{ {text} }}", check=True)
+            run(f"table inet schoolgate_probe {{\n{text}\n}}\n", check=True)
             found[name] = True
         except Refused:
             found[name] = False

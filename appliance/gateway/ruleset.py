@@ -263,7 +263,7 @@ def _input(config: GatewayConfig, ports: Ports) -> list[str]:
         "ct state invalid drop",
         "meta l4proto { icmp, ipv6-icmp } accept",
         f"iifname {inside} ct status dnat accept",  # what was steered here, and only that, reaches resolver and proxy
-        f"iifname {inside} meta l4proto udp udp dport {{ 67, 123, 547 }} accept",  # DHCP and time, where the box serves them
+        f"iifname {inside} meta l4proto udp udp dport {{ 67, 68, 123, 547 }} accept",  # DHCP (also as doctor asks it), time
         *([own] if ports.own_tcp else []),
         *(f"iifname {inside} {each}" for each in _REFUSE),
     ]
