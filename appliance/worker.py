@@ -30,7 +30,7 @@ def main() -> int:
     if kind != "steer":
         give_up()  # whoever reads pupils' bytes must not be able to change the kernel's rules
     try:
-        runner = uvloop.run if kind == "dns" else asyncio.run  # mitmproxy gains nothing from uvloop, the resolver much
+        runner = uvloop.run if kind in {"dns", "steer"} else asyncio.run  # mitmproxy gains nothing from uvloop, they much
         runner(_run(kind, name, config))
     except (OSError, PolicyMissing, ValueError) as error:
         print(f"schoolgate: {name}: {error}", file=sys.stderr)

@@ -74,7 +74,7 @@ class Waiting:
     asked: Query | None = None  # what the upstream is asked, where it is not the client's own question
     attempt: str = ""  # what looks like a way round the filter about it
     wanted: Wanted | None = None  # what a gateway's kernel has to know first (steering.py)
-    steered: bool = False  # it was asked to
+    held: tuple[Snapshot, Forward, Stored] | None = None  # and what was decided meanwhile
 
 
 class Answers:
@@ -241,11 +241,13 @@ class Answers:
     async def _later(self, waiting: Waiting) -> bytes | None:
         """Ask an upstream, and conclude under the policy that is in force when its answer has come."""
         try:
-            got = None if waiting.wanted else await self._fetching.fetched(waiting.asked or waiting.query)
-            said = self._conclude(waiting, got, self._clock())
+            said: bytes | Waiting | None = waiting
+            if not waiting.wanted:
+                got = await self._fetching.fetched(waiting.asked or waiting.query)
+                said = self._conclude(waiting, got, self._clock())
             if self.steering and isinstance(said, Waiting) and said.wanted:
                 await self.steering.ask(said.wanted)
-                said = self._conclude(replace(said, steered=True), got, self._clock())
+                said = self._after_asking(said, self._clock())
             return None if isinstance(said, Waiting) else said  # silence if a new policy asks something else: they ask again
         except Exception as error:  # noqa: BLE001 - as above
             return self._undecided(waiting.packet, waiting.address, error, self._clock())
@@ -290,16 +292,12 @@ class Answers:
             said = screened(snapshot, query, client, got.answer, said, at=at, ways=self._ways)
             if isinstance(said, Reply):
                 return self._reply(waiting, seat, said, now, got.at + got.answer.lifetime)
-            if (
-                self.steering
-                and client.forced
-                and (
-                    way := self.steering.way(
-                        waiting.listener, waiting.address, query, said, got.answer, asked=waiting.steered
-                    )
-                )
-            ):
-                return self._steered(waiting, seat, said, got, way, now)
+            if self.steering and client.forced:
+                way = self.steering.way(waiting.listener, waiting.address, query, said, got.answer, asked=False)
+                if isinstance(way, Wanted):
+                    return replace(waiting, wanted=way, held=(snapshot, said, got))
+                if way:
+                    return self._steered(waiting, seat, said, got, way, now)
             return self._relay(waiting, seat, said, got, now)
         except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
             return self._undecided(waiting.packet, waiting.address, error, now)
@@ -339,12 +337,17 @@ class Answers:
         self._keep_ready(waiting, seat, wire, (*what[:-1], "; ".join((what[-1], bypass.told(kind)))), now=now, until=until)
         return wire
 
-    def _steered(
-        self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, way: Wanted | Way, now: float
-    ) -> bytes | Waiting:
+    def _after_asking(self, waiting: Waiting, now: float) -> bytes | Waiting | None:
+        """What a gateway's kernel had to know was asked for: the answer that was held back, unless policy has changed."""
+        if waiting.held is None or self.steering is None or waiting.held[0] is not self._follow_snapshot():
+            return None
+        _, said, got = waiting.held
+        way = self.steering.way(waiting.listener, waiting.address, waiting.query, said, got.answer, asked=True)
+        seat = self._seat(waiting.listener, waiting.address, waiting.tcp)
+        return self._steered(waiting, seat, said, got, way, now) if isinstance(way, Way) else None
+
+    def _steered(self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, way: Way, now: float) -> bytes:
         """An answer on a network whose web traffic the kernel steers."""
-        if isinstance(way, Wanted):
-            return replace(waiting, wanted=way)
         if way.wire is None:
             return self._relay(waiting, seat, said, stored, now, most=way.until)
         what = describe(waiting.query, said.decision, said.decision.action, "NOERROR", "seen by the proxy")

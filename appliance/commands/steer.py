@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 
+import uvloop
+
 from appliance.commands.words import config_of, data_option
 from appliance.gateway.applying import gateway_of
 
@@ -29,5 +31,5 @@ def run(words: argparse.Namespace) -> int:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await steer(config, "steer", lambda _: None, stop)
 
-    asyncio.run(until_told())
+    uvloop.run(until_told())
     return 0

@@ -56,17 +56,6 @@ class GatewayConfig:
     apart: bool = False  # is the process that steers a service of its own (`schoolgate steer`), not one of `schoolgate up`?
     masquerade: bool = False  # does the box hide the inside behind its own IPv4 address?
 
-    def of(self, address: str) -> Inside | None:
-        """The network that an address is in, the longest prefix first."""
-        ip = ipaddress.ip_address(address)
-        found = [
-            (network.prefixlen, inside)
-            for inside in self.networks
-            for network in map(ipaddress.ip_network, inside.prefixes)
-            if network.version == ip.version and ip in network
-        ]
-        return max(found, key=lambda one: one[0])[1] if found else None
-
 
 def read(raw: object) -> GatewayConfig | None:
     """The section as YAML has it; None when there is none. BadGateway says what is wrong."""

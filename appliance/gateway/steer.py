@@ -17,11 +17,12 @@ import json
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from appliance.gateway.greetings import Greetings
 from appliance.gateway.names import Numbers
@@ -63,13 +64,18 @@ class Near:
     """Which device has an address of a network next to us."""
 
     def __init__(self, config: GatewayConfig, look: Callable[[], dict[str, bytes]]) -> None:
-        self._config, self._look = config, look
+        self._look = look
         self._known: dict[str, bytes] = {}
         self._looked = float("-inf")
+        self._networks = sorted(
+            ((network, inside) for inside in config.networks for network in map(ip_network, inside.prefixes)),
+            key=lambda one: -one[0].prefixlen,
+        )
 
     def device(self, address: str, *, patient: bool = False) -> bytes:
         """The MAC; b"" when the device stands behind a router, or is not known (`patient`: and need not be at once)."""
-        inside = self._config.of(address)
+        ip = ip_address(address)
+        inside = next((each for network, each in self._networks if ip.version == network.version and ip in network), None)
         if inside is None or inside.routed:
             return b""
         now = time.monotonic()
@@ -183,8 +189,7 @@ class Asked(asyncio.Protocol):
         self._steer, self._rest = steer, b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's
 
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -309,6 +314,7 @@ async def run(config: Any, name: str, ready: Callable[[dict[str, Any]], None], s
     from appliance.gateway.applying import steering_folder
     from appliance.wiring import in_force, recording, write_quickly
 
+    sys.setswitchinterval(0.001)  # a policy is read in a thread, and must not hold up permits for 5 ms at a time
     writer, record = recording(config, name)
     live = in_force(config, name, record)
     listeners = config.proxy.transparent_listen

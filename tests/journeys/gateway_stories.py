@@ -18,9 +18,7 @@ def tell(world: World, rule) -> dict:
     told: dict[str, object] = {"applied": world.gate("apply", "--yes").stderr}
     told["before the filter"] = world.curl(f"https://{NEVER}/", "-k")["code"]
     world.up()
-    trust = world.data / "ca" / "schoolgate-ca.pem"
-    (world.folder / "both.pem").write_bytes(trust.read_bytes() + (world.folder / "internet-ca.pem").read_bytes())
-    until((world.folder / "origin.ready").exists, 20, "the internet is there")
+    world.trust()
     until(world.alive, 20, "the filter lives")
     for story in (ways, unresolved, fronted, other_resolvers, ports, rights, reapplied, resolver_killed):
         told[story.__name__] = story(world)

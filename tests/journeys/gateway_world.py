@@ -84,6 +84,9 @@ def certificates(folder: Path) -> None:
     )
 
 
+LARGE = bytes(32 << 20)
+
+
 class Page(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -100,6 +103,8 @@ class Page(BaseHTTPRequestHandler):
                     time.sleep(0.1)
             return
         body = f"{self.headers.get('Host', '')} seen from {who}".encode()
+        if self.path == "/large":
+            body = LARGE
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -218,11 +223,7 @@ def found(data: Path):
     ]
     with founded.store.write() as session:
         authority = found_authority(founded, session, "Birchwood")
-        networks = [
-            Network("n4", "ks3", "10.99.1.0/24"),
-            Network("n6", "ks3", "fd99:1::/64"),
-            Network("s4", "staff", "10.99.5.0/24"),
-        ]
+        networks = [Network(*each) for each in NETWORKS]
         found_school(founded, session, authority, school="hill", name="Hill", phases=("ks3", "staff"), networks=networks)
         demo._enrol(founded, session, "hill", people[0])
         demo._enrol(founded, session, "hill", people[1], by=people[0])
@@ -239,6 +240,7 @@ def found(data: Path):
     return rule
 
 
+NETWORKS = [("n4", "ks3", "10.99.1.0/24"), ("n6", "ks3", "fd99:1::/64"), ("s4", "staff", "10.99.5.0/24")]
 CONFIG = """
 dns: {{listen: ["0.0.0.0:5300", "[::]:5300"], upstreams: [45.33.32.53], page_addresses: [10.99.1.1, "fd99:1::1"], workers: 1}}
 proxy:
@@ -287,6 +289,12 @@ class World:
         until(lambda: made.poll() is not None or ready.exists(), 60, "up")
         assert made.poll() is None, (self.folder / "up.log").read_text()
 
+    def trust(self) -> None:
+        """What devices trust: the box, and the internet's own authority; and wait for the internet."""
+        trust = self.data / "ca" / "schoolgate-ca.pem"
+        (self.folder / "both.pem").write_bytes(trust.read_bytes() + (self.folder / "internet-ca.pem").read_bytes())
+        until((self.folder / "origin.ready").exists, 20, "the internet is there")
+
     def pid(self, name: str) -> int:
         return int(json.loads((self.data / "run" / "ready.json").read_text())["pids"][name])
 
@@ -330,20 +338,26 @@ class World:
         return next((line for line in said.splitlines() if line.startswith("issuer=")), "")
 
 
-def tell(folder: Path) -> None:
+@contextlib.contextmanager
+def going(folder: Path):
+    """The world, and what changes the school's policy."""
     run("mount", "-t", "tmpfs", "tmpfs", "/run")
     wires()
     certificates(folder)
     world = World(folder)
     try:
         world.start("ip", "netns", "exec", "net", sys.executable, __file__, str(folder), "origin", log="origin.log")
-        rule = found(world.data)
-        world.configure()
-        import gateway_stories as stories
-
-        print(json.dumps(stories.tell(world, rule)))
+        yield world, found(world.data)
     finally:
         world.close()
+
+
+def tell(folder: Path) -> None:
+    import gateway_stories as stories
+
+    with going(folder) as (world, rule):
+        world.configure()
+        print(json.dumps(stories.tell(world, rule)))
 
 
 if __name__ == "__main__":
