@@ -255,6 +255,7 @@ def _other_ports(network: Inside) -> list[str]:
 
 def _input(config: GatewayConfig, ports: Ports) -> list[str]:
     inside = _names(config.networks)
+    desks = [each for each in config.networks if each.desk]
     own = f"iifname {inside} meta l4proto tcp tcp dport {_group(dict.fromkeys(ports.own_tcp))} accept"
     return [
         'iifname "lo" accept',
@@ -265,6 +266,11 @@ def _input(config: GatewayConfig, ports: Ports) -> list[str]:
         f"iifname {inside} ct status dnat accept",  # what was steered here, and only that, reaches resolver and proxy
         f"iifname {inside} meta l4proto udp udp dport {{ 67, 68, 123, 547 }} accept",  # DHCP (also as doctor asks it), time
         *([own] if ports.own_tcp else []),
+        *(
+            [f"iifname {_names(desks)} meta l4proto tcp tcp dport {_group(ports.desk)} accept"]
+            if desks and ports.desk
+            else []
+        ),
         *(f"iifname {inside} {each}" for each in _REFUSE),
     ]
 

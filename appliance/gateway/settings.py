@@ -33,6 +33,7 @@ class Inside:
     ports: tuple[
         str, ...
     ] = ()  # other ports that may go out: tcp/993, udp/3478, tcp/5000-5100; "all" of them; none: no other
+    desk: bool = False  # may its devices open the desk?
     reach: tuple[str, ...] = ()  # other inside networks that may be connected to
 
     @property
@@ -98,6 +99,7 @@ def _inside(name: str, raw: object) -> Inside:
         routed=_yes_no(f"{where}.routed", values.get("routed", False)),
         direct=_one_of(f"{where}.direct", values.get("direct", "forward"), DIRECT_WAYS),
         ports=tuple(_port(f"{where}.ports", each) for each in _list(f"{where}.ports", values.get("ports", []))),
+        desk=_yes_no(f"{where}.desk", values.get("desk", False)),
         reach=tuple(_list(f"{where}.reach", values.get("reach", []))),
     )
 

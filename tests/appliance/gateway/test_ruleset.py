@@ -16,7 +16,7 @@ CONFIG = read(
         "masquerade": True,
         "networks": {
             "pupils": {"interface": "lan0", "prefixes": ["10.1.0.0/24", "fd00:1::/64"], "reach": ["servers"]},
-            "staff": {"interface": "lan1", "prefixes": ["10.2.0.0/24"], "ports": ["tcp/993", "udp/5000-5100"]},
+            "staff": {"interface": "lan1", "prefixes": ["10.2.0.0/24"], "desk": True, "ports": ["tcp/993", "udp/5000-5100"]},
             "guests": {"interface": "lan2", "prefixes": ["10.3.0.0/24"], "ports": ["all"], "routed": True},
             "servers": {"interface": "lan3", "prefixes": ["10.4.0.0/24"], "filtered": False},
         },
@@ -61,6 +61,11 @@ def test_permits_are_renewed_when_used_but_not_past_policy():
     web = chain(ruleset(CONFIG, PORTS), "web")
     assert sum("update @direct_" in rule for rule in web) == 4
     assert not any("update @until_" in rule for rule in web)
+
+
+def test_the_desk_is_for_those_who_may():
+    (rule,) = [rule for rule in chain(ruleset(CONFIG, PORTS), "input") if "8443" in rule and "saddr" not in rule]
+    assert rule == 'iifname { "lan1" } meta l4proto tcp tcp dport { 8443 } accept'
 
 
 def test_a_family_without_listeners_is_closed_not_open():
