@@ -106,9 +106,11 @@ class Permits:
                 elements.append(Element(name, key(*pair), seconds))
         return elements, seconds
 
-    def ended(self, now: float, *, everything: bool) -> list[Pair]:
-        """Pairs for which no name speaks any more: of all, or only of those whose time is up. They are forgotten."""
-        pairs = list(self._grounds) if everything else self._due(now)
+    def pairs(self) -> list[Pair]:
+        return list(self._grounds)
+
+    def ended(self, pairs: Iterable[Pair], now: float) -> list[Pair]:
+        """Those of these pairs for which no name speaks any more. They are forgotten."""
         gone = []
         for pair in pairs:
             grounds = self._grounds.get(pair, {})
@@ -124,7 +126,8 @@ class Permits:
                 gone.append(pair)
         return gone
 
-    def _due(self, now: float) -> set[Pair]:
+    def due(self, now: float) -> set[Pair]:
+        """Pairs of which time alone may end one of their names."""
         found = set()
         while self._ends and self._ends[0][0] <= now:
             found.add(heappop(self._ends)[1])

@@ -49,8 +49,8 @@ def test_no_longer_than_policy_says(make_snapshot, at):
     permits.follow(make_snapshot(site_rules=(rule("bet.example", "allow", until=until),)))
     (element,), seconds = permits.grant(NEAR, "bet.example", [A], at)
     assert (element.set, element.seconds, seconds) == ("until_mac4", 180.0, 180.0)
-    assert permits.ended(at + 179, everything=False) == []
-    assert permits.ended(at + 180, everything=False) == [(NEAR.owner, b"\x2d\x21\x20\x01")]
+    assert permits.ended(permits.due(at + 179), at + 179) == []
+    assert permits.ended(permits.due(at + 180), at + 180) == [(NEAR.owner, b"\x2d\x21\x20\x01")]
     assert not permits.holds(NEAR.owner, b"\x2d\x21\x20\x01")
 
 
@@ -60,7 +60,7 @@ def test_a_change_ends_what_it_speaks_of_and_nothing_else(permits, make_snapshot
     permits.grant(PUPIL, "news.example", ["45.33.32.3"], at)
     assert not permits.follow(permits._snapshot)
     assert permits.follow(make_snapshot(site_rules=(rule("news.example"),)))
-    assert permits.ended(at, everything=True) == [(PUPIL.owner, b"\x2d\x21\x20\x03")]
+    assert permits.ended(permits.pairs(), at) == [(PUPIL.owner, b"\x2d\x21\x20\x03")]
     assert permits.because(NEAR.owner, b"\x2d\x21\x20\x01") == ["helpline.example"]
     taken = removal([(NEAR.owner, b"\x2d\x21\x20\x01")])
     assert [(each.set, each.seconds) for each in taken] == [("direct_mac4", 0), ("until_mac4", 0)]
@@ -68,5 +68,5 @@ def test_a_change_ends_what_it_speaks_of_and_nothing_else(permits, make_snapshot
 
 def test_what_was_not_asked_for_in_half_a_day_is_forgotten(permits, at):
     permits.grant(NEAR, "news.example", [A], at)
-    assert permits.ended(at + REMEMBERED_S, everything=True) == []
-    assert permits.ended(at + REMEMBERED_S + 1, everything=True) == [(NEAR.owner, b"\x2d\x21\x20\x01")]
+    assert permits.ended(permits.pairs(), at + REMEMBERED_S) == []
+    assert permits.ended(permits.pairs(), at + REMEMBERED_S + 1) == [(NEAR.owner, b"\x2d\x21\x20\x01")]

@@ -1,5 +1,6 @@
 """The process that steers, with a kernel of the test's own."""
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 
@@ -97,10 +98,10 @@ def test_a_change_of_policy_reaches_permits_and_running_connections(made, make_s
     ask(steer, permit(1, "news.example"), permit(2, "helpline.example", address="45.33.32.2"))
     ends = [flow_of(bytes([127, 20, 3, 5]), bytes([45, 33, 32, each]), (4000, 443), GREETED) for each in (1, 2, 3)]
     kernel.running, kernel.written = ends, []
-    steer.look()
+    asyncio.run(steer.look())
     assert (kernel.written, kernel.marks) == ([], []), "nothing has changed"
     live.snapshot = make_snapshot(site_rules=(SiteRule("r", "news.example", Action.BLOCK, 1),))
-    steer.look()
+    asyncio.run(steer.look())
     assert {each.set for each in kernel.written} == {"direct_mac4", "until_mac4"}
     assert {each.seconds for each in kernel.written} == {0}
     assert kernel.marks == [(SITE, REVOKED), ("45.33.32.3", REVOKED)], "what nobody knows ends too"
