@@ -1,10 +1,15 @@
 """`schoolgate gateway`: the rules by which this box forwards, steers and refuses; tried safely, and taken away again."""
 
 import argparse
+import json
 import os
+import time
+from dataclasses import asdict
+from pathlib import Path
 
 from appliance.commands.words import config_of, data_option
-from appliance.gateway import applying, nft
+from appliance.gateway import applying, devices, nft
+from appliance.gateway.netlink import ROUTE, Netlink, neighbours
 from appliance.gateway.ruleset import SETS
 
 
@@ -27,9 +32,15 @@ def words(parser: argparse.ArgumentParser) -> None:
     back.set_defaults(run=take_back)
     show = below.add_parser("show", help="what is in force: what was steered, permitted, refused")
     show.set_defaults(run=show_state)
+    seen = below.add_parser("devices", help="which devices are in the inside networks, by neighbours and DHCP leases")
+    seen.add_argument(
+        "--leases", action="append", type=Path, metavar="FILE", help="of dnsmasq or Kea (default: where they put it)"
+    )
+    seen.add_argument("--json", action="store_true", help="for programs")
+    seen.set_defaults(run=show_devices)
     remove = below.add_parser("remove", help="take our rules away, and stop forwarding")
     remove.set_defaults(run=take_away)
-    for each in (plan, apply, confirm, back, show, remove):
+    for each in (plan, apply, confirm, back, show, seen, remove):
         data_option(each)
 
 
@@ -81,6 +92,28 @@ def take_back(words: argparse.Namespace) -> int:
 def take_away(words: argparse.Namespace) -> int:
     applying.remove(applying.rules_folder(config_of(words).data))
     print("Our rules are gone, and this box forwards nothing.")
+    return 0
+
+
+def show_devices(words: argparse.Namespace) -> int:
+    gateway = applying.gateway_of(config_of(words))
+    files = words.leases or [each for each in devices.USUAL if each.exists()]
+    leased = [
+        lease for file in files for lease in devices.leases(file.read_text(encoding="utf-8", errors="replace"), time.time())
+    ]
+    route = Netlink(ROUTE)
+    try:
+        found = devices.devices(gateway, neighbours(route), leased)
+    finally:
+        route.close()
+    if words.json:
+        print(json.dumps([asdict(each) for each in found], indent=1))
+        return 0
+    for each in found:
+        marks = ", ".join(filter(None, ("here now" if each.here else "", "an address it made up itself" if each.own else "")))
+        print(f"{each.network:12} {each.device}  {each.name or '(no name)':24} {' '.join(each.addresses)}  {marks}".rstrip())
+    if not found:
+        print("No device of the inside networks is known.")
     return 0
 
 
