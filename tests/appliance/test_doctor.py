@@ -5,7 +5,7 @@ import struct
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.__main__ import main
@@ -97,6 +97,7 @@ def test_an_offer_is_read():
     assert offer(discover(7, bytes(6)), 7, "lan0") is None, "our own question"
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes(data):
     offer(data, 7, "lan0")

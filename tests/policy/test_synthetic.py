@@ -1,12 +1,13 @@
 """Addresses that stand for names, and the table that says which."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy.synthetic import NUMBERS, Names, addresses, number_of
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(1, NUMBERS))
 def test_there_and_back(number):
     assert [number_of(each) for each in addresses(number)] == [number, number]

@@ -1,6 +1,6 @@
 """Devices by neighbours and leases."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.gateway.devices import Device, Lease, devices, leases
@@ -57,6 +57,7 @@ def test_one_device_with_all_its_addresses():
     ]
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text(text):
     leases(text, 1000)

@@ -65,7 +65,7 @@ def test_a_plain_request():
     )
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.randoms(use_true_random=False), st.integers(1, 6))
 def test_pieces_in_any_order(base, chance, count):
     text = hello("a-name-of-some-length.example")
@@ -91,7 +91,7 @@ def test_what_cannot_be_read_names_nothing(packets):
     assert said(*packets) == ""
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=80))
 def test_any_bytes(data):
     tcp_of(data)
