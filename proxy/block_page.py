@@ -6,6 +6,7 @@ sites, so that the page that asked does not hang), an invisible picture for a pi
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -93,6 +94,10 @@ class Pages:
 
     def home(self) -> Answer:
         return page(200, self._render("home.html", None))
+
+    def setup(self, systems: Sequence[object], looks: Sequence[tuple[str, str, str]]) -> Answer:
+        """How devices are set up: of all systems, or of one."""
+        return page(200, self._render("setup.html", None, systems=systems, looks=looks))
 
     def thanks(self, host: str, reference: str, asker: Asker | None = None) -> Answer:
         return page(200, self._render("thanks.html", asker, host=host, reference=reference, desk_url=self._desk_url))

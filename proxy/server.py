@@ -13,6 +13,7 @@ from mitmproxy import master, options
 from category_lists.phrases import shipped
 from policy.event import Event
 from policy.snapshot import Snapshot
+from policy.synthetic import Names
 from proxy.addon import Judge
 from proxy.block_page import Pages
 from proxy.ca import ensure_ca, trust_bundle
@@ -97,7 +98,7 @@ async def serve(
             pages_at=frozenset(name for name, _, _ in settings.page),
             proxy_ports=tuple(names[name][1] for name, _, _ in settings.listen),
         )
-        front = gate.front = Front(judge.tunnels, reach, gate.take)
+        front = gate.front = Front(judge.tunnels, reach, gate.take, Names(settings.names) if settings.names else None)
         chief = _chief(settings, names, str(trust), gate, judge)
 
         def judge_again() -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from category_lists.names import NameRefused
-from policy.decide import decide
+from policy.decide import Reason, decide
 from policy.event import Kind
 from policy.identity import Client
 from policy.snapshot import Snapshot
@@ -91,6 +91,13 @@ class Tunnels:
         self._passing[id_] = _Passing(listener, address, host, decision.until)
         self._record(self._record.decided(Kind.CONNECTION, client, address, asked, decision))
         return True
+
+    def spoken_of(self, listener: str, address: str, host: str) -> bool:
+        """Does a rule or a list speak of this very host, whatever it says? Raises when it cannot be told."""
+        client = self.client(listener, address)
+        if client is None:
+            return False
+        return decide(self._live.snapshot, question(client, host, None, self._now())).reason is not Reason.UNKNOWN_NAME
 
     def over(self, id_: str) -> None:
         """A connection has ended."""
