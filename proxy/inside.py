@@ -111,7 +111,7 @@ class Quick(Handler):
             task.add_done_callback(self.wakeup_timer.discard)
             return
         for each in called:
-            each(*hook.args())
+            each(*_args(hook))
         if hook.blocking:
             waiting.append(events.HookCompleted(hook))
 
@@ -187,7 +187,7 @@ class Stream(_http.HttpStream):
                 if command.name == "requestheaders":
                     self.handler.unread = -1
                 for each in self.handler.gate.hooks.get(command.name, ()):
-                    each(*command.args())
+                    each(*_args(command))
             elif type(command) is not commands.Log:
                 reply = yield command
 
@@ -232,6 +232,17 @@ def _body_reader(expected_size: int | None) -> Any:
 
 
 _stock_body_reader = _http1.make_body_reader
+
+
+def _args(hook: Any) -> list[Any]:
+    """`Hook.args`, with the names of its fields looked up once."""
+    names = _fields.get(type(hook))
+    if names is None:
+        names = _fields[type(hook)] = [each.name for each in dataclasses.fields(hook)]
+    return [getattr(hook, name) for name in names]
+
+
+_fields: dict[type, list[str]] = {}
 
 
 def _header(self: http.Headers, key: str | bytes, default: Any = None) -> Any:

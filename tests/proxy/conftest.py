@@ -278,9 +278,9 @@ def read_frame(file) -> bytes:
 class Origin(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address: str, context: ssl.SSLContext | None, port: int = 0) -> None:
+    def __init__(self, address: str, context: ssl.SSLContext | None, port: int = 0, site: type = Site) -> None:
         self.context, self.seen = context, []
-        super().__init__((address, port), Site)
+        super().__init__((address, port), site)
         self.port = self.server_address[1]
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
