@@ -10,7 +10,6 @@ from typing import Protocol
 
 from mitmproxy import master, options
 
-from category_lists.phrases import shipped
 from policy.event import Event
 from policy.snapshot import Snapshot
 from proxy.addon import Judge
@@ -85,6 +84,8 @@ async def serve(
     reach = Reach(resolve or system_resolve, Destinations(settings.inner_networks), settings.connect_seconds)
     pages = Pages(settings.form_key, settings.desk_url)
     internal = Internal(settings.form_key, pages, certificate.read_bytes())
+    with contextlib.suppress(Exception):  # a policy that cannot be read refuses each request; here it is only made ready
+        _understand(live)
     sockets = bind(settings)
     try:
         names = {name: each.getsockname()[:2] for name, each in sockets.items()}
@@ -100,7 +101,7 @@ async def serve(
             internal=internal,
             form_key=settings.form_key,
             gate=gate,
-            wording=Wording(phrases or shipped()),
+            wording=Wording(phrases),
             pages_at=frozenset(name for name, _, _ in settings.page),
             proxy_ports=tuple(names[name][1] for name, _, _ in settings.listen),
         )
@@ -173,11 +174,23 @@ def _chief(
     return chief
 
 
+def _look(live: Live) -> None:
+    if live.refresh():
+        _understand(live)
+
+
+def _understand(live: Live) -> None:
+    for dictionary in live.snapshot.dictionaries.values():
+        if dictionary.phrases:
+            dictionary.phrases.ready()
+
+
 async def _keep_looking(live: Live, judge_again: Callable[[], object]) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY)
         try:
-            await asyncio.to_thread(live.refresh)  # reading and proving must not hold up those who are being served
+            # reading and proving, and understanding phrases, must not hold up those who are being served
+            await asyncio.to_thread(_look, live)
         except Exception:  # the last good policy stays in force
             log.exception("could not look for a new policy; the last good one stays in force")
         judge_again()
