@@ -60,6 +60,7 @@ _HELP = (
     r"|(?:drug|alcohol|substance)s?-?(?:and-?\w+-?)?(?:advice|aware|education|help|support|treatment|policy|prevent))"
     r".*\.(?:org|uk|ie|ca|au|nz|scot|wales|cymru|edu|gov)$"
 )
+_HELP_ENDS = (".org", ".uk", ".ie", ".ca", ".au", ".nz", ".scot", ".wales", ".cymru", ".edu", ".gov")
 _BODY = r"sexual-?health|rape-?crisis|sexual-?(?:assault|abuse|violence)|breast-?(?:cancer|feed)|asexuality"
 _WORDS_OF: Final = {
     "drugs_substance": _HELP,
@@ -72,7 +73,9 @@ _WORDS_OF: Final = {
     "games": r"phonics|times-?tables|spelling|literacy|numeracy|preschool",
 }
 _SENSE: Final = {category: re.compile(words).search for category, words in _WORDS_OF.items()}
-_ANY_SENSE: Final = re.compile("|".join(f"(?:{words})" for words in dict.fromkeys(_WORDS_OF.values()))).search
+_OTHER_WORDS = dict.fromkeys(words.removeprefix(_HELP).removeprefix("|") for words in _WORDS_OF.values())
+_HELPS: Final = re.compile(_HELP).search  # apart, since few names end as it asks: this runs for each blocked question
+_OTHER_SENSE: Final = re.compile("|".join(filter(None, _OTHER_WORDS))).search  # flat, or `re` could not skip by first letters
 _VETTED_ENDS: Final = frozenset(name.rpartition(".")[2] for name in VETTED)
 
 
@@ -91,7 +94,9 @@ def vetted(host: str) -> bool:
 
 def doubted(host: str) -> bool:
     """Whether the letters of a name may outweigh what lists say of it, so that names on the same list fare differently."""
-    return (host.rpartition(".")[2] in _VETTED_ENDS and vetted(host)) or _ANY_SENSE(host) is not None
+    if (host.rpartition(".")[2] in _VETTED_ENDS and vetted(host)) or _OTHER_SENSE(host):
+        return True
+    return host.endswith(_HELP_ENDS) and _HELPS(host) is not None
 
 
 def weigh(matches: Sequence[Match], host: str) -> Sequence[Match]:

@@ -102,6 +102,7 @@ class Answers:
         self._near: dict[str, dict[bytes, Seat]] = {}  # the same for UDP, by listener and by the address as sockets have it
         self._profiles: dict[tuple[str, str, bool, str | None, bool], bytes] = {}
         self._complained: set[str] = set()
+        self._latest = 0.0  # when something was last asked
         self.counters = Counters()
         self._cookie_key, self._keepalive = settings.cookie_key or secrets.token_bytes(32), int(settings.tcp_idle_s * 10)
         self._large, self._refusals = Rate(settings.large_replies_s), Rate(settings.refusals_s)
@@ -138,7 +139,7 @@ class Answers:
 
     def at_once(self, packet: bytes, listener: str, address: str, *, tcp: bool = False) -> bytes | Waiting | None:
         """The reply to a packet, None for silence, or what has to be asked about first: hand that to `later`."""
-        now = self._clock()
+        now = self._now()
         kind = listener.partition(":")[0]
         self.counters.queries[kind if kind != "dns" else "tcp" if tcp else "udp"] += 1
         try:
@@ -158,7 +159,7 @@ class Answers:
 
         Their events are written together, before any of the replies can leave.
         """
-        now = self._clock()
+        now = self._now()
         began = stamp(now)
         lines: list[bytes] = []
         replies: list[bytes | Waiting | None] = []
@@ -352,7 +353,7 @@ class Answers:
             query = waiting.query
             end = 11 + len(query.qname)
             written = ending(query.name or ".", "", "", *what, self._worker)
-            ready = Ready(now, until, wire[2:12], wire[end:], written, (what[0], what[2]))
+            ready = Ready(until, wire[2:12], wire[end:], written, (what[0], what[2]))
             self._ready.keep(waiting.packet, query, seat, ready, blocked=blocked)
 
     def _undecided(self, packet: bytes, address: str, error: Exception, now: float) -> bytes | None:
@@ -373,6 +374,14 @@ class Answers:
         return reply.wire
 
     # --- what is remembered ---
+
+    def _now(self) -> float:
+        """The time. When the clock was set back, nothing that was made in what is now the future is said again."""
+        now = self._clock()
+        if now < self._latest:
+            self._ready.clear()
+        self._latest = now
+        return now
 
     def _follow_snapshot(self) -> Snapshot:
         """With another snapshot all that rests on the old one is forgotten."""

@@ -23,17 +23,20 @@ def _one(_: object) -> int:
 
 
 class Generations[K, V]:
-    """Values of at most `most` in weight, and at least the last half of that that were used. Each weighs 1 unless said."""
+    """Values of at most `most` in weight, and at least the last half of that that were used. Each weighs 1 unless said.
+
+    `young` is for a caller in a hurry: what it holds, `get` would give.
+    """
 
     def __init__(self, most: int, weigh: Callable[[V], int] = _one) -> None:
         self._half, self._weigh = max(1, most // 2), weigh
-        self._young: dict[K, V] = {}
+        self.young: dict[K, V] = {}
         self._old: dict[K, V] = {}
         self._dying: list[dict[K, V]] = []
         self._weight = 0
 
     def get(self, key: K) -> V | None:
-        found = self._young.get(key)
+        found = self.young.get(key)
         if found is None:
             found = self._old.get(key)
             if found is not None:
@@ -41,13 +44,13 @@ class Generations[K, V]:
         return found
 
     def put(self, key: K, value: V) -> None:
-        weight, known = self._weigh(value), self._young.get(key)
+        weight, known = self._weigh(value), self.young.get(key)
         if known is not None:
             self._weight -= self._weigh(known)
-        if self._young and self._weight + weight > self._half:
+        if self.young and self._weight + weight > self._half:
             self._dying.append(self._old)
-            self._old, self._young, self._weight = self._young, {}, 0
-        self._young[key] = value
+            self._old, self.young, self._weight = self.young, {}, 0
+        self.young[key] = value
         self._weight += weight
         if self._dying:
             self._free()
@@ -61,16 +64,16 @@ class Generations[K, V]:
             self._dying.pop()
 
     def clear(self) -> None:
-        self._dying += (self._old, self._young)
-        self._young, self._old, self._weight = {}, {}, 0
+        self._dying += (self._old, self.young)
+        self.young, self._old, self._weight = {}, {}, 0
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self.young) + len(self._old)
 
     def __iter__(self) -> Iterator[K]:
         """The keys, those of the older generation first; some may come twice."""
         yield from self._old
-        yield from self._young
+        yield from self.young
 
 
 @dataclass(frozen=True, slots=True)

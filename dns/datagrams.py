@@ -17,9 +17,7 @@ import mmap
 import os
 import socket
 import struct
-from array import array
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import Final
 
 AT_ONCE: Final = 64  # packets; a batch is answered in well under a millisecond
@@ -76,7 +74,8 @@ class Batches:
         self._sock, self._fd = sock, sock.fileno()
         six = sock.family == socket.AF_INET6
         self._name_length = _NAME if six else 16
-        self._addresses = struct.Struct("8x16s4x" if six else "4x4s20x").iter_unpack  # of _NAME bytes each
+        self._address = (8, 24) if six else (4, 8)  # where it stands in a struct sockaddr_in6 or sockaddr_in
+        self._used = 0  # messages of the last batch
         self._bytes_in, self._bytes_out = mmap.mmap(-1, AT_ONCE * _PLACE), mmap.mmap(-1, AT_ONCE * _LONGEST)
         self._names, self._controls = mmap.mmap(-1, AT_ONCE * _NAME), mmap.mmap(-1, AT_ONCE * _CONTROL)
         self._wild = sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104 - looked at, not listened on
@@ -91,7 +90,6 @@ class Batches:
         self._words_in = memoryview(self._in).cast("B").cast("I")
         self._words_out = memoryview(self._iov_out).cast("B").cast("L")  # address and length in turn; size_t
         self._bytes_at = _address_of(self._bytes_out)
-        self._lengths = slice(_RECEIVED, None, _STEP)
         self._receive, self._send = _call("recvmmsg"), _call("sendmmsg")
         self._in_at = ctypes.c_void_p(ctypes.addressof(self._in))
         self._out_at = ctypes.addressof(self._out)
@@ -111,19 +109,21 @@ class Batches:
     def receive(self) -> list[tuple[bytes, bytes]]:
         """What has come, each packet with its sender's address; empty when nothing waits. OSError as sockets raise it."""
         if self._wild:
-            for message in self._in:
-                message.control_length = _CONTROL
+            for message in self._in[: self._used]:
+                message.control_length = _CONTROL  # the kernel has written there how much it used
         count = self._receive(self._fd, self._in_at, AT_ONCE, _MSG_DONTWAIT, None)
         if count < 0:
             number = ctypes.get_errno()
             if number in (errno.EAGAIN, errno.EINTR):
                 return []
             raise OSError(number, os.strerror(number))
-        data, found, at = self._bytes_in, [], 0
-        addresses = self._addresses(self._names[: count * _NAME])
-        for length, (address,) in zip(self._words_in[self._lengths][:count], addresses, strict=True):
-            found.append((data[at : at + length], address))
-            at += _PLACE
+        self._used = count
+        data, names, lengths = self._bytes_in, self._names, self._words_in
+        at, word, (start, end) = 0, _RECEIVED, self._address
+        found = []
+        for _ in range(count):
+            found.append((data[at : at + lengths[word]], names[start:end]))
+            at, word, start, end = at + _PLACE, word + _STEP, start + _NAME, end + _NAME
         return found
 
     def sender(self, number: int) -> tuple[str, int] | tuple[str, int, int, int]:
@@ -137,11 +137,14 @@ class Batches:
 
     def send(self, replies: Sequence[bytes | None]) -> None:
         """Reply to the packets of this batch; None: not, or not yet. All are copied at once, one behind the other."""
-        made = [reply or b"" for reply in replies]
-        lengths = array("L", map(len, made))
-        self._bytes_out[: sum(lengths)] = b"".join(made)
-        self._words_out[1 : 2 * len(made) : 2] = memoryview(lengths)
-        self._words_out[0 : 2 * len(made) : 2] = memoryview(array("L", accumulate(lengths, initial=self._bytes_at)))[:-1]
+        out, words, base, at, word = self._bytes_out, self._words_out, self._bytes_at, 0, 0
+        for reply in replies:
+            if reply:
+                size = len(reply)
+                out[at : at + size] = reply
+                words[word], words[word + 1] = base + at, size
+                at += size
+            word += 2
         first = 0
         while None in replies[first:]:
             place = replies.index(None, first)

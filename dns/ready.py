@@ -11,7 +11,8 @@ decisions. So one *form* is kept for each profile, shape of packet and kind of n
 before costs one look into the index, and is decided by `decide` all the same: by the one decision that made the form. Which
 form a blocked name had is remembered for those of late, as programs ask for the same few trackers again and again.
 
-INVARIANT: a reply kept ready never outlives the snapshot that it was decided with, the decision's `until`, or its TTLs.
+INVARIANT: a reply kept ready never outlives the snapshot that it was decided with, the decision's `until`, or its TTLs. It
+is never older than the clock either: when that is set back, `Answers` forgets all (policy may begin as well as end).
 INVARIANT: a form is only ever filled with a name that the long way would take to `decide`, and to a block.
 """
 
@@ -27,9 +28,12 @@ from policy.identity import Client
 from policy.snapshot import Profile
 
 FORMS: Final = 4_096  # profiles by shapes of packets by kinds of names; then the memory starts afresh
-OF_LATE: Final = 65_536  # blocked names whose form is remembered; some 180 bytes each
-_PLAIN_BYTES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-."
-_DOT: Final = ord(".")
+OF_LATE: Final = 8_192  # blocked names whose form is remembered, 250 bytes each; then the memory starts afresh
+_PLAIN_BYTES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
+_LONGEST_LABEL: Final = 44  # of a plain name: lengths up to it cannot be taken for a letter, a digit or a hyphen
+_DOTTED: Final = bytes(  # lengths become dots, and what has no place in a plain name becomes NUL
+    byte if byte in _PLAIN_BYTES else ord(".") if 0 < byte <= _LONGEST_LABEL else 0 for byte in range(256)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,6 @@ class Seat:
 class Ready:
     """A reply kept ready, in two halves between which the asker's spelling goes, and the ending of its event."""
 
-    made: float
     until: float
     head: bytes  # from behind the id to the question
     tail: bytes  # from behind the name's last letter
@@ -61,7 +64,7 @@ class ReadyReplies:
     def __init__(self, entries: int) -> None:
         self._kept: Generations[bytes, Ready] = Generations(entries)
         self._forms: dict[bytes, dict[Hashable, Ready]] = {}  # by the packet without its name, then by `alike`
-        self._of_late: Generations[bytes, Ready] = Generations(OF_LATE)  # forms by the whole question
+        self._of_late: dict[bytes, tuple[Ready, bytes]] = {}  # forms by the whole question, with the event's ending
         self._count = 0
 
     def clear(self) -> None:
@@ -75,23 +78,35 @@ class ReadyReplies:
         end = packet.find(b"\0", 12)
         head, tail = packet[2:end].lower(), packet[end:] + seat.profile
         key = head + tail
-        ready = self._kept.get(key)
+        ready = self._kept.young.get(key) or self._kept.get(key)
         if ready is not None:
+            if now >= ready.until:
+                return None
             written = ready.ending
         else:
-            forms = self._forms.get(head[:10] + tail)
-            if forms is None or seat.rules is None or (host := _plain_host(head)) is None:
-                return None
-            ready = self._of_late.get(key)
-            if ready is None or now >= ready.until:  # another form may have taken its place
-                ready = forms.get(alike(seat.rules, host)) if by_rule_book(host) else None
-                if ready is None:
+            late = self._of_late.get(key)
+            if late is None or now >= late[0].until:  # another form may have taken its place
+                late = self._by_form(head, tail, seat, now)
+                if late is None:
                     return None
-                self._of_late.put(key, ready)
-            written = b'"%b"%b' % (host.encode(), ready.ending)
-        if ready.made <= now < ready.until:
-            return b"".join((packet[:2], ready.head, packet[12:end], ready.tail)), written, ready
-        return None
+                self._remember(key, late)
+            ready, written = late
+        return b"".join((packet[:2], ready.head, packet[12:end], ready.tail)), written, ready
+
+    def _by_form(self, head: bytes, tail: bytes, seat: Seat, now: float) -> tuple[Ready, bytes] | None:
+        """For a name without a reply of its own, the form that it is blocked by, and its event's ending."""
+        forms = self._forms.get(head[:10] + tail)
+        if forms is None or seat.rules is None or (host := _plain_host(head)) is None or not by_rule_book(host):
+            return None
+        ready = forms.get(alike(seat.rules, host))
+        if ready is None or now >= ready.until:
+            return None
+        return ready, b'"%b"%b' % (host.encode(), ready.ending)
+
+    def _remember(self, key: bytes, late: tuple[Ready, bytes]) -> None:
+        if len(self._of_late) >= OF_LATE:
+            self._of_late.clear()
+        self._of_late[key] = late
 
     def keep(self, packet: bytes, query: Query, seat: Seat, ready: Ready, *, blocked: bool) -> None:
         """Keep a reply: under the whole question, or if it is a block by the rule book, as the form of all that are alike."""
@@ -123,16 +138,11 @@ def _plain_host(head: bytes) -> str | None:
 
     Plain is what `codec` reads and `category_lists.names.canonical_host` leaves as it is: whatever is in doubt is not.
     """
-    end, name = len(head), bytearray(head[11:])
-    if end < 12 or b"." in name:
+    if not 11 < len(head) <= 11 + LONGEST_NAME - 2 or head[10] > _LONGEST_LABEL:
         return None
-    at = 10
-    while (length := head[at]) <= 63:
-        at += 1 + length
-        if at >= end:
-            break
-        name[at - 11] = _DOT
-    if at != end or end - 11 > LONGEST_NAME - 2 or name.translate(None, _PLAIN_BYTES) or b"xn--" in name:
+    name = head[11:].translate(_DOTTED)
+    lengths = head[10:].translate(None, _PLAIN_BYTES)
+    if b"xn--" in name or lengths != bytes(map(len, name.split(b"."))):
         return None
     host = name.decode()
     return None if host[host.rfind(".") + 1].isdigit() else host  # it could be an address

@@ -33,7 +33,7 @@ class Settings:
     # Seconds that a client waits for a resolver when there is a stale answer for it.
     stale_after_s: float = 1.8
     # Finished replies kept in memory by each worker: one a profile, name and type, so more than the answers.
-    reply_entries: int = 100_000
+    reply_entries: int = 200_000
     # Seconds that a client may keep the answer for a blocked name: short, so that an approval is felt at once.
     ttl_block_s: int = 5
     # The most seconds that a client may keep the answer for an allowed name: after that a new rule is felt everywhere.

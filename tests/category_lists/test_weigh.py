@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from category_lists.index import Match
 from category_lists.lists import starter
 from category_lists.taxonomy import load
-from category_lists.weigh import PROTECTIVE, UNMOVED, WEAK, curated, set_aside, vetted, weigh
+from category_lists.weigh import _SENSE, PROTECTIVE, UNMOVED, WEAK, curated, doubted, set_aside, vetted, weigh
 
 
 def ours(category, host, path=""):
@@ -109,3 +109,18 @@ def test_our_own_lists_do_not_contradict_themselves():
     }
     assert wrong == {}
     assert len(said) > 5000
+
+
+words = st.sampled_from(
+    ["drug", "alcohol", "help", "advice", "support", "rehab", "recovery", "addiction", "gambl", "gambling", "anonymous", "breast",
+     "cancer", "phonics", "times", "tables", "sexual", "health", "smoke", "free", "and", "s", "b", "bet", "news"]
+)  # fmt: skip
+names = st.lists(st.lists(words, min_size=1, max_size=4).flatmap(lambda parts: st.sampled_from(["", "-"]).map(lambda by: by.join(parts))),
+                 min_size=1, max_size=3).map(".".join)  # fmt: skip
+ends = st.sampled_from([".example", ".org", ".org.uk", ".gov", ".nhs.uk", ".com", ".cymru", ""])
+
+
+@given(names, ends)
+def test_a_name_whose_letters_may_count_is_doubted(name, end):
+    host = name + end
+    assert doubted(host) == (vetted(host) or any(sense(host) for sense in _SENSE.values()))

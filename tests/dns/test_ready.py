@@ -114,6 +114,38 @@ def test_a_form_ends_with_its_policy_and_its_hour(make_live, at):
     assert all(isinstance(each, Waiting) for each in two.ask(packet))
 
 
+def test_nothing_of_the_future_is_said_when_the_clock_is_set_back(make_live, at):
+    begun = (SiteRule("s2", "bet.example", Action.ALLOW, 4, starts=at),)
+    two = Two(make_live(names=NAMES, site_rules=begun), at)
+    two.now += 1
+    packet = bytes(dnslib.DNSRecord.question("schoolgate.internal").pack())
+    two.ask(packet)
+    assert len(two.fast._ready)
+    two.now -= 10
+    assert two.ask(packet)[0] == two.ask(packet)[1]
+    (reply,) = two.fast.many([(bytes(dnslib.DNSRecord.question("bet.example").pack()), KS3)], LISTENER)
+    assert str(dnslib.DNSRecord.parse(reply).rr[0].rdata) == "127.0.0.1"  # the rule has not begun
+
+
+@pytest.mark.parametrize(
+    ("wire", "host"),
+    [
+        (b"\x03www\x03bet\x07example", "www.bet.example"),
+        (b"\x2c" + b"a" * 44 + b"\x04test", "a" * 44 + ".test"),
+        (b"\x2d" + b"a" * 45 + b"\x04test", None),  # its length could be read as a hyphen: the long way knows better
+        (b"\x30" + b"a" * 48, None),
+        (b"\x03a.b\x04test", None),
+        (b"\x08xn--abcd\x04test", None),
+        (b"\x03bet\x03127", None),
+        (b"\x03bet\x05test", None),
+        (b"a" * 98, None),
+        (b"", None),
+    ],
+)
+def test_plain_hosts(wire, host):
+    assert _plain_host(b"\1\0\0\1\0\0\0\0\0\0" + wire) == host
+
+
 def test_events_written_together_read_as_events(make_live, at):
     lines = []
     live = make_live(names=NAMES)
