@@ -45,6 +45,7 @@ from proxy.failures import BAD_CERTIFICATE
 from proxy.inside import HELD
 from proxy.internal import HOST as INTERNAL
 from proxy.internal import LONGEST_FORM, Internal, Visit
+from proxy.needs import Needs
 from proxy.questions import question, request_site
 from proxy.reach import INNER_ADDRESS
 from proxy.record import Record
@@ -86,7 +87,7 @@ class Judge:
         self._live, self._record, self._tunnels = live, record, tunnels
         self._pages, self._internal, self._passes = pages, internal, passes.Passes(form_key)
         self._pages_at, self._proxy_ports = pages_at, proxy_ports
-        self._gate, self._wording = gate, wording
+        self._gate, self._wording, self._needs = gate, wording, Needs()
         self._now = now
 
     # --- the request -------------------------------------------------------------------------------------------------
@@ -143,7 +144,7 @@ class Judge:
         cookies, cookie = passes.taken_from_cookies(request.headers.get("cookie", ""))
         if decision.action is Action.BLOCK:  # 7.
             self._record(event._replace(outcome="403"))
-            return self._pages.block(snapshot, decision, asked, asker)
+            return self._refusal(flow, snapshot, decision, asked, asker)
         if decision.action is Action.WARN:
             now = at.timestamp()
             if marker and self._passes.accepts(marker, asker.address, site.host, now):
@@ -168,6 +169,13 @@ class Judge:
         flow.metadata[ASKED] = event
         self._record(event)  # 10.
         return None
+
+    def _refusal(self, flow: http.HTTPFlow, snapshot: Snapshot, decision: Decision, asked: Question, asker: Asker) -> Answer:
+        now, headers = asked.at.timestamp(), flow.request.headers
+        if decision.reason is not Reason.SEALED:
+            self._needs.refused(asker.address, headers.get("referer") or headers.get("origin", ""), asked.host, now)
+        needs = self._needs.of(asker.address, asked.host, now)
+        return self._pages.block(snapshot, decision, asked, asker, needs)
 
     def _go_on(self, flow: http.HTTPFlow, site: Site, query: str, cookies: str) -> None:
         request = flow.request
@@ -312,7 +320,7 @@ class Judge:
             told = self._record.again(event, decision, str(said))
             if decision.action is Action.BLOCK:
                 self._record(told._replace(outcome="403"))
-                return flows.made(self._pages.block(snapshot, decision, asked, asker), flow)
+                return flows.made(self._refusal(flow, snapshot, decision, asked, asker), flow)
             now = asked.at.timestamp()
             _, cookie = passes.taken_from_cookies(flow.metadata.get(COOKIES, ""))
             if decision.action is Action.WARN and not self._may_pass(asker, asked.host, cookie, now):
