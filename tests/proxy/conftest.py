@@ -501,6 +501,17 @@ def snapshot() -> Snapshot:
 
 
 @pytest.fixture(scope="session")
+def phases() -> Snapshot:
+    """The same school with a group of each phase."""
+    made = build_snapshot()
+    named = {"early": "early-years", "sixth": "sixth-form"}
+    ids = ("early", "ks1", "ks2", "ks3", "ks4", "sixth", "staff", "guest")
+    groups = tuple(Group(id_, id_.capitalize(), named.get(id_, id_)) for id_ in ids)
+    school = dataclasses.replace(made.schools["hillview"], groups=groups)
+    return dataclasses.replace(made, schools={"hillview": school}, clients=Clients([school]), _profiles={})
+
+
+@pytest.fixture(scope="session")
 def make_worker():
     """A worker with settings of one's own."""
     return Worker
