@@ -49,6 +49,9 @@ STEADY = ("-c", "2", "-q", "50")  # 100 requests a second
 DELAYS = {"HTTPS 1 KB": ("/1024", STEADY, False), "passed through, 1 KB": ("/1024", (*STEADY, *AS_NAME), True)}
 
 
+WORDS = b"<p>The river that we drew in the lesson runs past the mill, and in spring the children count the ducks there.</p>\n"
+
+
 # --- the origin ----------------------------------------------------------------------------------------------------------
 
 
@@ -66,14 +69,15 @@ class Origin(asyncio.Protocol):
             head, self.rest = self.rest[:end], self.rest[end + 4 :]
             size = head.split(b" ", 2)[1].rpartition(b"/")[2]
             if size not in self.answers:
-                body = b"x" * int(size)
+                wanted = int(size) if size.isdigit() else 40_000  # what is no number is a search
+                body = (WORDS * (wanted // len(WORDS) + 1))[:wanted]
                 self.answers[size] = (
                     b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(body) + body
                 )
             self.transport.write(self.answers[size])
 
 
-def certificates(folder: Path) -> None:
+def certificates(folder: Path, hosts: tuple[str, ...] = ("localhost",)) -> None:
     """A CA of its own for the origin, and one for squid."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
@@ -86,7 +90,7 @@ def certificates(folder: Path) -> None:
     now = datetime.now(UTC)
 
     def made(name, key, issuer, signer, *, ca):
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        names = [*(x509.DNSName(host) for host in hosts), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
@@ -143,7 +147,8 @@ def run_ours(folder: Path, port: int, *, direct: bool) -> None:
 
     class Names:
         def find(self, host, _path=None):
-            return [Match(private if direct else "education", "bench", "1", name, "") for name in parents(host)][-1:]
+            known = private if direct or host.endswith(".passed.test") else "education"
+            return [Match(known, "bench", "1", name, "") for name in parents(host)][-1:]
 
         def has_pages(self, _host):
             return False
