@@ -172,7 +172,7 @@ def run_ours(folder: Path, port: int, *, direct: bool) -> None:
         def refresh(self):
             return False
 
-    spool: deque[bytes] = deque(maxlen=10_000)
+    spool: deque[bytes] = deque(maxlen=100)
     settings = Settings(
         listen=(("bench", "127.0.0.1", port),),
         confdir=folder / "ours",
