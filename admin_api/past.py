@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Lock, Thread
 
-from category_lists.index import Match
+from category_lists.index import Match, Shared
 from category_lists.names import NameRefused, canonical_host
 from change_control import impact
 from change_control.changes import Diff, DoesNotFit
@@ -286,6 +286,9 @@ class _Only:
     def has_pages(self, host: str) -> bool:
         del host
         return False
+
+    def shared(self) -> dict[str, Shared]:
+        return {}
 
 
 def decide_category(snapshot: Snapshot, school: str, group: str, category: str, at: datetime | None = None) -> Decision:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 EXAMPLES = 20
@@ -38,12 +37,6 @@ def compare(old: Path, new: Path, examples: int = EXAMPLES) -> Difference:
                 if len(came) < examples:
                     came.append(row.decode("utf-8", "replace"))
     return Difference(**counts, came=tuple(came), went=tuple(went))
-
-
-def overlap(one: Path, other: Path, most: int | None = None) -> int:
-    """How many rows two kept lists share."""
-    with one.open("rb") as first, other.open("rb") as second:
-        return sum(here and there for _, here, there in islice(_merged(_rows(first), _rows(second)), most))
 
 
 def _rows(file: Iterable[bytes]) -> Iterator[bytes]:

@@ -182,7 +182,7 @@ def _write(rows: _Rows, versions: list[ListVersion], out: Path) -> str:
     numbered = np.zeros(slots, np.uint16 if width == 2 else np.uint32)
     numbered[slot] = numbers
 
-    table = tables_to_json(versions, labels)
+    table = tables_to_json(versions, labels, np.bincount(numbers, minlength=len(labels)).tolist())
     layout = Layout(names, rows.seed, buckets, slots, len(table), width, rows.deepest)
     out.parent.mkdir(parents=True, exist_ok=True)
     with Aside(out.parent) as file:

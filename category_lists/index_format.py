@@ -73,6 +73,7 @@ class Layout:
         return self.labels_at + self.width * self.slots
 
 
-def tables_to_json(lists: Sequence[ListVersion], labels: Sequence[Sequence[int]]) -> bytes:
-    whole = {"lists": [asdict(version) for version in lists], "labels": labels}
+def tables_to_json(lists: Sequence[ListVersion], labels: Sequence[Sequence[int]], counts: Sequence[int] = ()) -> bytes:
+    """The lists, what each label stands for, and how many names have it."""
+    whole = {"lists": [asdict(version) for version in lists], "labels": labels, "counts": counts}
     return json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import secrets
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -183,7 +184,7 @@ def _chosen(writer: asyncio.StreamWriter) -> str | None:
     return tls.selected_alpn_protocol()
 
 
-class _Line:
+class _Line(ABC):
     """An open connection and the task that reads from it. Questions wait by a number for what comes back."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -202,16 +203,17 @@ class _Line:
         finally:
             self._waiting.pop(number, None)
 
+    @abstractmethod
     def _number(self) -> int:
-        raise NotImplementedError
+        """A number that no waiting question has."""
 
+    @abstractmethod
     def _send(self, number: int, query: Query) -> int:
         """Write the question; the id that its answer bears."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _read(self) -> None:
         """Read once, and hand what came to who waits for it."""
-        raise NotImplementedError
 
     def _came(self, number: int, data: bytes) -> None:
         waiting = self._waiting.pop(number, None)

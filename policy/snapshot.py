@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from category_lists.classifier import Guess, Proposal
-from category_lists.index import Match
+from category_lists.index import Match, Shared
 from category_lists.phrases import Sets
 from category_lists.taxonomy import PHASES, Taxonomy
 from policy.identity import UNASSIGNED, Clients
@@ -37,6 +37,8 @@ class Names(Protocol):
     def kin(self, host: str) -> Hashable: ...
 
     def has_pages(self, host: str) -> bool: ...
+
+    def shared(self) -> Mapping[str, Shared]: ...
 
 
 class Closed(Protocol):

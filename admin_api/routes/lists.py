@@ -56,6 +56,7 @@ def show(desk: Desk, typed: Filled, *, said: str = "", errors: dict[str, str] | 
         roles=MAY_TAKE_IN,
         feeds=feeds,
         wrong=wrong,
+        shared=desk.services.snapshot().dictionaries[ground.document.dictionary].index.shared(),
         provisional=provisional,
         sealed=list_state.sealed_list(desk, ground),
         typed=typed,

@@ -115,7 +115,7 @@ def run_status(words: argparse.Namespace) -> int:
     document = snapshot.schools.get(words.school) if words.school else snapshot.authority
     if document is None:
         raise WrongWords(f"there is no school {words.school!r}; there are: {', '.join(sorted(snapshot.schools))}")
-    told = lists_status.status(words.data, document)
+    told = lists_status.status(words.data, document, snapshot.dictionaries[document.dictionary].index.shared())
     if words.json:
         print(json.dumps(told.as_json()))
         return 0

@@ -1,18 +1,16 @@
 """`schoolgate lists status`: the lists in force, how old they are, how their feeds do, and how far they say the same."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from re import match
 
 from category_lists import catalogue, feed_state, sealed
-from category_lists.compare import overlap
+from category_lists.index import Shared
 from category_lists.taxonomy import Taxonomy
 from policy.live import Objects
 from policy.rules import Dictionary, Document, ListRef, read
-
-MOST_COMPARED = 2_000_000  # rows of one category's lists that are held against each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,38 +65,26 @@ def _line(one: ListLine) -> str:
     return f"{one.id:40} {one.category:28} {one.entries:>10,}  {one.version:22} {age:>6}{shared}"
 
 
-def status(data: Path, document: Document) -> Status:
+def status(data: Path, document: Document, shared: Mapping[str, Shared]) -> Status:
+    """`shared`: what the document's index says of its lists."""
     objects = Objects(data)
     named = read(Dictionary, objects.text(document.dictionary))
     taxonomy = Taxonomy.from_json(objects.text(named.taxonomy))
     now = datetime.now(UTC)
     return Status(
-        lists_of(data, named.lists, now.date()), _feeds(data, taxonomy, now), sealed_line(objects, named, now.date())
+        lists_of(named.lists, shared, now.date()), _feeds(data, taxonomy, now), sealed_line(objects, named, now.date())
     )
 
 
-def lists_of(data: Path, refs: Sequence[ListRef], today: date) -> tuple[ListLine, ...]:
+def lists_of(refs: Sequence[ListRef], shared: Mapping[str, Shared], today: date) -> tuple[ListLine, ...]:
     found = []
     for ref in refs:
         dated = match(r"\d{4}-\d{2}-\d{2}", ref.version)
         days = max(0, (today - date.fromisoformat(dated[0])).days) if dated else None
-        percent, other = _overlap(data, ref, refs)
+        twin = shared.get(ref.id)
+        percent, other = (twin.percent, twin.other) if twin else (None, "")
         found.append(ListLine(ref.id, ref.category, ref.version, ref.entries, days, percent, other))
     return tuple(found)
-
-
-def _overlap(data: Path, ref: ListRef, refs: Sequence[ListRef]) -> tuple[int | None, str]:
-    """The other list of the category that says most of what this one says: a list that is wholly in another adds nothing."""
-    peers = [peer for peer in refs if peer.category == ref.category and peer.id != ref.id]
-    if not peers or not ref.entries or sum(peer.entries for peer in peers) > MOST_COMPARED:
-        return None, ""
-    shared = {peer.id: overlap(_file(data, ref), _file(data, peer)) for peer in peers}
-    best = max(shared, key=lambda peer: shared[peer])
-    return (shared[best] * 100 // ref.entries, best) if shared[best] else (None, "")
-
-
-def _file(data: Path, ref: ListRef) -> Path:
-    return data / "lists" / ref.id / f"{ref.digest}.txt"
 
 
 def _feeds(data: Path, taxonomy: Taxonomy, now: datetime) -> tuple[FeedLine, ...]:

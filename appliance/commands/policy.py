@@ -157,6 +157,36 @@ def _plain(zone: ResponseZone, document: str) -> dict[str, object]:
     }
 
 
+_SNIPPETS = """
+# BIND, in named.conf, and in its options: response-policy {{ zone "{zone}"; }};
+key "{name}" {{ algorithm {algorithm}; secret "{secret}"; }};
+zone "{zone}" {{ type secondary; primaries {{ {host} port {port} key "{name}"; }}; file "{zone}"; }};
+
+# PowerDNS Recursor, in its Lua configuration (before 4.9 it says rpzMaster)
+rpzPrimary("{host}:{port}", "{zone}", {{tsigname="{name}", tsigalgo="{algorithm}", tsigsecret="{secret}"}})
+
+# Knot, in knot.conf, to hold the zone and hand it on
+key:
+  - id: {name}
+    algorithm: {algorithm}
+    secret: {secret}
+remote:
+  - id: schoolgate
+    address: {host}@{port}
+    key: {name}
+acl:
+  - id: schoolgate
+    address: {host}
+    action: notify
+zone:
+  - domain: {zone}
+    master: schoolgate
+    acl: schoolgate
+
+# Unbound has no keys for transfers: give its rpz: clause the file that `schoolgate policy export --format rpz` writes
+"""
+
+
 def run_key(given: argparse.Namespace) -> int:
     config = config_of(given)
     path = response_zones.keys_file(config)
@@ -179,8 +209,8 @@ def run_key(given: argparse.Namespace) -> int:
     write_aside(path, yaml.safe_dump(raw).encode(), mode=0o600)
     os.chmod(path, 0o600)  # noqa: PTH101 - also where the file was there before
     host, port = (config.dns.rpz_listen or (("SCHOOLGATE", 5353),))[0]
-    print(f"# in {path}; set dns.rpz_listen, and start Schoolgate again. In BIND's named.conf:")
-    print(f'key "{given.name}" {{ algorithm {known["algorithm"]}; secret "{known["secret"]}"; }};')
-    print(f'zone "{zone}" {{ type secondary; primaries {{ {host} port {port} key "{given.name}"; }}; file "{zone}"; }};')
-    print(f'# in its options: response-policy {{ zone "{zone}"; }};')
+    print(f"# in {path}; set dns.rpz_listen, and start Schoolgate again.")
+    print(
+        _SNIPPETS.format(name=given.name, zone=zone, host=host, port=port, **{k: known[k] for k in ("algorithm", "secret")})
+    )
     return 0

@@ -32,9 +32,11 @@ def run(words: argparse.Namespace) -> int:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = config_of(words, demo=words.demo)
     if words.demo:
-        config = demo.encrypted_dns(demo.group_listeners(config))
-    config = settle(config)
-    founded = demo.ensure(config) if words.demo else open_installation(config.data, config.desk_database)
+        config = settle(demo.encrypted_dns(demo.group_listeners(config)))  # first: what is made next takes a minute
+        founded = demo.ensure(config)
+    else:
+        founded = open_installation(config.data, config.desk_database)
+        config = settle(config)
     _publish(founded)
     if config.dns.dot_listen or config.dns.doh_listen:
         schools = Live(config.data).snapshot.schools.values()

@@ -129,11 +129,9 @@ def test_whoever_asked_hears_what_became_of_it(world, watcher):
     watcher()
     with world.store.read() as session:
         texts = [row.text for row in session.query(OutboxRow).filter_by(state="waiting", kind="email")]
+        events = [json.loads(row.text)["type"] for row in session.query(OutboxRow).filter_by(kind="webhook")]
     assert not any("advertisements" in text for text in texts)
     assert told(world) == [("adam", "Your request was approved"), ("adam", "Your request was refused")]
-    events = [
-        json.loads(row.text)["type"] for row in world.store.read().__enter__().query(OutboxRow).filter_by(kind="webhook")
-    ]
     assert sorted(events)[:2] == ["change.in_force", "request.refused"]
 
 

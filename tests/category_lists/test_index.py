@@ -1,7 +1,8 @@
 import hashlib
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from category_lists.index import Index, Match, compile_index
+from category_lists.index import Index, Match, Shared, compile_index
 from category_lists.index_format import HEADER
 from category_lists.lists import ListVersion, row, starter
 from category_lists.names import parents, path_covers
@@ -196,6 +197,22 @@ def test_the_starter_set_compiles_and_answers(tmp_path: Path) -> None:
     assert index.categories("mail.google.com") == ()
     assert index.categories("bbc.co.uk", "/news/uk") == ("news", "education")
     index.close()
+
+
+def test_how_far_lists_of_one_category_say_the_same(tmp_path: Path) -> None:
+    kept = write(
+        tmp_path,
+        {
+            "one": [e("a.com"), e("b.com", exact=True), e("c.com/x"), e("d.com")],
+            "two": [e(f"{each}.com") for each in "abefg"] + [e("c.com/x")],
+            "three": [e("a.com"), e("d.com"), e("e.com")],
+            "four": [e("d.com", exception=True), e("h.com")],
+        },
+    )
+    games = [(replace(version, category="NEWS" if version.id == "three" else "GAMES"), path) for version, path in kept]
+    compile_index(games, tmp_path / "index")
+    with closing(Index.open(tmp_path / "index")) as index:
+        assert index.shared() == {"one": Shared(75, "two"), "two": Shared(50, "one")}
 
 
 def test_an_index_of_nothing_knows_nothing(tmp_path: Path) -> None:

@@ -2,14 +2,13 @@
 
 import asyncio
 import csv
-import os
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import dnslib
 import pytest
@@ -326,21 +325,37 @@ def certificate(tmp_path_factory) -> tuple[str, str]:
     return str(files[0]), str(files[1])
 
 
-def examples() -> list[dict[str, str]]:
-    """The shared examples, where they are: named by SCHOOLGATE_SHARED_DATA, or beside a folder above this one."""
-    given = os.environ.get("SCHOOLGATE_SHARED_DATA")
-    places = [Path(given)] if given else [folder / "shared" / "data" for folder in Path(__file__).resolve().parents]
-    for place in places:
-        file = place / "examples" / "dns_examples.csv"
-        if file.exists():
-            with file.open(encoding="utf-8", newline="") as rows:
-                return list(csv.DictReader(rows))
-    return []
+def _packet(name: bytes, *, flags: int = 0x100, counts: tuple[int, int] = (1, 0), after: bytes = b"\0\1\0\1") -> bytes:
+    """A query with 7 for its id: `name` as it stands on the wire, `counts` of questions and of additional records."""
+    return struct.pack("!HHHHHH", 7, flags, counts[0], 0, 0, counts[1]) + name + after
+
+
+_SHUT = b"\7blocked\7example\0"
+_OPT = b"\0\0\x29\4\xd0" + bytes(6)
+ODD_PACKETS = (  # name, packet, what it is to us
+    ("plain", _packet(_SHUT), "block answer"),
+    ("type 65", _packet(_SHUT, after=b"\0\x41\0\1"), "block answer"),
+    ("spelling", _packet(b"\7bLoCkEd\7EXAMple\0"), "block answer"),
+    ("largest size", _packet(_SHUT, counts=(1, 1), after=b"\0\1\0\1\0\0\x29\xff\xff" + bytes(6)), "block answer"),
+    ("line feeds in a label", _packet(b"\7a\r\nb\x1b[J\7example\0"), "read"),
+    ("canary", _packet(b"\x13use-application-dns\3net\0"), "read"),
+    ("another class", _packet(b"\7version\4bind\0", after=b"\0\x10\0\3"), "read"),
+    ("256 bytes of name", _packet((b"\x3f" + b"a" * 63) * 3 + b"\x3e" + b"b" * 62 + b"\0"), "FORMERR"),
+    ("a pointer to itself", _packet(b"\xc0\x0c"), "FORMERR"),
+    ("a pointer past the end", _packet(b"\xc0\xff"), "FORMERR"),
+    ("two questions", _packet(b"\7allowed\7example\0", counts=(2, 0), after=b"\0\1\0\1" + _SHUT + b"\0\1\0\1"), "FORMERR"),
+    ("two OPT records", _packet(_SHUT, counts=(1, 2), after=b"\0\1\0\1" + _OPT * 2), "FORMERR"),
+    ("a reply", _packet(_SHUT, flags=0x8180), "drop"),
+    ("five bytes", _packet(_SHUT)[:5], "drop"),
+    ("an update", _packet(_SHUT, flags=0x2900), "NOTIMP or REFUSED"),
+)
 
 
 @pytest.fixture(scope="session")
-def dns_examples() -> list[dict[str, str]]:
-    found = examples()
-    if not found:
-        pytest.skip("the shared examples are not here")
-    return found
+def odd_packets(shared_data) -> Sequence[tuple[str, bytes, str]]:
+    """Queries of every kind, and those of the shared examples where they are."""
+    if shared_data is None:
+        return ODD_PACKETS
+    with (shared_data / "examples" / "dns_examples.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["direction"] == "query" and not row["name"].startswith("tcp")]
+    return (*ODD_PACKETS, *((row["name"], bytes.fromhex(row["hex"]), row["expected"]) for row in rows))

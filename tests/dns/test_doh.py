@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import http.client
-import shutil
 import socket
 import ssl
 import subprocess
@@ -304,8 +303,6 @@ def test_a_handshake_that_never_comes_holds_up_nobody(serving, certificate):
     ["+dnssec", "+tcp", "+keepopen", 0],
 ])  # fmt: skip
 def test_kdig(serving, certificate, words):
-    if not shutil.which("kdig"):
-        pytest.skip("kdig is not installed")
     with serving() as server:
         *options, number = words
         more = [f"+tls-ca={certificate[0]}"] if number else []
@@ -316,8 +313,6 @@ def test_kdig(serving, certificate, words):
 
 
 def test_curl_by_both_versions(serving, certificate, tmp_path):
-    if not shutil.which("curl"):
-        pytest.skip("curl is not installed")
     with serving() as server:
         url = f"https://localhost:{port(server, 2)}/dns-query/hillview/ks3?dns={b64(Q)}"
         for version, said in (("--http2", "2"), ("--http1.1", "1.1")):
