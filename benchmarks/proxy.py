@@ -352,7 +352,7 @@ def measure_rounds(found: Measured, site: str, folder: Path, rounds: int, second
     for round_ in range(rounds):
         for direct in (False, True):
             cases = {name: case for name, case in CASES.items() if case[2] is direct and only in name}
-            delays = {name: case for name, case in DELAYS.items() if case[2] is direct and not only}
+            delays = {name: case for name, case in DELAYS.items() if case[2] is direct and only in name}
             if not cases:
                 continue
             for name, (path, options, _) in cases.items():

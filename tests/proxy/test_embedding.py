@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mitmproxy import http, optmanager, version
+from mitmproxy import http as messages
+from mitmproxy import optmanager, version
 from mitmproxy.connection import Server
 from mitmproxy.options import Options
 from mitmproxy.proxy.commands import OpenConnection
@@ -53,7 +54,7 @@ FIELDS = st.lists(st.tuples(st.sampled_from([b"Host", b"host", b"Accept", b"X"])
 
 @given(FIELDS, st.sampled_from(["host", "HOST", "accept", b"x", "none"]))
 def test_a_field_is_found_as_mitmproxy_finds_it(fields, key):
-    headers = http.Headers(fields)
+    headers = messages.Headers(fields)
     found = headers.get_all(key)
     assert inside._header(headers, key) == (", ".join(found) if found else None)
     assert inside._has_header(headers, key) is bool(found)

@@ -250,7 +250,7 @@ class Two(asyncio.Protocol):
     """A site that speaks HTTP/2, and says so."""
 
     def __init__(self, seen: list[dict[str, str]]) -> None:
-        self.seen = seen
+        self.seen, self.begun = seen, False
         self.said = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
 
     def connection_made(self, transport):
@@ -262,7 +262,14 @@ class Two(asyncio.Protocol):
         for event in self.said.receive_data(data):
             if isinstance(event, h2.events.RequestReceived):
                 self.seen.append(dict(event.headers))
-            if isinstance(event, h2.events.StreamEnded):
+            call = bool(self.seen) and self.seen[-1].get("content-type") == "application/grpc"
+            if isinstance(event, h2.events.DataReceived) and call and not self.begun:  # answered before its end is here
+                self.begun = True
+                self.said.send_headers(event.stream_id, [(":status", "200"), ("content-type", "application/grpc")])
+                self.said.send_data(event.stream_id, b"\0\0\0\0\2hi")
+            if isinstance(event, h2.events.StreamEnded) and self.begun:
+                self.said.send_headers(event.stream_id, [("grpc-status", "0"), ("grpc-message", "done")], end_stream=True)
+            elif isinstance(event, h2.events.StreamEnded):
                 self.said.send_headers(event.stream_id, [(":status", "200"), ("content-type", "text/plain")])
                 self.said.send_data(event.stream_id, b"by HTTP/2", end_stream=True)
         self.transport.write(self.said.data_to_send())
@@ -303,3 +310,27 @@ def test_a_site_that_speaks_http2_alone_and_a_client_that_does_not(school, two):
     got = school.curl("ks3", f"https://allowed.test:{two.port}/", "--http1.1")
     assert got.status == 502
     assert two.seen == []
+
+
+def test_a_grpc_call_speaks_both_ways_and_ends_with_its_status(school, two):
+    said = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+    place = f"allowed.test:{two.port}"
+    with school.tunnel("ks3", place, "allowed.test", alpn=["h2"]) as tunnel:
+
+        def until(kind):
+            while True:
+                for event in said.receive_data(tunnel.recv(65536)):
+                    if isinstance(event, kind):
+                        return event
+                tunnel.sendall(said.data_to_send())
+
+        said.initiate_connection()
+        head = [(":method", "POST"), (":scheme", "https"), (":authority", place), (":path", "/pkg.Service/Call"),
+                ("content-type", "application/grpc"), ("te", "trailers")]  # fmt: skip
+        said.send_headers(1, head)
+        said.send_data(1, b"\0\0\0\0\1a")
+        tunnel.sendall(said.data_to_send())
+        assert until(h2.events.DataReceived).data == b"\0\0\0\0\2hi"  # before the call has ended
+        said.send_data(1, b"\0\0\0\0\1b", end_stream=True)
+        tunnel.sendall(said.data_to_send())
+        assert dict(until(h2.events.TrailersReceived).headers) == {"grpc-status": "0", "grpc-message": "done"}
