@@ -338,7 +338,7 @@ class Measured:
 
 def measure(folder: Path, origin: int, rounds: int, seconds: float, only: str) -> None:
     found, site = Measured(), f"https://localhost:{origin}"
-    with contextlib.suppress(TimeoutError):  # told to end: what was measured is shown
+    with contextlib.suppress(ToldToEnd):  # told to end: what was measured is shown
         measure_rounds(found, site, folder, rounds, seconds, only)
     proxies = ["ours", *(who for who in PEERS if who in found.resident)]
     show("requests/s, one core", [NO_PROXY, *proxies], found.rates)
@@ -387,8 +387,12 @@ def show(title: str, columns: list[str], measured: dict[tuple[str, str], list[fl
     print()
 
 
+class ToldToEnd(Exception):
+    """By SIGTERM: what was measured is shown, and nothing is left running."""
+
+
 def told_to_end(*_: object) -> None:
-    raise TimeoutError
+    raise ToldToEnd
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ sites that nobody may look into, and the names that all this asks for. What coun
 hour for each, on one core, load and sites on the other. Squid looks into the same sites and judges nothing; e2guardian judges
 words, as we do, and has squid beside it for names. DNS is asked of our resolver and of dnsmasq.
 
-A tenth of a school by default (`--pupils 1000` for a whole one). What is not installed is left out with a line that says so.
+Sixty pupils by default (`--pupils 1000` for a whole school). What is not installed is left out with a line that says so.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import importlib.util
 import os
 import random
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -280,12 +281,13 @@ def ask_names(folder: Path, names: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pupils", type=int, default=100)
+    parser.add_argument("--pupils", type=int, default=60)
     told = parser.parse_args()
     if not shutil.which("taskset") or (os.cpu_count() or 1) < 2:
         print("two cores and taskset are needed: nothing to measure with")
         return
     bench = beside("proxy")
+    signal.signal(signal.SIGTERM, bench.told_to_end)
     folder = Path(tempfile.mkdtemp(prefix="schoolgate-hour-"))
     visits, names = hour(told.pupils)
     try:

@@ -12,6 +12,7 @@ import itertools
 import os
 import random
 import shutil
+import signal
 import ssl
 import sys
 import tempfile
@@ -63,6 +64,7 @@ def main() -> int:
     if not shutil.which("taskset") or (os.cpu_count() or 1) < 2:
         print("two cores and taskset are needed: nothing to measure with")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
     bench, folder = beside("proxy"), Path(tempfile.mkdtemp(prefix="schoolgate-soak-"))
     try:
         bench.certificates(folder, ("localhost", "*.open.test", "*.passed.test", SEARCH))
