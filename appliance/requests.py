@@ -7,9 +7,10 @@ way into the desk that could be attacked, and the same request handed over twice
 import logging
 
 from change_control.changes import SiteWish
-from change_control.service import BLOCK_PAGE, FILTER, Office
+from change_control.screening import BLOCK_PAGE
+from change_control.service import FILTER, Office
+from change_control.site_wishes import ListedWish
 from change_control.store import Store
-from change_control.wishes import ListedWish
 from policy.event import NEVER_INSPECT, Event
 from policy.rules import Action, SchoolPolicy
 

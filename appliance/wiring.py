@@ -167,6 +167,7 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
     from appliance.requests import take_request
     from appliance.reviewing import keep_reviewed
     from appliance.updater import keep_updated
+    from change_control import passing
     from change_control.list_service import prepare_lapses
     from change_control.publish import publish
     from change_control.service import Office
@@ -193,7 +194,7 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
 
     def daily() -> None:
         with store.write() as session:
-            office.daily(session)
+            passing.daily(office, session)
 
     async def ticking() -> None:
         looked_at_days = -DAYS_S

@@ -97,7 +97,7 @@ class Pages:
         return page(200, self._render("home.html", None))
 
     def thanks(self, host: str, reference: str, asker: Asker | None = None) -> Answer:
-        return page(200, self._render("thanks.html", asker, host=host, reference=reference))
+        return page(200, self._render("thanks.html", asker, host=host, reference=reference, desk_url=self._desk_url))
 
     def _ask_token(self, said: "Said", asked: Question, asker: Asker, needs: tuple[str, ...]) -> str:
         """What the form sends back to us, so that nobody can ask in another's name or for what they did not meet."""

@@ -1,6 +1,7 @@
 """What an upgrade brings is proposed to the headteacher, never just there."""
 
 from category_lists.phrases import shipped
+from change_control import list_service
 from change_control.dictionaries import Dictionaries
 from change_control.lifecycle import State
 from change_control.tables import ChangeRow
@@ -23,7 +24,7 @@ def older(world) -> str:
 
 def propose(world):
     with world.store.write() as session:
-        row = world.office.propose_defaults(session, "oakfield", "9.9")
+        row = list_service.propose_defaults(world.office, session, "oakfield", "9.9")
         return row.id if row else None
 
 
