@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter
 
+from appliance.gateway.settings import GatewayConfig
+from appliance.gateway.settings import read as read_gateway
 from appliance.reading import BadConfiguration, good_url, hint, keys, read, split
 from appliance.receivers import StreamConfig, WebhookConfig, streams, webhooks
 from category_lists.names import NameRefused, canonical_host
@@ -102,6 +104,7 @@ class Config:
     database: StoreConfig = field(default_factory=StoreConfig)
     mail: MailConfig = field(default_factory=MailConfig)
     witness: WitnessConfig = field(default_factory=WitnessConfig)
+    gateway: GatewayConfig | None = None  # the networks that this box stands before, when it routes
     webhooks: tuple[WebhookConfig, ...] = ()  # who is told by HTTPS of what happens at the desk
     log_to: tuple[StreamConfig, ...] = ()  # who gets the filter log as it grows
     inner_networks: tuple[str, ...] = ()  # demo only: private addresses that names may lead to
@@ -118,11 +121,12 @@ class Config:
 
     @property
     def filter_processes(self) -> tuple[tuple[str, str], ...]:
-        """(kind, name) of each process that filters: one a core of each kind unless configured otherwise."""
+        """(kind, name) of each process that carries policy out: one a core of each kind unless configured otherwise."""
         cores = os.cpu_count() or 1
         return (
             *(("dns", f"dns-{n}") for n in range(1, (self.dns.workers or cores) + 1)),
             *(("proxy", f"proxy-{n}") for n in range(1, (self.proxy.workers or cores) + 1)),
+            *([("steer", "steer")] if self.gateway else []),
         )
 
     @property
@@ -195,17 +199,28 @@ def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None
     sections = {name: _section(str(given), name, kind, raw.pop(name, {})) for name, kind in SECTIONS.items()}
     hooks = webhooks(str(given), raw.pop("webhooks", {}))
     log_to = streams(str(given), raw.pop("log_to", {}))
+    try:
+        gateway = read_gateway(raw.pop("gateway", None))
+    except ValueError as error:
+        raise BadConfiguration(f"{given}: {error}") from None
     if raw:
-        raise BadConfiguration(
-            f"{given}: unknown key {hint(next(iter(raw)), {**SECTIONS, 'webhooks': tuple, 'log_to': tuple})}"
-        )
+        known = {**SECTIONS, "gateway": tuple, "webhooks": tuple, "log_to": tuple}
+        raise BadConfiguration(f"{given}: unknown key {hint(next(iter(raw)), known)}")
     inner = split(environ.get("SCHOOLGATE_DEMO_INNER_NETWORKS", "")) if demo else []
     for text in inner:
         try:
             ip_network(text)
         except ValueError:
             raise BadConfiguration(f"SCHOOLGATE_DEMO_INNER_NETWORKS: {text!r} is not a network such as 127.0.0.0/8") from None
-    config = Config(data=folder.absolute(), inner_networks=tuple(inner), demo=demo, webhooks=hooks, log_to=log_to, **sections)
+    config = Config(
+        data=folder.absolute(),
+        inner_networks=tuple(inner),
+        demo=demo,
+        gateway=gateway,
+        webhooks=hooks,
+        log_to=log_to,
+        **sections,
+    )
     _check_url(config.admin.public_url)
     _check_mail(config.mail)
     _check_sso(config.admin)

@@ -73,6 +73,8 @@ async def serve(
         works = [_keep_fresh(live), _tell(told, answers, datagrams, door)]
         if settings.explain_socket:
             works.append(Questions(answers.parts, worker).serve(settings.explain_socket))
+        if answers.steering:
+            works.append(answers.steering.run())
         for work in works:
             stack.push_async_callback(_ended, asyncio.get_running_loop().create_task(work))
         ready(names)

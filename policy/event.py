@@ -43,7 +43,7 @@ class Event(NamedTuple):
     handling: str = ""
     reason: str = ""
     category: str = ""
-    list: str = ""
+    list: str = ""  # of a REQUEST: the hosts that the site's pages were refused, with spaces between them
     rule: str = ""
     change: int = 0  # number of the change, 0: none
     outcome: str = ""  # "NOERROR", "SERVFAIL", "200", "refused", ...
