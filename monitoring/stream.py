@@ -102,6 +102,7 @@ class Stream:
         self._stop.set()
         if self._thread:
             self._thread.join(within)
+        self._log.close()
 
     def _run(self) -> None:
         said = -LOOK_S

@@ -25,9 +25,9 @@ from .test_review import WIDE, google
 pytestmark = pytest.mark.browser
 __all__ = ["browser", "playwright"]
 LAST_STEP = "SELECT step FROM alarms ORDER BY id DESC LIMIT 1"
-REVIEW_PAGES = (
-    "/captures", "/captures?weekly=1", "/captures/blind", "/escalation", "/lessons", "/incidents", "/meeting", "/constancy",
-    "/reports", "/reports?period=month", "/keeping", "/log", "/log/top", "/access", "/nowhere",
+REVIEW_PAGES = (  # beside those of test_access.py
+    "/captures", "/captures/blind", "/escalation", "/lessons", "/incidents", "/meeting", "/constancy", "/reports", "/keeping",
+    "/log/top",
 )  # fmt: skip
 TOLD = {"hillview-coordinator": "omar", "hillview-dsl": "simone", "hillview-head": "head", "birchwood-officer": "officer"}
 
@@ -98,6 +98,7 @@ def test_nobody_has_it_so_the_rota_the_dsl_the_head_and_the_la_are_told_in_turn(
     plan = json.loads(text)
     whole = json.dumps(plan | {"rota": plan["rota"][:1] * 7, "starts": "00:00", "ends": "23:59"})  # whatever day this is
     in_log(box, "UPDATE settings SET value = ? WHERE school = 'hillview' AND name = 'escalation'", whole)
+    in_log(box, "UPDATE alarms SET acknowledged_at = at, acknowledged_by = 'earlier' WHERE acknowledged_at IS NULL")
     count = {name: len(posted.to(f"{name}@school.example")) for name in TOLD.values()}
 
     def told() -> list[str]:
