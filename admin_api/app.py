@@ -40,6 +40,7 @@ from admin_api.routes import (
     reports,
     requests,
     resolver,
+    rollup,
     rules,
     sign_in,
     standing,
@@ -71,7 +72,8 @@ logger = logging.getLogger(__name__)
 
 PAGES = (
     sign_in, asked, enrol, today, requests, deciding, rules, changes, filter_log, captures, incidents, meeting, reports,
-    keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access, resolver, help,
+    rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access,
+    resolver, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.

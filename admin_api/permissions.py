@@ -63,13 +63,14 @@ def visitor(request: Request) -> Visitor:
         found = Visitor.of(session, person, cookie, address(request), desk.office) if person else None
     if found is None:
         raise SignInFirst
-    if desk.touches.due(cookie):
+    if request.url.path not in BY_ITSELF and desk.touches.due(cookie):
         with desk.store.write() as session:
             desk.registry.touch(session, cookie)
     request.state.visitor = found
     return found
 
 
+BY_ITSELF = frozenset({"/alarms/open"})  # what an open page asks without anybody at it: that keeps no session alive
 SignedIn = Annotated[Visitor, Depends(visitor)]
 
 

@@ -49,6 +49,9 @@ SAID = {
     "undone": "Taken back. They wait again.",
     "assigned": "Assigned.",
     "acknowledged": "You have it. Nobody else is told.",
+    "opinion-asked": "Your colleague finds it under “Assigned to me”.",
+    "opinion": "Your opinion stands beside the grade.",
+    "viewing": "It is in the timeline, signed and dated.",
     "planned": "The plan for telling people is kept.",
     "declared": "The lesson is declared. Captures that fit will say so; nothing is hidden.",
     "welfare": "The headteacher is told that you would like to talk, and nothing else.",
@@ -363,7 +366,7 @@ def shown_text(value: object) -> str:
 
 def plain(text: str) -> str:
     """A message as a sentence: capital at the front, stop at the end."""
-    text = text.strip()
+    text = shown_text(text.strip())
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!", ":")) else ".")
 
 

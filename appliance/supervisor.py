@@ -110,6 +110,10 @@ def _check_free(section: str, host: str, port: int, kinds: tuple[socket.SocketKi
             ) from None
 
 
+def _apart(config: Config) -> bool:
+    return config.gateway is not None and config.gateway.apart
+
+
 @dataclass(slots=True)
 class Child:
     """One process and what it said when it was ready."""
@@ -130,7 +134,7 @@ class Supervisor:
         self.children = [
             Child("desk", "desk"),
             Child("recorder", "recorder"),
-            *(Child(kind, name) for kind, name in config.filter_processes),
+            *(Child(kind, name) for kind, name in config.filter_processes if kind != "steer" or not _apart(config)),
             *([Child("rpz", "rpz")] if config.dns.rpz_listen else []),
         ]
         self._stop = asyncio.Event()

@@ -25,6 +25,7 @@ from policy.live import Live
 
 if TYPE_CHECKING:
     from change_control.sso import Provider
+    from dns.steering import Steered
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ async def run_dns(config: Config, name: str, ready: Ready, stop: asyncio.Event) 
         names_folder=str(config.data / "run" / "names"),
         explain_socket=str(config.data / "run" / "explain" / f"{name}.sock"),
         client_queries_s=config.dns.client_queries_per_s,
+        steered=steered(config),
         cookie_key=secret_of(config.data / "secrets" / "dns-cookie.key"),
     )
     live = in_force(config, name, record)
@@ -94,6 +96,28 @@ async def run_dns(config: Config, name: str, ready: Ready, stop: asyncio.Event) 
             write=writer.write_all,
             told=told,
         )
+
+
+def steered(config: Config) -> "Steered | None":
+    """What a resolver on a gateway is told of the networks that the kernel steers."""
+    from appliance.gateway.applying import steering_folder
+    from dns.steering import Network, Steered
+
+    if config.gateway is None:
+        return None
+    networks = tuple(
+        Network(prefix, each.direct == "forward", bool(each.four), bool(each.six))
+        for each in config.gateway.networks
+        if each.filtered
+        for prefix in each.prefixes
+    )
+    return Steered(str(steering_folder(config.data) / "steer.sock"), networks)
+
+
+async def run_steer(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
+    from appliance.gateway.steer import run
+
+    await run(config, name, ready, stop)
 
 
 def write_quickly(path: Path, data: bytes) -> None:
@@ -117,6 +141,7 @@ async def run_proxy(config: Config, name: str, ready: Ready, stop: asyncio.Event
         transparent=tuple((f"transparent:{host}:{port}", host, port) for host, port in config.proxy.transparent_listen),
         page=tuple((f"page:{host}:{port}", host, port) for host, port in config.proxy.page_listen),
         balancers=config.proxy.proxy_protocol_from,
+        names=config.data / "gateway" / "names" if config.gateway else None,
         upstream_ca=config.proxy.upstream_ca or None,
         confdir=config.data / "ca",
         form_key=secret_of(config.data / "secrets" / "block-page.key"),
@@ -166,6 +191,7 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
     """Spools into the filter log; requests from the block page into change control; and what time alone does."""
     from appliance.requests import take_request
     from appliance.reviewing import keep_reviewed
+    from appliance.streaming import streams
     from appliance.updater import keep_updated
     from change_control import passing
     from change_control.list_service import prepare_lapses
@@ -209,9 +235,14 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), TICK_S)
 
+    following = streams(config, write_quickly)
+    for stream in following:
+        stream.start()
     recorder = Recorder(Reader(config.data / "spool"), Log(config.log_database), on_request=on_request)
     ready({"recorder": True})
     await asyncio.gather(recorder.run(stop), ticking(), keep_updated(config, stop), keep_reviewed(config, store, stop))
+    for stream in following:
+        stream.stop()
     store.close()
 
 
@@ -327,7 +358,7 @@ def _provider(admin: AdminConfig) -> "Provider | None":
 def _listening(host: str, port: int) -> Any:
     import socket
 
-    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     found.bind((host, port))
     found.listen(128)
@@ -341,4 +372,5 @@ PROCESSES: dict[str, Run] = {
     "recorder": run_recorder,
     "desk": run_desk,
     "rpz": run_rpz,
+    "steer": run_steer,
 }

@@ -16,6 +16,7 @@ from typing import Any
 
 import uvloop
 
+from appliance.capabilities import give_up
 from appliance.config import Config
 from appliance.wiring import PROCESSES
 from policy.live import PolicyMissing
@@ -26,8 +27,10 @@ def main() -> int:
     os.umask(0o027)  # what pupils did is in what we write: nobody else's to read
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {name}: %(message)s", datefmt="%H:%M:%S")
     config = Config.from_json(sys.stdin.readline())
+    if kind != "steer":
+        give_up()  # whoever reads pupils' bytes must not be able to change the kernel's rules
     try:
-        runner = uvloop.run if kind == "dns" else asyncio.run  # mitmproxy gains nothing from uvloop, the resolver much
+        runner = uvloop.run if kind in {"dns", "steer"} else asyncio.run  # mitmproxy gains nothing from uvloop, they much
         runner(_run(kind, name, config))
     except (OSError, PolicyMissing, ValueError) as error:
         print(f"schoolgate: {name}: {error}", file=sys.stderr)

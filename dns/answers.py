@@ -32,6 +32,7 @@ from dns.ready import Ready, ReadyReplies, Seat
 from dns.respond import Forward, Reply, Ways, could_not_decide, question, remaining, respond, tunnelled
 from dns.screen import screened
 from dns.settings import Settings
+from dns.steering import Steering, Wanted, Way
 from dns.tunnel import Tunnels
 from policy.decide import Decision, Reason, decide
 from policy.event import Event, decode, ending, opening, stamp
@@ -72,6 +73,8 @@ class Waiting:
     tcp: bool
     asked: Query | None = None  # what the upstream is asked, where it is not the client's own question
     attempt: str = ""  # what looks like a way round the filter about it
+    wanted: Wanted | None = None  # what a gateway's kernel has to know first (steering.py)
+    held: tuple[Snapshot, Forward, Stored] | None = None  # and what was decided meanwhile
 
 
 class Answers:
@@ -104,6 +107,7 @@ class Answers:
         self._complained: set[str] = set()
         self._latest = 0.0  # when something was last asked
         self.counters = Counters()
+        self.steering = Steering(settings.steered, clock, self._forget) if settings.steered else None
         self._cookie_key, self._keepalive = settings.cookie_key or secrets.token_bytes(32), int(settings.tcp_idle_s * 10)
         self._large, self._refusals = Rate(settings.large_replies_s), Rate(settings.refusals_s)
         self.unrecorded = 0  # events that the recorder would not take
@@ -237,18 +241,23 @@ class Answers:
     async def _later(self, waiting: Waiting) -> bytes | None:
         """Ask an upstream, and conclude under the policy that is in force when its answer has come."""
         try:
-            return self._final(waiting, await self._fetching.fetched(waiting.asked or waiting.query))
+            said: bytes | Waiting | None = waiting
+            if not waiting.wanted:
+                got = await self._fetching.fetched(waiting.asked or waiting.query)
+                said = self._conclude(waiting, got, self._clock())
+            if self.steering and isinstance(said, Waiting) and said.wanted:
+                await self.steering.ask(said.wanted)
+                said = self._after_asking(said, self._clock())
+            return None if isinstance(said, Waiting) else said  # silence if a new policy asks something else: they ask again
         except Exception as error:  # noqa: BLE001 - as above
             return self._undecided(waiting.packet, waiting.address, error, self._clock())
 
     def overloaded(self, waiting: Waiting) -> bytes | None:
         """What a query gets that would be one too many to wait."""
         self.counters.dropped["overloaded"] += 1
-        return self._final(waiting, Ede(codec.NETWORK_ERROR, "Too many questions are waiting for an answer already."))
-
-    def _final(self, waiting: Waiting, got: Stored | Ede) -> bytes | None:
-        wire = self._conclude(waiting, got, self._clock())
-        return None if isinstance(wire, Waiting) else wire  # silence if a new policy asks something else: they ask again
+        too_many = Ede(codec.NETWORK_ERROR, "Too many questions are waiting for an answer already.")
+        wire = self._conclude(waiting, too_many, self._clock())
+        return None if isinstance(wire, Waiting) else wire
 
     def _conclude(self, waiting: Waiting, got: Stored | Ede | None, now: float) -> bytes | Waiting | None:
         """Decide, and make the reply from what was got: an upstream's answer, the trouble with it, or nothing yet."""
@@ -283,6 +292,12 @@ class Answers:
             said = screened(snapshot, query, client, got.answer, said, at=at, ways=self._ways)
             if isinstance(said, Reply):
                 return self._reply(waiting, seat, said, now, got.at + got.answer.lifetime)
+            if self.steering and client.forced:
+                way = self.steering.way(waiting.listener, waiting.address, query, said, got.answer, asked=False)
+                if isinstance(way, Wanted):
+                    return replace(waiting, wanted=way, held=(snapshot, said, got))
+                if way:
+                    return self._steered(waiting, seat, said, got, way, now)
             return self._relay(waiting, seat, said, got, now)
         except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
             return self._undecided(waiting.packet, waiting.address, error, now)
@@ -322,15 +337,33 @@ class Answers:
         self._keep_ready(waiting, seat, wire, (*what[:-1], "; ".join((what[-1], bypass.told(kind)))), now=now, until=until)
         return wire
 
-    def _relay(self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, now: float) -> bytes:
+    def _after_asking(self, waiting: Waiting, now: float) -> bytes | Waiting | None:
+        """What a gateway's kernel had to know was asked for: the answer that was held back, unless policy has changed."""
+        if waiting.held is None or self.steering is None or waiting.held[0] is not self._follow_snapshot():
+            return None
+        _, said, got = waiting.held
+        way = self.steering.way(waiting.listener, waiting.address, waiting.query, said, got.answer, asked=True)
+        seat = self._seat(waiting.listener, waiting.address, waiting.tcp)
+        return self._steered(waiting, seat, said, got, way, now) if isinstance(way, Way) else None
+
+    def _steered(self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, way: Way, now: float) -> bytes:
+        """An answer on a network whose web traffic the kernel steers."""
+        if way.wire is None:
+            return self._relay(waiting, seat, said, stored, now, most=way.until)
+        what = describe(waiting.query, said.decision, said.decision.action, "NOERROR", "seen by the proxy")
+        if waiting.attempt:
+            return self._attempted(waiting, seat, way.wire, what, waiting.attempt, now=now, until=now)
+        return self._send(waiting, seat, way.wire, what, now=now, until=way.until)
+
+    def _relay(self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, now: float, most: float = FOREVER) -> bytes:
         """An upstream's answer. It stays the same while all its TTLs are above the cap, else for a second."""
         query, answer, decision = waiting.query, said.changed or stored.answer, said.decision
-        most = remaining(decision, datetime.fromtimestamp(now, UTC), self._ways.ttl_allow_max_s)
+        ttl = remaining(decision, datetime.fromtimestamp(now, UTC), self._ways.ttl_allow_max_s)
         limit = LARGEST_MESSAGE if waiting.tcp else query.size
         ede = said.ede or (None if stored.fresh else STALE)
-        wire = codec.relay(query, answer, age=stored.age(now), ttl_max=most, limit=limit, ede=ede)
+        wire = codec.relay(query, answer, age=stored.age(now), ttl_max=ttl, limit=limit, ede=ede)
         lowest = min((ttl for _, ttl in answer.ttls), default=0)
-        until = min(max(now + 1, stored.at + lowest - most), stored.at + answer.lifetime)
+        until = min(max(now + 1, stored.at + lowest - ttl), stored.at + answer.lifetime, most)
         if decision.until:
             until = min(until, decision.until.timestamp() - self._ways.ttl_allow_max_s)
         what = describe(query, decision, decision.action, codec.rcode_text(answer.rcode), said.detail)
@@ -375,6 +408,10 @@ class Answers:
 
     # --- what is remembered ---
 
+    def _forget(self) -> None:
+        """At the next question."""
+        self._snapshot = None
+
     def _now(self) -> float:
         """The time. When the clock was set back, nothing that was made in what is now the future is said again."""
         now = self._clock()
@@ -411,10 +448,14 @@ class Answers:
         client = snapshot.clients.of(listener, address)
         if client is None:
             who = ("", "", "", "none", "", address)
-            seat = Seat(None, who, b"\0\0", opening("dns", *who, ""))
+            nobody = bytes(18 if self.steering else 2)  # as long as the others': no packet may be another's key
+            seat = Seat(None, who, nobody, opening("dns", *who, ""))
         else:
+            if self.steering and self.steering.network(address):
+                client = replace(client, forced=True)  # the kernel sees to that
             alike = (client.school, client.group, client.forced, client.person, tcp)
             number = self._profiles.setdefault(alike, (len(self._profiles) + 1).to_bytes(2))
+            number = self.steering.profile(number, address) if self.steering else number
             who = (client.school, client.group, client.network, client.identified_by, client.person or "", address)
             seat = Seat(client, who, number, opening("dns", *who, ""), snapshot.profile(client.school, client.group))
         self._seats[listener, address, tcp] = seat

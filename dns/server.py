@@ -73,6 +73,8 @@ async def serve(
         works = [_keep_fresh(live), _tell(told, answers, datagrams, door)]
         if settings.explain_socket:
             works.append(Questions(answers.parts, worker).serve(settings.explain_socket))
+        if answers.steering:
+            works.append(answers.steering.run())
         for work in works:
             stack.push_async_callback(_ended, asyncio.get_running_loop().create_task(work))
         ready(names)
@@ -137,7 +139,9 @@ def _why(error: OSError) -> str:
 
 
 def _socket(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
+    # Named, since asyncio switches Nagle's algorithm off only where a socket says that it is TCP's.
+    protocol = socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind, protocol)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

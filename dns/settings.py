@@ -4,6 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from dns.servers import Given, server
+from dns.steering import Steered
 
 LONGEST_WAIT_S = 4.5  # a client gives up after five seconds, and must have had its answer by then
 
@@ -67,6 +68,8 @@ class Settings:
     large_replies_s: int = 200
     # Queries a second that one address may send by UDP; every second one over it is told to come by TCP. 0: no limit.
     client_queries_s: int = 0
+    # On a gateway: for which networks the kernel is steered, and where the process is that does it. None: no gateway.
+    steered: Steered | None = None
     # "Refused" that an address of no school is told a second; further queries from it are passed over.
     refusals_s: int = 20
     # Connections open at once in each worker; one more, and the one that was silent for longest is closed.

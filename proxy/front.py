@@ -10,7 +10,9 @@ one task while the site is found, and from then on bytes carried from socket to 
 
 A transparent listener stands behind an nftables redirect. Where the client meant to go is read from the kernel, and used for
 the port and where no name is given; the site itself is found by its name, so that no client can name one site and reach
-another. A listener behind a balancer begins with its PROXY header.
+another. On a gateway an address may stand for a name (policy/synthetic.py): then that is where the connection goes, as if by
+CONNECT; and an address that no name led to is gone to only if policy speaks of it. A listener behind a balancer begins with
+its PROXY header.
 
 INVARIANT: nothing is joined but what `Tunnels.passes` said yes to, for the very host that `Reach` then resolves.
 """
@@ -24,7 +26,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from category_lists.names import NameRefused, canonical_host
+from category_lists.names import NameRefused, canonical_host, is_address
+from policy.synthetic import Names
 from proxy import greeting as read
 from proxy.answer import Answer
 from proxy.destinations import web_port
@@ -64,8 +67,10 @@ class Given:
 class Front:
     """All doors of a worker."""
 
-    def __init__(self, tunnels: Tunnels, reach: Reach, hand_over: Callable[[Given], Awaitable[None]]) -> None:
-        self.tunnels, self.reach, self.hand_over = tunnels, reach, hand_over
+    def __init__(
+        self, tunnels: Tunnels, reach: Reach, hand_over: Callable[[Given], Awaitable[None]], names: Names | None = None
+    ) -> None:
+        self.tunnels, self.reach, self.hand_over, self.names = tunnels, reach, hand_over, names
         self.open: dict[str, Door] = {}
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -132,10 +137,12 @@ class Door(asyncio.Protocol):
             own = self.transport.get_extra_info("sockname")
             self.target, self.read = (str(own[0]), int(own[1])), self._meant
         elif self.listener.transparent:
-            self.target = original(self.transport)
-            if self.target is None:
+            self.target, self.read = original(self.transport), self._meant
+            name = self.front.names.of(self.target[0]) if self.front.names and self.target else None
+            if self.target is None or name == "":
                 self.transport.abort()
-            self.read = self._meant
+            elif name:
+                self.target, self.read = (name, self.target[1]), self._greeting
 
     def data_received(self, data: bytes) -> None:
         self.data += data
@@ -151,7 +158,7 @@ class Door(asyncio.Protocol):
         try:
             self.read()
         except read.Odd as odd:
-            self.front.tunnels.refused(self.listener.name, self.address[0], (self.target or ("",))[0], "odd")
+            self.front.tunnels.refused(self.listener.name, self.address[0], (self.target or ("",))[0], odd.outcome)
             log.info("refused a connection: %s", odd)
             self._answer(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         except Exception:  # noqa: BLE001 - an enforcing edge
@@ -234,11 +241,19 @@ class Door(asyncio.Protocol):
             if found.name and not found.bent:  # no name: the address itself is what was meant
                 with suppress(NameRefused):
                     self.target = (canonical_host(found.name), self.target[1])
+            self._not_unasked(self.target[0])
             self._greeted(found)
             return
         host = read.plain_host(self.data)
         if host is not None:
+            self._not_unasked(host or self.target[0])
             self._give((host or self.target[0], self.target[1]))
+
+    def _not_unasked(self, host: str) -> None:
+        """Behind a resolver that steers, an address that no name led to is gone to only if policy speaks of this address."""
+        steered = self.front.names is not None and not self.listener.page
+        if steered and is_address(host) and not self.front.tunnels.spoken_of(self.listener.name, self.address[0], host):
+            raise read.Odd("an address that no name led to", "unresolved")
 
     def _greeting(self) -> None:
         """The first bytes inside a tunnel."""

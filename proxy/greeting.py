@@ -19,7 +19,11 @@ SERVER_NAME = 0
 
 
 class Odd(ValueError):
-    """These bytes are not what any honest client sends."""
+    """These bytes are not what any honest client sends. `outcome`: the event's word for it."""
+
+    def __init__(self, why: str, outcome: str = "odd") -> None:
+        super().__init__(why)
+        self.outcome = outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from policy.identity import Client
 from proxy import tokens
 from proxy.answer import NEVER_KEPT, Answer
 from proxy.block_page import ASK_PURPOSE, Pages
+from proxy.setup import Setup
 
 HOST = "schoolgate.internal"
 LONGEST_FORM = 8192  # bytes
@@ -48,6 +49,7 @@ class Visit:
 class Internal:
     def __init__(self, form_key: bytes, pages: Pages, certificate: bytes) -> None:
         self._key, self._pages, self._certificate = form_key, pages, certificate
+        self._setup = Setup(pages, certificate)
         self._asked: dict[str, deque[float]] = {}
 
     def answer(self, visit: Visit, body: bytes, record: Callable[[Event], None]) -> Answer:
@@ -64,6 +66,8 @@ class Internal:
                 return Answer(200, (kind, NEVER_KEPT), PAC.replace("PROXY", f"PROXY {visit.proxy}").encode())
             case "POST", "/ask":
                 return self._ask(visit, body, record)
+            case (("GET" | "HEAD"), path) if found := self._setup.answer(path):
+                return found
             case _:
                 return self._pages.message(404, "There is nothing here", "This part of the school's filter has no such page.")
 
@@ -97,6 +101,7 @@ class Internal:
             host=told["host"],
             path=told["path"],
             term=for_class,
+            list=told.get("needs", ""),
         )
         record(event._replace(detail=reason, outcome=reference))
         return self._pages.thanks(told["host"], reference)

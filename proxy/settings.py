@@ -15,6 +15,7 @@ class Settings:
     transparent: tuple[tuple[str, str, int], ...] = ()  # listeners for connections that nftables redirects here
     page: tuple[tuple[str, str, int], ...] = ()  # listeners where DNS leads blocked names: they see the block page
     balancers: tuple[str, ...] = ()  # networks of balancers; explicit listeners take PROXY headers, from them alone
+    names: Path | None = None  # on a gateway: the table of names that have addresses of their own (policy/synthetic.py)
     upstream_ca: str | None = None  # a PEM file of CAs that sites may be signed by, besides the system's own
     inner_networks: tuple[str, ...] = ()  # private addresses that may be connected to: the demo's own little internet
     connect_seconds: float = 10.0  # how long finding and reaching a site may take before the page says it did not answer

@@ -7,11 +7,11 @@ through is remembered and judged again when the policy changes or a decision's t
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from category_lists.names import NameRefused
-from policy.decide import decide
+from policy.decide import Reason, decide
 from policy.event import Kind
 from policy.identity import Client
 from policy.snapshot import Snapshot
@@ -25,6 +25,10 @@ from proxy.record import Record
 from proxy.tls import passes_through
 
 log = logging.getLogger(__name__)
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)
 
 
 class HasSnapshot(Protocol):
@@ -41,7 +45,9 @@ class _Passing:
 
 
 class Tunnels:
-    def __init__(self, live: HasSnapshot, record: Record, *, pages: Pages, reach: Reach, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, live: HasSnapshot, record: Record, *, pages: Pages, reach: Reach, now: Callable[[], datetime] = clock
+    ) -> None:
         self._live, self._record, self._pages, self._reach, self._now = live, record, pages, reach, now
         self._passing: dict[str, _Passing] = {}  # by the connection's id
         self._judged_by: Snapshot | None = None
@@ -91,6 +97,13 @@ class Tunnels:
         self._passing[id_] = _Passing(listener, address, host, decision.until)
         self._record(self._record.decided(Kind.CONNECTION, client, address, asked, decision))
         return True
+
+    def spoken_of(self, listener: str, address: str, host: str) -> bool:
+        """Does a rule or a list speak of this very host, whatever it says? Raises when it cannot be told."""
+        client = self.client(listener, address)
+        if client is None:
+            return False
+        return decide(self._live.snapshot, question(client, host, None, self._now())).reason is not Reason.UNKNOWN_NAME
 
     def over(self, id_: str) -> None:
         """A connection has ended."""

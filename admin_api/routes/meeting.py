@@ -222,7 +222,7 @@ def _constancy_paper(desk: Desk, some: Any, proof: constancy.Proof) -> Paper:
     rows = tuple(
         (
             f"{one.day:%a} {_day(one.day)}",
-            "school day" if one.school else "no school",
+            "school day" if one.school else "no school" if one.there else "before there was a filter",
             f"{one.people} looked",
             f"{one.graded} graded",
         )

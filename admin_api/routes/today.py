@@ -15,6 +15,7 @@ from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, problems
 from admin_api.notices import stage
 from admin_api.permissions import at
+from admin_api.stream_state import troubled_streams
 from admin_api.telling import Ground, tell
 from change_control import screening, talk
 from change_control.authority import Permission, Waiting
@@ -136,6 +137,7 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
         problems=problems(desk, snapshot, state),
         late=late,
         post=post,
+        streams=troubled_streams(desk.services.data) if place.may(Permission.READ_SYSTEM) else (),
         sealed=list_state.sealed_list(desk, ground),
         lists=list_ages(desk, ground) if place.may(Permission.READ_SYSTEM) else (),
         **context,

@@ -11,9 +11,15 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, what it does)
     "add-school": ("add_school", "add a further school to an installation"),
     "code": ("code", "a new one-time code for a school's first people, before its headteacher has enrolled"),
     "explain": ("explain", "say what happens to a name or page for a group, and why"),
+    "gateway": ("gateway", "the box as the school's router: rules planned, tried, confirmed, shown, removed"),
+    "doctor": ("doctor", "look for the usual mistakes, and say how to mend them"),
+    "steer": ("steer", "the process that writes the gateway's permits, where that is a service of its own"),
+    "install": ("install", "make this a service of a Debian-like system; shows first what it would do"),
+    "uninstall": ("install", "take the services away again; the school's record stays"),
     "lists": ("lists", "category lists: import, lookup, status, evaluate"),
     "policy": ("policy", "the policy in force: export it, or let another resolver fetch it"),
     "mail": ("mail", "e-mail: send a test message, see what waits"),
+    "stream": ("stream", "the filter log sent on as it grows: send a test line, see how it stands"),
     "changes": ("changes", "the change log: verify, export"),
 }
 

@@ -202,8 +202,8 @@ def shipped(tmp_path_factory) -> tuple[Path, str]:
     """A small dictionary with a few lists, compiled once for all tests."""
     data = tmp_path_factory.mktemp("dictionary")
     dictionaries = Dictionaries(data)
-    texts = (dictionaries.objects.put(taxonomy.load().to_json()), dictionaries.objects.put(search_engines.load().to_json()))
-    named = dictionaries._compile([], None, texts)
+    texts = (taxonomy.load().to_json(), search_engines.load().to_json())
+    named = dictionaries._compile([], None, (*map(dictionaries.objects.put, texts), ""))
     for category, text in LISTS.items():
         source = data / f"{category}.src"
         source.write_text(text)

@@ -1,0 +1,344 @@
+"""The process that steers, the only one that may change the kernel's rules: writes permits, gives names their addresses,
+
+tells the kernel that the filter is alive, and ends what a change of policy ends. Resolvers ask it over a UNIX socket, a line
+of JSON a question: `[number, "permit", listener, client, name, [address, ...]]` or `[number, "name", name]`, and `["beat"]`
+each second. It answers `[number, seconds]` or `[number, number of the name]` when the kernel has acknowledged; 0 means no.
+
+It takes nobody's word: what may be permitted is asked of `decide`, under the same signed policy. So the resolver that asks
+can at most ask for what the client may have anyway.
+
+When it starts it knows why nothing was permitted, so it permits nothing: clients that still hold an answer go by the proxy
+until they ask again. A running connection for which no name is known ends with the next change of policy.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+
+from appliance.gateway.greetings import Greetings
+from appliance.gateway.names import Numbers
+from appliance.gateway.netlink import ROUTE, Element, Flow, Netlink, Shown, flow_of, neighbours
+from appliance.gateway.permits import Asker, Pair, Permits, is_direct, removal
+from appliance.gateway.ruleset import DIRECT, GREETED, REVOKED, SHOWN
+from appliance.gateway.settings import GatewayConfig
+from category_lists.names import NameRefused, canonical_host
+from policy.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+LOOK_S: Final = 0.2  # how often a new policy is looked for
+BEAT_S: Final = 1.0
+ALIVE_S: Final = 6.0  # so long the kernel takes the filter for alive after the last beat
+NEIGHBOURS_S: Final = 5.0
+PROXY_S: Final = 2.5  # so long a proxy may take to close a connection
+AT_ONCE: Final = 500  # permits judged again in one go
+TCP: Final = 6
+HEARTBEATS: Final = {"proxy": "proxy_alive", "filter": "filter_alive"}
+
+
+class InForce(Protocol):
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+    def refresh(self) -> bool: ...
+
+
+class Kernel(Protocol):
+    """netlink.Netlink, or a test's own."""
+
+    def write(self, elements: list[Element]) -> None: ...
+    def flows(self, mark: int) -> list[Flow]: ...
+    def remark(self, flow: Flow, mark: int) -> bool: ...
+
+
+class Near:
+    """Which device has an address of a network next to us."""
+
+    def __init__(self, config: GatewayConfig, look: Callable[[], dict[str, bytes]]) -> None:
+        self._look = look
+        self._known: dict[str, bytes] = {}
+        self._looked = float("-inf")
+        self._networks = sorted(
+            ((network, inside) for inside in config.networks for network in map(ip_network, inside.prefixes)),
+            key=lambda one: -one[0].prefixlen,
+        )
+
+    def device(self, address: str, *, patient: bool = False) -> bytes:
+        """The MAC; b"" when the device stands behind a router, or is not known (`patient`: and need not be at once)."""
+        ip = ip_address(address)
+        inside = next((each for network, each in self._networks if ip.version == network.version and ip in network), None)
+        if inside is None or inside.routed:
+            return b""
+        now = time.monotonic()
+        stale = now - self._looked > NEIGHBOURS_S
+        if stale or (address not in self._known and not patient and now - self._looked > LOOK_S):
+            self._known, self._looked = self._look(), now
+        return self._known.get(address, b"")
+
+
+class Steer:
+    """What the process knows and does. Everything runs in the event loop's thread but the reading of a new policy."""
+
+    def __init__(
+        self, live: InForce, kernel: Kernel, near: Near, numbers: Numbers, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._live, self._kernel, self._near, self._numbers, self._clock = live, kernel, near, numbers, clock
+        self.permits = Permits()
+        self.permits.follow(live.snapshot)
+        self.beaten = 0.0  # when a resolver last said that it lives
+        self.greetings = Greetings()
+        self.granted = self.revoked = self.unnamed = 0
+
+    def answer(self, lines: list[bytes]) -> bytes:
+        """What is said to these questions, once the kernel knows of all of it."""
+        now = self._clock()
+        elements: list[Element] = []
+        replies: list[tuple[int, float]] = []
+        for line in lines:
+            match json.loads(line):
+                case [int(number), "permit", str(listener), str(client), str(host), list(addresses)]:
+                    asker = Asker(listener, client, self._near.device(client))
+                    made, seconds = self.permits.grant(asker, host, map(str, addresses), now)
+                    elements += made
+                    replies.append((number, seconds))
+                case [int(number), "name", str(host)]:
+                    replies.append((number, self._numbers.of(host, now)))
+                case ["beat"]:
+                    self.beaten = now
+                case _:
+                    raise ValueError("a question of no known kind")
+        if elements:
+            self._kernel.write(elements)
+            self.granted += len(elements)
+        return b"".join(b"[%d,%r]\n" % each for each in replies)
+
+    async def look(self) -> None:
+        """Carry a new policy, and the end of what was permitted for a time, to what is permitted and what runs.
+
+        Some at a time: 2,000 devices have 400,000 permits, and who asks meanwhile must not wait until all are judged. What is
+        granted from now on is granted by the new policy.
+        """
+        now, changed = self._clock(), self.permits.follow(self._live.snapshot)
+        pairs = self.permits.pairs() if changed else list(self.permits.due(now))
+        gone: set[Pair] = set()
+        for at in range(0, len(pairs), AT_ONCE):
+            some = self.permits.ended(pairs[at : at + AT_ONCE], now)
+            self._kernel.write(removal(some))
+            gone.update(some)
+            await asyncio.sleep(0)
+        if gone or changed:
+            self.reset(None if changed else gone)
+
+    def shown(self, packets: list[bytes]) -> None:
+        """First words of forwarded connections: to a site that this client may have unseen, or the connection ends."""
+        now = self._clock()
+        for packet in packets:
+            if named := self.greetings.seen(packet):
+                ends = named.ends
+                flow = flow_of(ends.source, ends.to, ends.ports, DIRECT)
+                try:
+                    good = self._may_say(flow.source, ends.to, named.host, now)
+                except Exception:  # an enforcing edge
+                    log.exception("could not judge the name of a connection; ended it")
+                    good = False
+                if self._kernel.remark(flow, GREETED if good else REVOKED) and not good:
+                    self.unnamed += 1
+
+    def _may_say(self, source: str, to: bytes, host: str, now: float) -> bool:
+        """Was this name told by this address, or may it be had unseen anyway?"""
+        device = self._near.device(source, patient=True)
+        for owner in (device, ip_address(source).packed):
+            if owner and host in self.permits.because(owner, to):
+                return True
+        try:
+            decision = self.permits.judge(Asker("", source, device), canonical_host(host), now)
+        except NameRefused:
+            return False
+        return decision is not None and is_direct(decision)
+
+    def reset(self, pairs: set[Pair] | None) -> None:
+        """End running connections for which no name speaks: of these pairs, or all of them."""
+        for flow in (*self._kernel.flows(DIRECT), *self._kernel.flows(GREETED)):
+            to = ip_address(flow.to).packed
+            owners = (self._near.device(flow.source, patient=True), ip_address(flow.source).packed)
+            if pairs is not None and not any((owner, to) in pairs for owner in owners):
+                continue
+            if not any(self.permits.holds(owner, to) for owner in owners if owner) and self._kernel.remark(flow, REVOKED):
+                self.revoked += 1
+
+    def beat(self, proxy: bool) -> None:
+        """Tell the kernel what lives. What it is not told any more it takes for dead."""
+        now, elements = self._clock(), []
+        if proxy:
+            elements.append(Element(HEARTBEATS["proxy"], bytes([TCP]), ALIVE_S))
+            if now - self.beaten < ALIVE_S:
+                elements.append(Element(HEARTBEATS["filter"], bytes([TCP]), ALIVE_S))
+        if elements:
+            self._kernel.write(elements)
+
+    def told(self) -> dict[str, object]:
+        return {"permits": len(self.permits), "granted": self.granted, "revoked": self.revoked, "unnamed": self.unnamed}
+
+
+class Asked(asyncio.Protocol):
+    """One resolver that asks."""
+
+    def __init__(self, steer: Steer) -> None:
+        self._steer, self._rest = steer, b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if not lines:
+            return
+        try:
+            self._transport.write(self._steer.answer(lines))
+        except Exception as error:  # whoever asked learns by the end of the connection that nothing was done
+            if not isinstance(error, FileNotFoundError):
+                log.exception("could not permit what was asked for")
+            self._transport.abort()
+
+
+async def proxy_lives(address: tuple[str, int]) -> bool:
+    """Does the proxy's listener take a connection, look at it, and close it? That is all that it gets, undirected."""
+    try:
+        async with asyncio.timeout(PROXY_S):
+            reader, writer = await asyncio.open_connection(*address)
+            try:
+                return await reader.read(1) == b""
+            except ConnectionError:
+                return True
+            finally:
+                writer.close()
+    except OSError:  # TimeoutError too
+        return False
+
+
+async def serve(
+    live: InForce,
+    config: GatewayConfig,
+    folder: Path,
+    *,
+    lives: Callable[[], Awaitable[bool]],
+    ready: Callable[[], None],
+    stop: asyncio.Event,
+    told: Callable[[dict[str, object]], None] = lambda _: None,
+) -> None:
+    """Steer until `stop` is set."""
+    path = folder / "steer.sock"
+    with contextlib.ExitStack() as stack:
+        kernel, route = Netlink(), Netlink(ROUTE)
+        stack.callback(kernel.close)
+        stack.callback(route.close)
+        numbers = Numbers(folder / "names")
+        stack.callback(numbers.close)
+        steer = Steer(live, kernel, Near(config, lambda: neighbours(route)), numbers)
+        ready()
+        await _rules(kernel, stop)
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(str(path))
+            path.chmod(0o660)
+            loop = asyncio.get_running_loop()
+            shown = Shown(SHOWN)
+            stack.callback(shown.close)
+            loop.add_reader(shown.sock, lambda: _read(steer, shown))
+            stack.callback(loop.remove_reader, shown.sock)
+            server = await loop.create_unix_server(lambda: Asked(steer), sock=sock)
+            async with server, asyncio.TaskGroup() as tasks:
+                works = [
+                    tasks.create_task(_looking(live, steer)),
+                    tasks.create_task(_beating(steer, lives, told)),
+                ]
+                await stop.wait()
+                for work in works:
+                    work.cancel()
+        path.unlink(missing_ok=True)
+
+
+async def _rules(kernel: Netlink, stop: asyncio.Event) -> None:
+    """Wait for the rules, and begin with no permits. OSError in a plain sentence when they may not be touched."""
+    told = False
+    while not stop.is_set():
+        try:
+            kernel.forget_permits()
+        except FileNotFoundError:
+            if not told:
+                log.warning("the gateway's rules are not in the kernel; `schoolgate gateway apply` puts them there")
+            told = True
+        except PermissionError as error:
+            raise OSError(error.errno, "steering needs the capability CAP_NET_ADMIN") from None
+        else:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), BEAT_S)
+
+
+def _read(steer: Steer, shown: Shown) -> None:
+    try:
+        steer.shown(shown.packets())
+    except Exception:
+        log.exception("could not read the first words of connections")
+
+
+async def _looking(live: InForce, steer: Steer) -> None:
+    while True:
+        await asyncio.sleep(LOOK_S)
+        try:
+            await asyncio.to_thread(live.refresh)
+            await steer.look()
+        except FileNotFoundError:
+            pass  # the rules were taken away
+        except Exception:
+            log.exception("could not carry a new policy to what is permitted")
+
+
+async def _beating(steer: Steer, lives: Callable[[], Awaitable[bool]], told: Callable[[dict[str, object]], None]) -> None:
+    while True:
+        try:
+            steer.beat(await lives())
+            told(steer.told())
+        except FileNotFoundError:
+            pass  # the rules were taken away
+        except Exception:
+            log.exception("could not tell the kernel that the filter lives")
+        await asyncio.sleep(BEAT_S)
+
+
+async def run(config: Any, name: str, ready: Callable[[dict[str, Any]], None], stop: asyncio.Event) -> None:
+    """As one of the supervisor's processes, or as a service of its own."""
+    from appliance.gateway.applying import steering_folder
+    from appliance.wiring import in_force, recording, write_quickly
+
+    sys.setswitchinterval(0.001)  # a policy is read in a thread, and must not hold up permits for 5 ms at a time
+    writer, record = recording(config, name)
+    live = in_force(config, name, record)
+    listeners = config.proxy.transparent_listen
+    host, port = listeners[0]
+    address = ({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)  # noqa: S104 - compared, not listened on
+
+    def told(counts: dict[str, object]) -> None:
+        said = {"worker": name, "pid": os.getpid(), "at": time.time(), "lost": writer.lost, **counts}
+        write_quickly(config.data / "run" / "counters" / f"{name}.json", json.dumps(said).encode())
+
+    with contextlib.closing(writer):
+        await serve(
+            live,
+            config.gateway,
+            steering_folder(config.data),
+            lives=lambda: proxy_lives(address),
+            ready=lambda: ready({"steer": True}),
+            stop=stop,
+            told=told,
+        )

@@ -1,0 +1,200 @@
+"""What a gateway's kernel must know before an answer leaves: a permit for a name that needs no look, or a name's own address.
+
+On a steered network a name that is allowed and *direct* is told by its real addresses, once the kernel forwards this client
+to them; a name whose pages must be seen is told by a synthetic address that leads to the proxy (policy/synthetic.py). The
+process that steers does both, over a UNIX socket; here stands what this worker asked it for, so that a name in use is not
+asked about each time.
+
+If a permit cannot be had the answer leaves without: what is not permitted goes by the proxy. If a synthetic address cannot be
+had there is no answer: the real one might be permitted for another name's sake.
+
+INVARIANT: nothing here decides. `Decision` says what is direct, and the process that steers asks `decide` again.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from dns import codec
+from dns.cache import Generations
+from dns.codec import Answer, Query
+from dns.respond import Forward
+from policy.rules import Action, Handling
+from policy.synthetic import addresses
+
+log = logging.getLogger(__name__)
+
+TTL_S: Final = 20  # of a synthetic address: a laptop that is taken home must soon ask again
+SURE_S: Final = 300.0  # a permit holds for twice as long after it was granted, and longer when it is used
+NAME_S: Final = 900.0  # after that the name is asked for again, so that its number stays its own
+PATIENCE_S: Final = 1.0
+AGAIN_S: Final = 0.5
+REMEMBERED: Final = 200_000
+SERVICES: Final = frozenset({codec.HTTPS, codec.SVCB})
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network whose web traffic the kernel steers."""
+
+    prefix: str
+    forward: bool = True  # no: what is direct goes by the proxy as well, unopened
+    four: bool = True  # which families its devices reach the box by
+    six: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """Where the process that steers is asked, and for whom."""
+
+    socket: str
+    networks: tuple[Network, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What has to be asked for before the answer may leave. Without addresses: the address of a name."""
+
+    listener: str
+    client: str
+    host: str
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The answer may leave: as it came, or as `wire`; it may be said again until then."""
+
+    until: float
+    wire: bytes | None = None
+
+
+class NotSteered(RuntimeError):
+    """The process that steers did not say which address stands for a name."""
+
+
+class Steering:
+    """Of one worker. `forget` is called when what we asked for may hold no longer."""
+
+    def __init__(self, steered: Steered, clock: Callable[[], float], forget: Callable[[], None]) -> None:
+        self._path, self._clock, self._forget = steered.socket, clock, forget
+        self._networks = [(ip_network(each.prefix), each) for each in steered.networks]
+        self._networks.sort(key=lambda one: -one[0].prefixlen)
+        self._of: Generations[str, tuple[Network | None]] = Generations(REMEMBERED)
+        self._permitted: Generations[Wanted, float] = Generations(REMEMBERED)
+        self._numbers: Generations[str, tuple[int, float]] = Generations(REMEMBERED)
+        self._asked: dict[int, asyncio.Future[float]] = {}
+        self._count = 0
+        self._writer: asyncio.StreamWriter | None = None
+
+    def network(self, address: str) -> Network | None:
+        """The steered network of a client."""
+        known = self._of.get(address)
+        if known is None:
+            ip = ip_address(address)
+            known = (next((each for prefix, each in self._networks if ip.version == prefix.version and ip in prefix), None),)
+            self._of.put(address, known)
+        return known[0]
+
+    def profile(self, number: bytes, address: str) -> bytes:
+        """The end of the keys that ready replies are kept under: on a steered network each client has its own."""
+        if self.network(address) is None:
+            return number + bytes(16)
+        return number + ip_address(address).packed.rjust(16, b"\1")
+
+    def way(
+        self, listener: str, client: str, query: Query, said: Forward, answer: Answer, *, asked: bool
+    ) -> Wanted | Way | None:
+        """How an upstream's answer leaves. Wanted: not yet; None: as anywhere else. `asked`: it was asked for."""
+        network = self.network(client)
+        if network is None or query.qtype not in (codec.A, codec.AAAA, *SERVICES):
+            return None
+        now, decision = self._clock(), said.decision
+        if decision.action is Action.ALLOW and decision.handling is Handling.DIRECT:
+            if not network.forward or not answer.addresses:
+                return None
+            permit = Wanted(listener, client, query.name, tuple(sorted(set(answer.addresses))))
+            until = self._permitted.get(permit) or 0.0
+            return Way(until) if until > now or asked else permit
+        if query.qtype in SERVICES:  # its hints are real addresses
+            return Way(now + TTL_S, codec.absent(query, codec.NOERROR, TTL_S, said.ede))
+        if not answer.addresses:
+            return None
+        number, until = self._numbers.get(query.name) or (0, 0.0)
+        if until <= now:
+            if asked:
+                raise NotSteered("no synthetic address")
+            return Wanted(listener, client, query.name)
+        both = addresses(number)
+        told = tuple(each for each, there in zip(both, (network.four, network.six), strict=True) if there)
+        left = decision.until.timestamp() - now if decision.until else TTL_S
+        ttl = max(0, min(TTL_S, int(left)))
+        return Way(now + left - ttl if left < 2 * TTL_S else now + TTL_S, codec.pointing(query, told, ttl, said.ede))
+
+    async def ask(self, wanted: Wanted) -> None:
+        """Have it done. What could not be had is not remembered."""
+        now = self._clock()
+        with contextlib.suppress(OSError):  # TimeoutError too
+            if wanted.addresses:
+                seconds = await self._said("permit", wanted.listener, wanted.client, wanted.host, list(wanted.addresses))
+                self._permitted.put(wanted, now + min(seconds, SURE_S))
+            else:
+                self._numbers.put(wanted.host, (int(await self._said("name", wanted.host)), now + NAME_S))
+
+    async def _said(self, *words: object) -> float:
+        if self._writer is None:
+            raise ConnectionError("the process that steers is not there")
+        self._count += 1
+        number, answer = self._count, asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        try:
+            self._writer.write(json.dumps([number, *words]).encode() + b"\n")
+            async with asyncio.timeout(PATIENCE_S):
+                return float(await answer)
+        finally:
+            del self._asked[number]
+
+    async def run(self) -> None:
+        """Keep the connection. When it ends, what was permitted may be so no more."""
+        while True:
+            try:
+                reader, self._writer = await asyncio.open_unix_connection(self._path)
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._beat(self._writer))
+                    await self._listen(reader)
+            except* OSError:
+                pass
+            finally:
+                self._over()
+            await asyncio.sleep(AGAIN_S)
+
+    async def _beat(self, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b'["beat"]\n')
+            await writer.drain()
+            await asyncio.sleep(1.0)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        while line := await reader.readline():
+            number, value = json.loads(line)
+            answer = self._asked.get(number)
+            if answer and not answer.done():
+                answer.set_result(value)
+        raise ConnectionError("the process that steers has gone")
+
+    def _over(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._writer = None
+        for answer in self._asked.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError("the process that steers has gone"))
+        self._permitted.clear()
+        self._numbers.clear()
+        self._forget()

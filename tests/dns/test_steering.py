@@ -1,0 +1,177 @@
+"""On a gateway: what the kernel must know before an answer leaves, asked for over a socket of the test's own."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+
+import dnslib
+import pytest
+
+from dns.answers import Answers, Waiting
+from dns.settings import Settings
+from dns.steering import Network, Steered
+
+LISTENER, PUPIL, RELAYED, STRANGER = "dns:0.0.0.0:53", "127.20.3.5", "127.20.9.5", "127.20.4.5"
+FOUR, SIX = ["198.18.0.7"], ["fd73:6368:6f6f:6c67::7"]
+
+
+@dataclass
+class Writer:
+    """The process that steers, as far as a resolver sees it."""
+
+    path: str
+    asked: list = field(default_factory=list)
+    seconds: float = 600
+    silent: bool = False
+
+    async def serve(self, reader, writer):
+        try:
+            await self.answer(reader, writer)
+        finally:
+            writer.close()
+
+    async def answer(self, reader, writer):
+        while line := await reader.readline():
+            match json.loads(line):
+                case [number, "permit", *what]:
+                    self.asked.append(("permit", *what))
+                    answer = [number, self.seconds]
+                case [number, "name", host]:
+                    self.asked.append(("name", host))
+                    answer = [number, 7]
+                case _:
+                    continue
+            if self.silent:
+                return
+            writer.write(json.dumps(answer).encode() + b"\n")
+
+
+@dataclass
+class Gate:
+    """A resolver beside the process that steers, with a clock to turn."""
+
+    answers: Answers
+    writer: Writer
+    now: float
+    events: list
+
+    async def connected(self, *, no_more=False):
+        while (self.answers.steering._writer is None) is not no_more:  # noqa: ASYNC110 - nothing else waits for it
+            await asyncio.sleep(0.001)
+
+    async def ask(self, name, kind="A", address=PUPIL):
+        packet = bytes(dnslib.DNSRecord.question(name, kind).pack())
+        reply = self.answers.at_once(packet, LISTENER, address)
+        said = dnslib.DNSRecord.parse(await self.answers.later(reply) if isinstance(reply, Waiting) else reply)
+        return dnslib.RCODE[said.header.rcode], [str(rr.rdata) for rr in said.rr], [rr.ttl for rr in said.rr]
+
+
+@pytest.fixture
+def gate(tmp_path, make_live, at, upstream):
+    upstream.zone["news.example", "A"] = "news.example. 300 IN A 45.33.32.7"
+    upstream.zone["news.example", "AAAA"] = "news.example. 300 IN AAAA 2a00::7"
+    upstream.zone["odd.example", "A"] = "odd.example. 300 IN A 45.33.32.7"
+    upstream.zone["odd.example", "AAAA"] = "odd.example. 300 IN AAAA 2a00::7"
+    upstream.zone["odd.example", "HTTPS"] = "odd.example. 300 IN HTTPS 1 . alpn=h2 ipv4hint=45.33.32.7"
+
+    def told(story, *, there=True, **writer):
+        async def whole():
+            made = Writer(str(tmp_path / "steer.sock"), **writer)
+            networks = (Network("127.20.3.0/24"), Network("127.20.9.0/24", forward=False, six=False))
+            settings = Settings((("127.0.0.1", 0),), (upstream.address,), steered=Steered(made.path, networks))
+            it = Gate(None, made, at.timestamp(), [])
+            it.answers = Answers(settings, make_live(), it.events.append, worker="dns-1", clock=lambda: it.now)
+            server = await asyncio.start_unix_server(made.serve, made.path) if there else None
+            keeping = asyncio.create_task(it.answers.steering.run())
+            if there:
+                await it.connected()
+            try:
+                await story(it)
+            finally:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
+                await it.answers.close()
+                if server:
+                    server.close()
+
+        asyncio.run(whole())
+
+    return told
+
+
+def test_a_direct_name_is_permitted_first_and_then_known(gate):
+    async def story(it):
+        for _ in range(3):
+            assert await it.ask("news.example") == ("NOERROR", ["45.33.32.7"], [60])
+        assert await it.ask("news.example", address="127.20.3.6") == ("NOERROR", ["45.33.32.7"], [60])
+        assert it.writer.asked == [
+            ("permit", LISTENER, each, "news.example", ["45.33.32.7"]) for each in (PUPIL, "127.20.3.6")
+        ], "each client for itself, though both would get the same reply"
+        it.now += 301
+        await it.ask("news.example")
+        assert len(it.writer.asked) == 3, "asked for again while it still holds"
+
+    gate(story)
+
+
+def test_a_name_to_be_seen_gets_an_address_of_its_own(gate, upstream):
+    async def story(it):
+        assert await it.ask("odd.example") == ("NOERROR", FOUR, [20])
+        assert await it.ask("odd.example", "AAAA") == ("NOERROR", SIX, [20])
+        assert await it.ask("odd.example", "HTTPS") == ("NOERROR", [], []), "its hints are real addresses"
+        assert await it.ask("odd.example", address="127.20.3.6") == ("NOERROR", FOUR, [20])
+        assert it.writer.asked == [("name", "odd.example")]
+        assert {event.detail.partition("; ")[2] for event in it.events} == {"seen by the proxy"}
+
+    gate(story)
+
+
+def test_where_all_goes_by_the_proxy_nothing_is_permitted(gate):
+    async def story(it):
+        assert await it.ask("news.example", address=RELAYED) == ("NOERROR", ["45.33.32.7"], [60])
+        assert await it.ask("odd.example", address=RELAYED) == ("NOERROR", FOUR, [20])
+        assert (await it.ask("odd.example", "AAAA", address=RELAYED))[:2] == ("NOERROR", []), "no IPv6 there"
+        assert it.writer.asked == [("name", "odd.example")]
+
+    gate(story)
+
+
+def test_other_networks_get_what_they_always_got(gate):
+    async def story(it):
+        for name in ("news.example", "odd.example"):
+            assert (await it.ask(name, address=STRANGER))[1] == ["45.33.32.7"]
+        assert it.writer.asked == []
+
+    gate(story)
+
+
+def test_a_permit_that_is_refused_leaves_the_answer_and_is_asked_for_again(gate):
+    async def story(it):
+        for _ in range(2):
+            assert (await it.ask("news.example"))[1] == ["45.33.32.7"], "it goes by the proxy"
+        assert len(it.writer.asked) == 2
+
+    gate(story, seconds=0)
+
+
+@pytest.mark.parametrize("how", [{"there": False}, {"silent": True}])
+def test_when_nobody_steers(gate, how):
+    async def story(it):
+        assert (await it.ask("news.example"))[1] == ["45.33.32.7"], "it goes by the proxy, or nowhere"
+        assert (await it.ask("odd.example"))[0] == "SERVFAIL", "the real address may be permitted for another name"
+        assert (await it.ask("bet.example"))[0] == "NOERROR", "a block needs nobody"
+
+    gate(story, **how)
+
+
+def test_what_was_permitted_is_forgotten_with_the_connection(gate):
+    async def story(it):
+        await it.ask("news.example")
+        it.answers.steering._writer.close()
+        await it.connected(no_more=True)
+        assert (await it.ask("news.example"))[1] == ["45.33.32.7"]
+        await it.connected()
+        await it.ask("news.example")
+        assert len(it.writer.asked) == 2
+
+    gate(story)
