@@ -11,7 +11,7 @@ at this desk, so a link that is followed by a mail scanner approves nothing.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -83,8 +83,10 @@ class Watcher:
         found: list[Message] = []
         fresh: set[str] = set()
         with self.services.store.read() as session:
-            for row in self._rows(session, now):
-                found += self._of(session, row, now, fresh)
+            rows = self._rows(session, now)
+            first = with_teachers(self.services, session, rows)
+            for row in rows:
+                found += self._of(session, row, now, fresh, pupils=row.id in first)
             found += self._problems(session, now, fresh)
         if found:
             with self.services.store.write() as session:
@@ -92,18 +94,17 @@ class Watcher:
                     outbox.put(session, message, now)
         self._told |= fresh
 
-    def _rows(self, session: Session, now: datetime) -> Iterable[ChangeRow]:
+    def _rows(self, session: Session, now: datetime) -> Sequence[ChangeRow]:
         """What waits, and what was decided of late."""
         since = max(self._began or now - RECENT, now - RECENT)
         waiting = ChangeRow.state.in_((State.REQUESTED, State.PROVISIONAL))
         decided = and_(ChangeRow.decided_at.is_not(None), ChangeRow.decided_at >= since)
         return session.scalars(select(ChangeRow).where(or_(waiting, decided)).order_by(ChangeRow.id)).all()
 
-    def _of(self, session: Session, row: ChangeRow, now: datetime, fresh: set[str]) -> list[Message]:
+    def _of(self, session: Session, row: ChangeRow, now: datetime, fresh: set[str], *, pupils: bool) -> list[Message]:
         ground = Ground.of(self.services.snapshot(), row.log)
         state = State(row.state)
         waiting = stage(now, ground, row) if state is State.REQUESTED else Waiting.FRESH
-        pupils = state is State.REQUESTED and told_first(self.services, session, row)
         occasion = f"change {row.id} {state.value} {waiting.value}{' teacher' if pupils else ''}"
         if occasion in self._told:
             return []
@@ -170,12 +171,15 @@ def alarm(
     return found
 
 
-def told_first(services: Services, session: Session, row: ChangeRow) -> bool:
-    """Is a pupil's request with the named teacher?"""
-    try:
-        return screening.is_with_teacher(services.office, session, row)
-    except LedgerMismatch:  # named elsewhere; the headteacher hears of it at once
-        return False
+def with_teachers(services: Services, session: Session, rows: Sequence[ChangeRow]) -> frozenset[int]:
+    """Which pupils' requests are with a named teacher."""
+    found: frozenset[int] = frozenset()
+    for log in {row.log for row in rows if row.source == BLOCK_PAGE}:
+        try:
+            found |= screening.with_teacher(services.office, session, log, [row for row in rows if row.log == log])
+        except LedgerMismatch:  # named elsewhere; the headteacher hears of it at once
+            continue
+    return found
 
 
 def _name(session: Session, log: str) -> str:

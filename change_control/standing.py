@@ -86,9 +86,11 @@ def still_held(session: Session, book: Book, rests_on: Mapping[str, Any]) -> Non
 def borne_out(session: Session, book: Book, made: Entry, over: object, kind: str = "") -> None:
     """LedgerMismatch unless the log itself gives whoever signs an entry the right to: what the replay will ask of it."""
     entry = {"log": book.log, "tier": book.tier, "n": book.size, **made}
-    still_held(session, book, entry["rests_on"])
     try:
+        still_held(session, book, entry["rests_on"])
         check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(over)), book.known(entry), kind=kind)
+    except LedgerMismatch:
+        raise
     except (ProofRefused, LookupError, TypeError, ValueError) as error:
         raise LedgerMismatch(f"the change log of {book.log} does not bear this out: {error}") from None
 

@@ -162,3 +162,27 @@ def test_a_request_reaches_the_heads_mailbox(world, watcher, mailbox, tmp_path):
     post.stop(10)
     assert to == ("helen@school.example",)
     assert f"/requests/{change}" in message.get_content()
+
+
+def test_a_named_teacher_hears_of_a_pupils_request_before_the_head_does(world, watcher):
+    with world.store.read() as session:
+        adam = world.registry.signed_in(session, world.cookie("adam")).id
+    helen = world.browser("helen")
+    world.clock.forward(seconds=30)
+    named = {"person": adam, "scope": ["pupil_requests"], "to": "2026-12-18", "code": world.code("helen")}
+    assert helen.post("/standing/delegation", named).status_code == 303
+    with world.store.write() as session:
+        change = world.office.request(
+            session,
+            "oakfield",
+            SiteWish("poki.com", Action.ALLOW, ("ks2",)),
+            by=None,
+            reason="for maths",
+            source="block-page",
+        ).id
+    watcher()
+    watcher()
+    assert told(world) == [("adam", "A pupil asks for something")]
+    assert world.browser("adam").post(f"/requests/{change}/pass-on").status_code == 303
+    watcher()
+    assert [whom for whom, _ in told(world)] == ["helen"]

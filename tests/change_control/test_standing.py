@@ -8,7 +8,8 @@ from sqlalchemy import select
 
 from change_control import standing
 from change_control.authority import DELEGABLE, NotAllowed, Waiting, waits
-from change_control.changes import SiteWish
+from change_control.book import Book, policy_of
+from change_control.changes import SiteWish, apply
 from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import State
 from change_control.people_wishes import SuspensionWish
@@ -19,7 +20,7 @@ from change_control.verify import DoesNotAgree, export_logs, replay, verify_inst
 from policy.decide import Question, decide
 from policy.live import Live, Trust
 from policy.proof import ProofRefused, check_authority, digest
-from policy.rules import Action
+from policy.rules import Action, write
 
 LOG = "oakfield"
 AT = "2026-11-20T10:00:00Z"
@@ -313,6 +314,13 @@ def test_a_suspension_begins_at_once_under_a_mandate(world):
     agreed(world)
 
 
+class Unasked(Book):
+    """Who rules the machine writes what the desk would not."""
+
+    def _borne_out(self, entry):
+        pass
+
+
 def test_a_worker_refuses_what_loosens_under_a_tightening_mandate(world):
     number = mandate(world)
     change = ask(world)
@@ -320,7 +328,9 @@ def test_a_worker_refuses_what_loosens_under_a_tightening_mandate(world):
         row = session.get_one(ChangeRow, change)
         adam, signer, diff = world.who(session, "adam"), world.signer(session, "adam"), json.loads(row.diff)
         rests = {"mandate": number, "signatures": [signer.sign("enforce", LOG, diff)]}
-        world.office.put_in_force(world.office.book(session, LOG), row, diff, "mandate", adam, rests)
+        with pytest.raises(LedgerMismatch, match="proven to tighten"):  # the desk does not write it
+            world.office.put_in_force(world.office.book(session, LOG), row, diff, "mandate", adam, rests)
+        world.office.put_in_force(Unasked(session, world.office.key, LOG), row, diff, "mandate", adam, rests)
     live = Live(world.data)
     world.publish()
     live.refresh()
@@ -439,7 +449,14 @@ def test_the_old_heads_signature_after_she_left_is_found(world):
         row = session.get_one(ChangeRow, site)
         diff = json.loads(row.diff)
         rests = {"signatures": [helens.sign("approve", LOG, diff)]}
-        world.office.put_in_force(world.office.book(session, LOG), row, diff, "approve", world.who(session, "helen"), rests)
+        helen, book = world.who(session, "helen"), world.office.book(session, LOG)
+        with pytest.raises(LedgerMismatch, match="no longer holds the role"):  # the desk does not write it
+            world.office.put_in_force(book, row, diff, "approve", helen, rests)
+        text = write(apply(policy_of(book).document, diff))
+        book.append(
+            "change.approved", world.clock(), change=site, diff=diff, requested_by=row.requested_by, by=helen.id,
+            rests_on=rests, policy={"digest": digest(text)},
+        )  # fmt: skip
     with world.store.read() as session:
         trust = Trust.load(world.data)
         with pytest.raises(DoesNotAgree, match="no longer held the role"):
