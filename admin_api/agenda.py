@@ -11,7 +11,7 @@ from admin_api.routes.incidents import reader
 from admin_api.telling import Ground, tell
 from admin_api.words import ZONE, day
 from change_control.tables import ChangeRow
-from monitoring import captures, constancy, incidents, reports
+from monitoring import captures, constancy, guidance, incidents, reports
 from monitoring.meetings import Item
 from policy.rules import SchoolPolicy
 
@@ -20,8 +20,11 @@ MOST = 12  # lines of an item; what is more is counted
 
 def terms(desk: Desk) -> constancy.Terms:
     document = Ground.of(desk.services.snapshot(), desk.place.log).document
-    tables = document.timetables if isinstance(document, SchoolPolicy) else ()
-    return tuple(sorted({term for table in tables for term in table.terms}))
+    return terms_of(document) if isinstance(document, SchoolPolicy) else ()
+
+
+def terms_of(document: SchoolPolicy) -> constancy.Terms:
+    return tuple(sorted({term for table in document.timetables for term in table.terms}))
 
 
 def zone(desk: Desk) -> str:
@@ -37,7 +40,7 @@ def agenda(desk: Desk, since: datetime) -> tuple[Item, ...]:
     mine = [row for row in incidents.listed(log, school, pupils, reader=reader(desk)) if row["subject"] == "pupil"]
     caught = captures.between(log, school, since, now, pupils)
     serious = [
-        f"Incident {row['id']}: {row['summary']} ({incidents.DECISIONS.get(row['decision'], 'no decision yet')})"
+        f"Incident {row['id']}: {row['summary']} ({guidance.DECISIONS.get(row['decision'], 'no decision yet')})"
         for row in mine
         if row["state"] != "closed" or row["at"] >= since
     ]

@@ -22,6 +22,7 @@ from admin_api.permissions import visitor as find_visitor
 from admin_api.routes import (
     access,
     api,
+    asked,
     captures,
     changes,
     contact,
@@ -39,6 +40,7 @@ from admin_api.routes import (
     reports,
     requests,
     resolver,
+    rollup,
     rules,
     sign_in,
     standing,
@@ -69,8 +71,9 @@ from policy.words import uk_date, uk_end
 logger = logging.getLogger(__name__)
 
 PAGES = (
-    sign_in, enrol, today, requests, deciding, rules, changes, filter_log, captures, incidents, meeting, reports, keeping,
-    why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access, resolver, help,
+    sign_in, asked, enrol, today, requests, deciding, rules, changes, filter_log, captures, incidents, meeting, reports,
+    rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access,
+    resolver, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.

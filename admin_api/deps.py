@@ -23,7 +23,7 @@ from admin_api.auth import Attempts, Touches, form_token
 from admin_api.past import Counts
 from admin_api.witnessing import Keeper
 from change_control import standing
-from change_control.authority import Permission, may
+from change_control.authority import PUPILS, Permission, may
 from change_control.passkeys import Passkeys, Where
 from change_control.people import Registry
 from change_control.publish import publish
@@ -109,7 +109,9 @@ class Place:
         if self.scopes is not None and permission not in self.scopes:
             return False
         if permission == Permission.DELEGATED:
-            return bool(self.delegated)
+            return bool(self.delegated - {PUPILS})
+        if permission == Permission.SCREEN:
+            return PUPILS in self.delegated
         return may(self.roles, Permission(permission), tier=self.tier)
 
 

@@ -23,6 +23,13 @@ Nobody’s name stands in this message, on purpose. Sign in, look, and say that 
 If nobody does within the time your school has set, the next in line is told as well.
 """
 
+# To the LA about a pupil: whom it is about is the school's to see, and stays so.
+FAR = """{words}, at {school}.
+
+Nobody at the school has said that they have it, though the DSL and the headteacher were told. Please telephone them now.
+You cannot open it yourself; whether somebody has it meanwhile is at {link}
+"""
+
 
 def raise_for(log: Log, caught: Caught, now: datetime) -> bool:
     """An alarm for a capture that cannot wait."""
@@ -37,10 +44,13 @@ def teller(store: Store, url: Callable[[], str], now: Callable[[], datetime]) ->
         one = what.alarm
         path = f"/captures/{one.capture}" if one.capture else "/constancy"
         text = TEXT.format(words=one.words, link=f"{url()}{path}?school={one.school}")
+        if what.roles == ("la_officer",) and one.subject == "pupil":
+            text = FAR.format(words=one.words, school=one.school, link=f"{url()}/reports?school={one.school}")
         key = f"alarm:{one.school}:{one.id}:{len(one.told)}"
         with store.write() as session:
-            found = outbox.addresses(session, one.school, what.roles)
-            chosen = {person: to for person, to in found.items() if person in what.people} or found
+            on_rota = outbox.addresses(session, one.school, (*REVIEWERS, "headteacher")) if what.people else {}
+            chosen = {person: to for person, to in on_rota.items() if person in what.people}
+            chosen = chosen or outbox.addresses(session, one.school, what.roles)
             for to in sorted(set(chosen.values())):
                 subject = "Schoolgate: something needs you now"
                 outbox.put(session, outbox.Message(one.school, outbox.EMAIL, to, subject, text, key), now())

@@ -3,34 +3,21 @@
 The pages and the JSON API read with the same functions, so that a script is told the same things as a person.
 """
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 
 from admin_api import words
 from admin_api.forms import Checks, Filled, Wrong, category_wish, groups_chosen, last_moment, moment, network_wish, site_wish
-from category_lists.names import canonical_site, shown
+from admin_api.hours import read_hours, read_terms
+from category_lists.names import canonical_site
 from change_control.changes import NetworkGone, Wish
-from change_control.wishes import (
-    DAYS,
-    SIGNS,
-    AlertWish,
-    AnswerWish,
-    GroupWish,
-    HeadWish,
-    InspectionWish,
-    ListedWish,
-    Platform,
-    PlatformWish,
-    SafetyWish,
-    ShortList,
-    SuspensionWish,
-    TenantsWish,
-    TimetableWish,
-    UnknownWish,
-)
-from policy.rules import Action, Window
+from change_control.group_wishes import GroupWish, InspectionWish, SafetyWish
+from change_control.hour_wishes import TimetableWish
+from change_control.people_wishes import AlertWish, SuspensionWish
+from change_control.school_wishes import AnswerWish, HeadWish, TenantsWish
+from change_control.site_wishes import SIGNS, ListedWish, Platform, PlatformWish, ShortList, UnknownWish
+from policy.rules import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +121,17 @@ def _tenants(form: Filled) -> Wish:
     return TenantsWish(form.text("google"), form.text("microsoft"), form.text("directory"))
 
 
+def _check_site(wrong: Checks, form: Filled, such_as: str) -> None:
+    if not form.text("site"):
+        wrong.fields["site"] = f"give a site, such as {such_as}"
+    else:
+        wrong.check("site", lambda: canonical_site(form.text("site")))
+
+
 def _listed(collection: ShortList) -> Callable[[Filled], Wish]:
     def read(form: Filled) -> Wish:
         wrong = Checks()
-        if not form.text("site"):
-            wrong.fields["site"] = "give a site, such as bbc.co.uk"
-        else:
-            wrong.check("site", lambda: canonical_site(form.text("site")))
+        _check_site(wrong, form, "bbc.co.uk")
         wrong.done()
         return ListedWish(collection, form.text("site"), gone=form.text("gone") in {"yes", "true"})
 
@@ -168,10 +159,7 @@ def _suspension(form: Filled) -> Wish:
 def _platform(kind: Platform) -> Callable[[Filled], Wish]:
     def read(form: Filled) -> Wish:
         wrong = Checks()
-        if not form.text("site"):
-            wrong.fields["site"] = "give a site, such as vimeo.com"
-        else:
-            wrong.check("site", lambda: canonical_site(form.text("site")))
+        _check_site(wrong, form, "vimeo.com")
         groups = wrong.check("groups", lambda: groups_chosen(form.many("groups")))
         until = wrong.check("until", lambda: last_moment(form.text("until"), words.ZONE))
         if until is None and "until" not in wrong.fields:
@@ -360,81 +348,3 @@ def wish(kind: str, form: Filled) -> Wish:
     if kind not in KINDS:
         raise Wrong({"site": "choose what the request is about"})
     return KINDS[kind].read(form)
-
-
-# --- hours as people write them -------------------------------------------------------------------------------------------
-
-SHORT = tuple(day[:3].lower() for day in DAYS)
-
-
-def read_hours(text: str) -> tuple[Window, ...]:
-    """Windows from lines such as "Mon-Fri 12:10-13:10" or "Sat, Sun 22:00-06:00"."""
-    windows = [_window(line) for line in re.split(r"[\n;]+", text) if line.strip()]
-    if not windows:
-        raise ValueError("say in which hours, such as Mon-Fri 12:10-13:10")
-    if len(windows) > 20:
-        raise ValueError("at most 20 lines of hours")
-    return tuple(windows)
-
-
-def _window(line: str) -> Window:
-    found = re.fullmatch(r"\s*(.*?)\s*(\d{1,2}[:.]\d{2})\s*(?:-|–|to)\s*(\d{1,2}[:.]\d{2})\s*", line)
-    if not found:
-        raise ValueError(f"{shown(line, 40)} is not a line of hours; write it as Mon-Fri 12:10-13:10")
-    start, end = (time.replace(".", ":").rjust(5, "0") for time in (found[2], found[3]))
-    if start == end:
-        raise ValueError(f"{shown(line, 40)} begins and ends at the same time")
-    try:
-        return Window(_days(found[1]), _of_day(start), _of_day(end))
-    except ValueError:
-        raise ValueError(f"{shown(line, 40)} is not a line of hours; write it as Mon-Fri 12:10-13:10") from None
-
-
-def _of_day(text: str) -> str:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
-        raise ValueError(text)
-    return text
-
-
-def _days(text: str) -> tuple[int, ...]:
-    text = text.lower().replace("–", "-").strip(" ,")
-    if text in {"", "every day", "daily"}:
-        return tuple(range(7))
-    days: set[int] = set()
-    for part in re.split(r"\s*(?:,|and|&)\s*", text):
-        first, dash, last = (piece.strip() for piece in re.sub(r"\s+to\s+", "-", part).partition("-"))
-        start = _weekday(first)
-        end = _weekday(last) if dash else start
-        days |= set(range(start, end + 1)) if start <= end else set(range(start, 7)) | set(range(end + 1))
-    return tuple(sorted(days))
-
-
-def _weekday(text: str) -> int:
-    if len(text) < 3 or not any(day.lower().startswith(text) for day in DAYS):
-        raise ValueError(text)
-    return SHORT.index(text[:3])
-
-
-def read_terms(text: str) -> tuple[tuple[date, date], ...]:
-    """Terms from lines such as "2026-09-03 to 2026-10-23"; none: all year."""
-    return tuple(_term(line) for line in re.split(r"[\n;]+", text) if line.strip())
-
-
-def _term(line: str) -> tuple[date, date]:
-    first, _, last = re.sub(r"\s+(?:to|-|–|until)\s+", "|", line.strip()).partition("|")
-    begins, ends = last_moment(first, words.ZONE), last_moment(last, words.ZONE)
-    if begins is None or ends is None:
-        raise ValueError(f"{shown(line, 40)} is not a term; write it as 03/09/2026 to 23/10/2026")
-    if begins > ends:
-        raise ValueError(f"{shown(line, 40)} ends before it begins")
-    return words.local(begins).date(), words.local(ends).date()
-
-
-def hours_typed(windows: Sequence[Window]) -> str:
-    """Windows as they are typed."""
-    return "\n".join(f"{', '.join(DAYS[day][:3] for day in window.days)} {window.start}-{window.end}" for window in windows)
-
-
-def terms_typed(terms: Sequence[tuple[date, date]]) -> str:
-    """Terms as they are typed."""
-    return "\n".join(f"{first:%d/%m/%Y} to {last:%d/%m/%Y}" for first, last in terms)

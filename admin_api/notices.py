@@ -23,12 +23,13 @@ from admin_api.deps import Services
 from admin_api.filter_state import filter_state
 from admin_api.outbox import ALL_HOOKS, EMAIL, WEBHOOK, Message
 from admin_api.telling import Ground, names
-from change_control import standing
+from change_control import screening, standing
 from change_control.authority import Waiting, waits
-from change_control.book import CLOCKS_DIFFER
+from change_control.book import CLOCKS_DIFFER, CONSOLE
 from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import State
-from change_control.service import BLOCK_PAGE, CONSOLE, HEAD
+from change_control.screening import BLOCK_PAGE
+from change_control.service import HEAD
 from change_control.tables import ChangeRow, EntryRow, LogRow, RoleRow
 from policy.proof import SECOND_ROLES
 from policy.rules import SchoolPolicy, instant
@@ -102,12 +103,15 @@ class Watcher:
         ground = Ground.of(self.services.snapshot(), row.log)
         state = State(row.state)
         waiting = stage(now, ground, row) if state is State.REQUESTED else Waiting.FRESH
-        occasion = f"change {row.id} {state.value} {waiting.value}"
+        pupils = state is State.REQUESTED and told_first(self.services, session, row)
+        occasion = f"change {row.id} {state.value} {waiting.value}{' teacher' if pupils else ''}"
         if occasion in self._told:
             return []
         fresh.add(occasion)
         told = _Case(self.services, session, ground, row, occasion)
-        if state is State.REQUESTED:
+        if pupils and waiting is Waiting.FRESH:
+            found = told.to_teacher()
+        elif state is State.REQUESTED:
             found = told.to_deciders(waiting)
         elif state is State.PROVISIONAL:
             found = told.to_ratify()
@@ -166,6 +170,14 @@ def alarm(
     return found
 
 
+def told_first(services: Services, session: Session, row: ChangeRow) -> bool:
+    """Is a pupil's request with the named teacher?"""
+    try:
+        return screening.is_with_teacher(services.office, session, row)
+    except LedgerMismatch:  # named elsewhere; the headteacher hears of it at once
+        return False
+
+
 def _name(session: Session, log: str) -> str:
     row = session.get(LogRow, log)
     return row.name if row else log
@@ -221,6 +233,15 @@ class _Case:
                 found = self.mail(self.at("deputy"), subject, remind, asked)
             return [*found, *self.mail(self._deciders(), subject, asked, how)]
         return self.mail(self._deciders(), subject, asked, how)
+
+    def to_teacher(self) -> list[Message]:
+        """A pupil's request: the teacher whom the headteacher named hears of it before she does."""
+        people = screening.named(self.services.office, self.session, self.row.log)
+        found = {person: to for person in people if (to := outbox.address_at(self.session, person))}
+        if not found:
+            return self.to_deciders(Waiting.FRESH)
+        how = "The headteacher named you to look first: pass it on to her, or refuse it. Nothing opens by either."
+        return self.mail(found, "A pupil asks for something", how)
 
     def _deciders(self) -> dict[str, str]:
         """Those whose signature it waits for."""

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from admin_api.auth import COOKIE
 from admin_api.deps import Desk, Place, Visitor, address, services
-from change_control import tokens
+from change_control import screening, tokens
 from change_control.authority import GLASS, NotAllowed, Permission, require
 from change_control.changes import Diff, tightens
 from change_control.lifecycle import State
@@ -63,13 +63,14 @@ def visitor(request: Request) -> Visitor:
         found = Visitor.of(session, person, cookie, address(request), desk.office) if person else None
     if found is None:
         raise SignInFirst
-    if desk.touches.due(cookie):
+    if request.url.path not in BY_ITSELF and desk.touches.due(cookie):
         with desk.store.write() as session:
             desk.registry.touch(session, cookie)
     request.state.visitor = found
     return found
 
 
+BY_ITSELF = frozenset({"/alarms/open"})  # what an open page asks without anybody at it: that keeps no session alive
 SignedIn = Annotated[Visitor, Depends(visitor)]
 
 
@@ -152,7 +153,10 @@ def open_acts(desk: Desk, session: Session, row: ChangeRow, diff: Diff) -> froze
             acts.add("approve" if head else "agree")
         elif stands_in:
             acts.add("approve")
-        if row.kind != HEAD and (place.may(Permission.REFUSE) or stands_in) and row.requested_by != me:
+        screens = screening.may_screen(desk.office, session, row, desk.visitor.person)
+        if screens:
+            acts.add("pass_on")
+        if row.kind != HEAD and (place.may(Permission.REFUSE) or stands_in or screens) and row.requested_by != me:
             acts.add("refuse")
         if (
             row.kind in GLASS

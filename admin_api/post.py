@@ -1,4 +1,4 @@
-"""Sending what is in the outbox: e-mail by SMTP, webhooks by HTTPS. A thread of the desk's process; no page waits for it.
+"""Sending what is in the outbox: e-mail by SMTP, webhooks by HTTPS. Threads of the desk's process; no page waits for them.
 
 A message is taken (and so put off by a pause), sent outside of any transaction, and then marked. Whoever dies in between
 sends it again: at least once, with a Message-ID or webhook-id that stays the same, by which the receiver can tell.
@@ -29,10 +29,11 @@ from urllib.parse import urlsplit
 from admin_api import outbox
 from change_control.store import Store
 from change_control.tables import OutboxRow
+from monitoring.syslog import why_not
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 2.0
+LOOK_S = 0.5  # what is serious is told within five seconds of the request, and this is a part of them
 TIMEOUT_S = 20.0
 PRUNE_EVERY = 1800  # looks
 
@@ -65,6 +66,7 @@ class Hook:
     name: str
     url: str
     secret_file: str  # mode 0600; the shared secret, as text or as whsec_ and base64
+    ca: str = ""  # a PEM file of further authorities
 
 
 def secret_in(path: str) -> str:
@@ -131,10 +133,8 @@ def _said(error: Exception) -> str:
     match error:
         case smtplib.SMTPResponseException(smtp_code=code, smtp_error=text):
             return f"{code} {text.decode('utf-8', 'replace') if isinstance(text, bytes) else text}"
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted ({error.verify_message})"
-        case OSError(strerror=str(why)):
-            return why
+        case OSError():
+            return why_not(error)
         case _:
             return str(error) or type(error).__name__
 
@@ -184,7 +184,8 @@ def send_hook(hook: Hook, row: OutboxRow, now: datetime) -> None:
     }
     made: http.client.HTTPConnection
     if parts.scheme == "https":
-        made = http.client.HTTPSConnection(host, parts.port, timeout=TIMEOUT_S, context=ssl.create_default_context())
+        context = ssl.create_default_context(cafile=hook.ca or None)
+        made = http.client.HTTPSConnection(host, parts.port, timeout=TIMEOUT_S, context=context)
     else:
         made = http.client.HTTPConnection(host, parts.port, timeout=TIMEOUT_S)
     with contextlib.closing(made):
@@ -204,39 +205,48 @@ def send_hook(hook: Hook, row: OutboxRow, now: datetime) -> None:
 
 @dataclass(slots=True)
 class Post:
-    """Sends what is due. `watch` is called at each look first, to put into the outbox what has become worth telling."""
+    """Sends what is due. `watch` is called beside it, again and again, to put into the outbox what has become worth telling:
+
+    in a thread of its own, since it may wait for other machines, and an alarm must not wait for those.
+    """
 
     store: Store
     mail: MailServer | None
     hooks: Mapping[str, Hook]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     watch: Callable[[], None] = lambda: None
+    _looks: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    _threads: tuple[threading.Thread, ...] = ()
 
     def start(self, every: float = LOOK_S) -> None:
-        self._thread = threading.Thread(target=self._run, args=(every,), name="post", daemon=True)
-        self._thread.start()
+        self._threads = (
+            threading.Thread(target=self._run, args=(self.look, every), name="post", daemon=True),
+            threading.Thread(target=self._run, args=(self._watch, 4 * every), name="watch", daemon=True),
+        )
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, within: float = 2.0) -> None:
         """What is on its way may be cut off: it is sent again after the next start."""
         self._stop.set()
-        if self._thread:
-            self._thread.join(within)
+        for thread in self._threads:
+            thread.join(within)
 
-    def _run(self, every: float) -> None:
-        looks = 0
+    def _run(self, does: Callable[[], object], every: float) -> None:
         while not self._stop.is_set():
-            for does in (self.watch, self.look):
-                try:
-                    does()
-                except Exception:
-                    log.warning("cannot look after messages", exc_info=True)
-            if looks % PRUNE_EVERY == 0:
-                with contextlib.suppress(Exception), self.store.write() as session:
-                    outbox.prune(session, self.now())
-            looks += 1
+            try:
+                does()
+            except Exception:
+                log.warning("cannot look after messages", exc_info=True)
             self._stop.wait(every)
+
+    def _watch(self) -> None:
+        if self._looks % PRUNE_EVERY == 0:
+            with self.store.write() as session:
+                outbox.prune(session, self.now())
+        self._looks += 1
+        self.watch()
 
     def look(self) -> int:
         """Send what is due now. Returns how many left."""
@@ -248,11 +258,11 @@ class Post:
             for row in [row for row in rows if row.kind == outbox.WEBHOOK and row.to == outbox.ALL_HOOKS]:
                 outbox.spread(session, row, self.hooks, self.now())
                 rows.remove(row)
-        left = 0
+        letters = [row for row in rows if row.kind == outbox.EMAIL]
+        left = self._letters(letters) if letters else 0  # first: a webhook that does not answer takes 20 seconds
         for row in (row for row in rows if row.kind == outbox.WEBHOOK):
             left += self._done(row, self._hook)
-        letters = [row for row in rows if row.kind == outbox.EMAIL]
-        return left + (self._letters(letters) if letters else 0)
+        return left
 
     def _hook(self, row: OutboxRow) -> None:
         hook = self.hooks.get(row.to)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,8 +13,11 @@ from admin_api import words
 from admin_api.deps import Services
 from category_lists.taxonomy import Taxonomy
 from change_control import changes
+from change_control.authority import PUPILS
+from change_control.book import CONSOLE
 from change_control.changes import Diff
-from change_control.service import BLOCK_PAGE, CONSOLE, FILTER
+from change_control.screening import BLOCK_PAGE
+from change_control.service import FILTER
 from change_control.tables import ChangeRow, EntryRow, PersonRow
 from policy.proof import Entry, digest
 from policy.rules import Document
@@ -222,9 +226,19 @@ def mandate_sentence(entry: Entry) -> str:
 def delegation_sentence(entry: Entry, who: Mapping[str, str]) -> str:
     terms = entry["delegation"]
     begins, ends = (uk_end(datetime.fromisoformat(terms[name])) for name in ("from", "until"))
-    kinds = ", ".join(words.CHANGE_KINDS.get(kind, kind) for kind in terms["kinds"])
+    kinds = ", ".join(words.CHANGE_KINDS.get(kind, kind) for kind in terms["kinds"] if kind != PUPILS)
     person = who.get(str(terms["person"]), "someone")
-    return f"{person} may approve in the headteacher’s place from {begins} to {ends}: {kinds}."
+    said = [f"{person} may approve in the headteacher’s place from {begins} to {ends}: {kinds}."] if kinds else []
+    if PUPILS in terms["kinds"]:
+        said.append(
+            f"{person} looks first at what pupils ask for from the block page, from {begins} to {ends}, and passes it on or "
+            "refuses it."
+        )
+    return " ".join(said)
+
+
+def invitation_sentence(name: str, terms: Mapping[str, Any]) -> str:
+    return f"{name} is invited as {_roles(terms['roles'])}."
 
 
 def standing_sentence(entry: Entry, who: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ SAID = {
     "withdrawn": "The request is withdrawn.",
     "narrowed": "The request is smaller now, as you see it here. Nothing is signed yet.",
     "question": "Your question is on the request’s page. Whoever asked sees it there.",
+    "passed-on": "Passed on. The headteacher decides; nothing has opened.",
     "answered": "Your answer stands beside the question.",
     "batch": "All of them are signed and in the change log.",
     "ratified": "Ratified and signed.",
@@ -48,6 +49,9 @@ SAID = {
     "undone": "Taken back. They wait again.",
     "assigned": "Assigned.",
     "acknowledged": "You have it. Nobody else is told.",
+    "opinion-asked": "Your colleague finds it under “Assigned to me”.",
+    "opinion": "Your opinion stands beside the grade.",
+    "viewing": "It is in the timeline, signed and dated.",
     "planned": "The plan for telling people is kept.",
     "declared": "The lesson is declared. Captures that fit will say so; nothing is hidden.",
     "welfare": "The headteacher is told that you would like to talk, and nothing else.",
@@ -107,6 +111,7 @@ PERMISSIONS = {
     "mandate": "Sign a standing mandate, or revoke one",
     "delegate": "Let a named person approve in the headteacher’s place for a time",
     "delegated": "Approve, refuse and ratify in the headteacher’s place: whom her delegation names",
+    "screen": "Look first at what pupils ask for, pass it on or refuse it: whom the headteacher’s delegation names",
     "tighten": "Block at once, where a standing mandate names the role; the headteacher ratifies it or it lapses",
     "break_glass": "Two together, where a mandate names them: open or block at once for 24 hours",
     "invite": "Invite a person and give roles",
@@ -148,6 +153,7 @@ ENTRIES = {
     "review.signed": "DSL and co-ordinator signed a review meeting",
     "change.requested": "Requested",
     "change.amended": "Made smaller before it was decided",
+    "change.passed_on": "The named teacher passed it on",
     "change.questioned": "A question was asked about it",
     "change.answered": "A question was answered",
     "change.approved": "Approved",
@@ -189,6 +195,21 @@ KINDS = {
     "search": "Search",
     "request": "Request from a block page",
     "notice": "Notice of the filter",
+}
+
+# What a pupil is told of a request, by its reference: where it stands, and never who asked or who decided.
+ASKED = {
+    "unknown": "There is no request with this reference. Look at the letters once more.",
+    "wait": "Too many tries. Please wait a little.",
+    "teacher": "Your teacher looks at it first.",
+    "requested": "It is with the headteacher.",
+    "in_force": "Yes: it has been opened.",
+    "provisional": "Yes: it has been opened for now.",
+    "refused": "No, it stays as it is.",
+    "withdrawn": "It was taken back.",
+    "reversed": "It was open, and has been closed again.",
+    "expired": "It was open, and that time is over.",
+    "lapsed": "It was open for a time, and is closed again.",
 }
 
 CHANGE_KINDS = {
@@ -345,7 +366,7 @@ def shown_text(value: object) -> str:
 
 def plain(text: str) -> str:
     """A message as a sentence: capital at the front, stop at the end."""
-    text = text.strip()
+    text = shown_text(text.strip())
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!", ":")) else ".")
 
 

@@ -7,27 +7,25 @@ import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import TypeAdapter
 
 from appliance.gateway.settings import GatewayConfig
 from appliance.gateway.settings import read as read_gateway
+from appliance.reading import BadConfiguration, good_url, hint, keys, read, split
+from appliance.receivers import StreamConfig, WebhookConfig, streams, webhooks
 from category_lists.names import NameRefused, canonical_host
 from change_control.witness import Witness
 from dns.servers import server
 
+__all__ = ["BadConfiguration", "Config", "load"]
+
 type Address = tuple[str, int]
-
-
-class BadConfiguration(ValueError):
-    """One plain line: where, what is wrong, what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +94,6 @@ class WitnessConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookConfig:
-    name: str
-    url: str
-    secret_file: str
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that is configured."""
 
@@ -115,6 +106,7 @@ class Config:
     witness: WitnessConfig = field(default_factory=WitnessConfig)
     gateway: GatewayConfig | None = None  # the networks that this box stands before, when it routes
     webhooks: tuple[WebhookConfig, ...] = ()  # who is told by HTTPS of what happens at the desk
+    log_to: tuple[StreamConfig, ...] = ()  # who gets the filter log as it grows
     inner_networks: tuple[str, ...] = ()  # demo only: private addresses that names may lead to
     group_listeners: tuple[tuple[str, str, int], ...] = ()  # demo only: (school/group, host, port), for browsers
     demo: bool = False
@@ -199,29 +191,35 @@ def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None
     environ = os.environ if environ is None else environ
     folder = data or Path(environ.get("SCHOOLGATE_DATA") or "var")
     given = file or folder / "schoolgate.yaml"
-    raw = _read(given) if file or given.exists() else {}
+    raw = read(given) if file or given.exists() else {}
     for variable, (section, key) in ENVIRONMENT.items():
         if text := environ.get(variable, "").strip():
-            values = _keys(str(given), section, raw.get(section))
-            raw[section] = values | {key: _split(text) if key in ADDRESSES else text}
+            values = keys(str(given), section, raw.get(section))
+            raw[section] = values | {key: split(text) if key in ADDRESSES else text}
     sections = {name: _section(str(given), name, kind, raw.pop(name, {})) for name, kind in SECTIONS.items()}
-    webhooks = _webhooks(str(given), raw.pop("webhooks", {}))
+    hooks = webhooks(str(given), raw.pop("webhooks", {}))
+    log_to = streams(str(given), raw.pop("log_to", {}))
     try:
         gateway = read_gateway(raw.pop("gateway", None))
     except ValueError as error:
         raise BadConfiguration(f"{given}: {error}") from None
     if raw:
-        raise BadConfiguration(
-            f"{given}: unknown key {_hint(next(iter(raw)), {**SECTIONS, 'webhooks': tuple, 'gateway': tuple})}"
-        )
-    inner = _split(environ.get("SCHOOLGATE_DEMO_INNER_NETWORKS", "")) if demo else []
+        known = {**SECTIONS, "gateway": tuple, "webhooks": tuple, "log_to": tuple}
+        raise BadConfiguration(f"{given}: unknown key {hint(next(iter(raw)), known)}")
+    inner = split(environ.get("SCHOOLGATE_DEMO_INNER_NETWORKS", "")) if demo else []
     for text in inner:
         try:
             ip_network(text)
         except ValueError:
             raise BadConfiguration(f"SCHOOLGATE_DEMO_INNER_NETWORKS: {text!r} is not a network such as 127.0.0.0/8") from None
     config = Config(
-        data=folder.absolute(), inner_networks=tuple(inner), demo=demo, webhooks=webhooks, gateway=gateway, **sections
+        data=folder.absolute(),
+        inner_networks=tuple(inner),
+        demo=demo,
+        gateway=gateway,
+        webhooks=hooks,
+        log_to=log_to,
+        **sections,
     )
     _check_url(config.admin.public_url)
     _check_mail(config.mail)
@@ -232,7 +230,7 @@ def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None
 def _asked(where: str, url: str, given: object) -> tuple[str, str, str]:
     """{https://filter.birchwood.example/witness: KEY}, or {key: KEY, ca: FILE} in the place of KEY."""
     values = given if isinstance(given, dict) else {"key": given}
-    if not _good_url(url):
+    if not good_url(url):
         raise BadConfiguration(f"{where}: {url!r} is not an address such as https://filter.birchwood.example/witness")
     if set(values) - {"key", "ca"} or not isinstance(values.get("key"), str):
         raise BadConfiguration(f"{where}: the witness's key is expected, as it tells it at {url}/key")
@@ -251,40 +249,6 @@ def _public(where: str, text: str) -> str:
     if not good:
         raise BadConfiguration(f"{where}: {text[:60]!r} is not an authority's public key, 32 bytes in base64")
     return text
-
-
-def _webhooks(file: str, raw: object) -> tuple[WebhookConfig, ...]:
-    """webhooks: {helpdesk: {url: https://..., secret_file: /...}}"""
-    found = []
-    for name, given in _keys(file, "webhooks", raw).items():
-        values = _keys(file, f"webhooks.{name}", given)
-        if unknown := set(values) - {"url", "secret_file"}:
-            known = {"url": str, "secret_file": str}
-            raise BadConfiguration(f"{file}: in webhooks.{name}, unknown key {_hint(min(map(str, unknown)), known)}")
-        url, secret = str(values.get("url", "")), str(values.get("secret_file", ""))
-        if not _good_url(url):
-            raise BadConfiguration(f"webhooks.{name}.url: {url!r} is not an address such as https://helpdesk.example/hook")
-        if not secret:
-            raise BadConfiguration(f"webhooks.{name}: secret_file names the file of the shared secret")
-        found.append(WebhookConfig(str(name)[:60], url, secret))
-    return tuple(found)
-
-
-def _good_url(url: str) -> bool:
-    """https, or plain http to this machine alone."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        return False
-    if parts.username or parts.fragment or not host or any(ord(each) <= 32 for each in url):
-        return False
-    if parts.scheme == "http":
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost"
-    return parts.scheme == "https"
 
 
 def _check_mail(mail: MailConfig) -> None:
@@ -341,46 +305,13 @@ def on_loopback_only(config: Config) -> None:
                 )
 
 
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise BadConfiguration(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise BadConfiguration(
-            f"{file}{where}: this is not YAML ({getattr(error, 'problem', None) or 'unreadable'})"
-        ) from None
-    if not isinstance(raw, dict):
-        raise BadConfiguration(f"{file}: sections such as `dns:` are expected")
-    return raw
-
-
-def _hint(key: object, known: Mapping[str, object]) -> str:
-    close = get_close_matches(str(key), list(known), n=1)
-    return f"{key!r}" + (f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}")
-
-
-def _keys(file: str, name: str, raw: object) -> dict[Any, Any]:
-    if raw is None:
-        return {}  # a section whose keys are all commented out
-    if not isinstance(raw, dict):
-        raise BadConfiguration(f"{file}: {name} takes keys and values")
-    return raw
-
-
 def _section(file: str, name: str, kind: type, raw: object) -> Any:
     known = {each.name: each for each in fields(kind)}
     values: dict[str, Any] = {}
-    for word, value in _keys(file, name, raw).items():
+    for word, value in keys(file, name, raw).items():
         key = ALIASES.get((name, word), word)
         if key not in known:
-            raise BadConfiguration(f"{file}: in {name}, unknown key {_hint(key, known)}")
+            raise BadConfiguration(f"{file}: in {name}, unknown key {hint(key, known)}")
         values[key] = _value(f"{name}.{key}", str(key), value)
     return replace(kind(), **values)
 

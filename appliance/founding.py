@@ -9,6 +9,7 @@ from typing import Self
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from change_control import founding, list_service
 from change_control.keys import AuthorityKey, secret_of
 from change_control.ledger import LedgerMismatch
 from change_control.people import Registry
@@ -82,7 +83,7 @@ class Founded:
         for log in logs:
             try:
                 with self.store.write() as session:
-                    if row := self.office.propose_defaults(session, log, version):
+                    if row := list_service.propose_defaults(self.office, session, log, version):
                         said.append(f"{log}: new defaults wait for approval as change {row.id}")
             except (LedgerMismatch, ValueError) as error:
                 said.append(f"{log}: new defaults cannot be proposed: {error}")
@@ -126,7 +127,7 @@ def found_authority(founded: Founded, session: Session, name: str) -> AuthorityP
         ),
     )
     founded.office.dictionaries.objects.put(write(policy))
-    founded.office.found_authority(session, policy)
+    founding.found_authority(founded.office, session, policy)
     return policy
 
 
@@ -149,5 +150,5 @@ def found_school(
         groups=groups(phases),
         networks=tuple(sorted(networks, key=lambda network: network.id)),
     )
-    founded.office.found_school(session, policy)
+    founding.found_school(founded.office, session, policy)
     return policy

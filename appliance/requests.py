@@ -7,9 +7,10 @@ way into the desk that could be attacked, and the same request handed over twice
 import logging
 
 from change_control.changes import SiteWish
-from change_control.service import BLOCK_PAGE, FILTER, Office
+from change_control.screening import BLOCK_PAGE
+from change_control.service import FILTER, Office
+from change_control.site_wishes import ListedWish
 from change_control.store import Store
-from change_control.wishes import ListedWish
 from policy.event import NEVER_INSPECT, Event
 from policy.rules import Action, SchoolPolicy
 
@@ -30,7 +31,7 @@ def take_request(store: Store, office: Office, event: Event) -> None:
                 event.school,
                 ListedWish("never_inspect", event.host) if pinned else SiteWish(site, Action.ALLOW, (event.group,)),
                 by=None,
-                reason=event.detail or "No reason was given.",
+                reason=(event.detail or "No reason was given.") + _needs(event),
                 source=FILTER if pinned else BLOCK_PAGE,
                 asker="the filter itself" if pinned else asker,
                 reference=event.outcome,
@@ -40,3 +41,10 @@ def take_request(store: Store, office: Office, event: Event) -> None:
             # It cannot become a change (a path on a site that is an address, a group that is no more): said, not lost.
             log.warning("request %s cannot be taken: %s", event.outcome, error)
             session.rollback()
+
+
+def _needs(event: Event) -> str:
+    """What the site's pages wanted and did not get: the headteacher may want to open that too."""
+    if event.reason == NEVER_INSPECT or not event.list:
+        return ""
+    return f"\n\nIts pages also wanted {', '.join(event.list.split())}, and did not get it."

@@ -19,7 +19,7 @@ from policy.rules import SchoolPolicy
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5  # between two looks for new events: what is serious is told within five seconds of the request
-ALARMS_S, DAYS_S = 5.0, 1800.0
+ALARMS_S, DAYS_S = 2.0, 1800.0
 RETAIN_AT = 2  # the hour (UTC) from which on each night's retention runs, when nobody is at school
 
 

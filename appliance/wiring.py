@@ -191,7 +191,9 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
     """Spools into the filter log; requests from the block page into change control; and what time alone does."""
     from appliance.requests import take_request
     from appliance.reviewing import keep_reviewed
+    from appliance.streaming import streams
     from appliance.updater import keep_updated
+    from change_control import passing
     from change_control.list_service import prepare_lapses
     from change_control.publish import publish
     from change_control.service import Office
@@ -218,7 +220,7 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
 
     def daily() -> None:
         with store.write() as session:
-            office.daily(session)
+            passing.daily(office, session)
 
     async def ticking() -> None:
         looked_at_days = -DAYS_S
@@ -233,9 +235,14 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), TICK_S)
 
+    following = streams(config, write_quickly)
+    for stream in following:
+        stream.start()
     recorder = Recorder(Reader(config.data / "spool"), Log(config.log_database), on_request=on_request)
     ready({"recorder": True})
     await asyncio.gather(recorder.run(stop), ticking(), keep_updated(config, stop), keep_reviewed(config, store, stop))
+    for stream in following:
+        stream.stop()
     store.close()
 
 

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,17 +30,26 @@ HERE = Path(__file__).resolve()
 sys.path[:] = [each for each in sys.path if Path(each).resolve() != HERE.parent]  # this file is no `proxy` to import
 CERTGEN = Path("/usr/lib/squid/security_file_certgen")
 PROXY_CORE, LOAD_CORE = "0", "1"
+NO_PROXY, PEERS = "no proxy", ("mitmdump", "squid")
 START_WITHIN_S = 60  # importing mitmproxy takes long on a core that others use too
 # hey greets by the Host header's text. Passed through, that must be a plain name; opened, squid goes to the header's port.
 AS_NAME = ("-host", "localhost")
+MEGABYTES = ("-c", "4")
 CASES = {  # name: (path, hey's options, passed through)
     "HTTPS 1 KB, kept alive": ("/1024", (), False),
     "HTTPS 64 KB, kept alive": ("/65536", (), False),
     "a page of 64 KB, its words judged": ("/65536", ("-H", "Accept: text/html"), False),
     "HTTPS 1 KB, new connections": ("/1024", ("-disable-keepalive",), False),
+    "HTTPS 10 MB, streamed": ("/10485760", MEGABYTES, False),
     "passed through, 1 KB, kept alive": ("/1024", AS_NAME, True),
     "passed through, new connections": ("/1024", (*AS_NAME, "-disable-keepalive"), True),
+    "passed through, 10 MB": ("/10485760", (*AS_NAME, *MEGABYTES), True),
 }
+STEADY = ("-c", "2", "-q", "50")  # 100 requests a second
+DELAYS = {"HTTPS 1 KB": ("/1024", STEADY, False), "passed through, 1 KB": ("/1024", (*STEADY, *AS_NAME), True)}
+
+
+WORDS = b"<p>The river that we drew in the lesson runs past the mill, and in spring the children count the ducks there.</p>\n"
 
 
 # --- the origin ----------------------------------------------------------------------------------------------------------
@@ -59,14 +69,15 @@ class Origin(asyncio.Protocol):
             head, self.rest = self.rest[:end], self.rest[end + 4 :]
             size = head.split(b" ", 2)[1].rpartition(b"/")[2]
             if size not in self.answers:
-                body = b"x" * int(size)
+                wanted = int(size) if size.isdigit() else 40_000  # what is no number is a search
+                body = (WORDS * (wanted // len(WORDS) + 1))[:wanted]
                 self.answers[size] = (
                     b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(body) + body
                 )
             self.transport.write(self.answers[size])
 
 
-def certificates(folder: Path) -> None:
+def certificates(folder: Path, hosts: tuple[str, ...] = ("localhost",)) -> None:
     """A CA of its own for the origin, and one for squid."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
@@ -79,7 +90,7 @@ def certificates(folder: Path) -> None:
     now = datetime.now(UTC)
 
     def made(name, key, issuer, signer, *, ca):
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        names = [*(x509.DNSName(host) for host in hosts), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
@@ -136,7 +147,8 @@ def run_ours(folder: Path, port: int, *, direct: bool) -> None:
 
     class Names:
         def find(self, host, _path=None):
-            return [Match(private if direct else "education", "bench", "1", name, "") for name in parents(host)][-1:]
+            known = private if direct or host.endswith(".passed.test") else "education"
+            return [Match(known, "bench", "1", name, "") for name in parents(host)][-1:]
 
         def has_pages(self, _host):
             return False
@@ -160,7 +172,7 @@ def run_ours(folder: Path, port: int, *, direct: bool) -> None:
         def refresh(self):
             return False
 
-    spool: deque[bytes] = deque(maxlen=10_000)
+    spool: deque[bytes] = deque(maxlen=100)
     settings = Settings(
         listen=(("bench", "127.0.0.1", port),),
         confdir=folder / "ours",
@@ -170,10 +182,16 @@ def run_ours(folder: Path, port: int, *, direct: bool) -> None:
         inner_networks=("127.0.0.1/32",),
     )
 
+    async def remembered(_host):  # as dns.lookup answers for a name that was asked for within its time
+        return ("127.0.0.1",)
+
     async def main():
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        await serve(settings, Live(), lambda event: spool.append(event.encode()), ready=lambda _: None, stop=stop)
+        await serve(
+            settings, Live(), lambda event: spool.append(event.encode()), ready=lambda _: None, stop=stop,
+            resolve=remembered,
+        )  # fmt: skip
 
     asyncio.run(main())
 
@@ -255,9 +273,15 @@ def free_port() -> int:
         return sock.getsockname()[1]
 
 
-def load(url: str, options: tuple[str, ...], proxy: int | None, seconds: float) -> float:
-    """Requests a second that were answered 200."""
-    command = ["taskset", "-c", LOAD_CORE, "hey", "-z", f"{seconds}s", "-c", "16", *options]
+@dataclass(frozen=True)
+class Load:
+    rate: float  # requests a second, all answered 200
+    p50: float  # ms
+    p99: float
+
+
+def load(url: str, options: tuple[str, ...], proxy: int | None, seconds: float) -> Load:
+    command = ["taskset", "-c", LOAD_CORE, "hey", "-z", f"{seconds}s", *(() if "-c" in options else ("-c", "16")), *options]
     if proxy:
         command += ["-x", f"http://127.0.0.1:{proxy}"]
     said = subprocess.run([*command, url], capture_output=True, text=True, check=False).stdout
@@ -266,7 +290,8 @@ def load(url: str, options: tuple[str, ...], proxy: int | None, seconds: float) 
     total = sum(int(each) for each in re.findall(r"\]\s+(\d+) responses", said))
     if not rate or not good or int(good[1]) < total:
         raise SystemExit(f"hey was not answered well:\n{said[-1500:]}")
-    return float(rate[1])
+    late = {part: 1000 * float(found) for part, found in re.findall(r"(50|99)% in ([\d.]+) secs", said)}
+    return Load(float(rate[1]), late.get("50", 0.0), late.get("99", late.get("50", 0.0)))
 
 
 def processor(process: subprocess.Popen[bytes]) -> float:
@@ -287,53 +312,94 @@ def memory(process: subprocess.Popen[bytes]) -> float:
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
 
-def measure(folder: Path, origin: int, rounds: int, seconds: float) -> None:
-    rates: dict[tuple[str, str], list[float]] = {}
-    costs: dict[tuple[str, str], list[float]] = {}
-    resident: dict[str, float] = {}
+class Measured:
+    """Figures of each case and proxy, a list with one of each round."""
+
+    def __init__(self) -> None:
+        self.rates: dict[tuple[str, str], list[float]] = {}
+        self.costs: dict[tuple[str, str], list[float]] = {}
+        self.p50: dict[tuple[str, str], list[float]] = {}
+        self.p99: dict[tuple[str, str], list[float]] = {}
+        self.resident: dict[str, float] = {}
+
+    def rate(self, name: str, who: str, url: str, options: tuple[str, ...], port: int | None, seconds: float, process=None):
+        before = processor(process) if process else 0
+        rate = load(url, options, port, seconds).rate
+        self.rates.setdefault((name, who), []).append(rate)
+        if process:
+            used = max(processor(process) - before, 0.01)
+            self.costs.setdefault((name, who), []).append(rate * seconds / used)
+
+    def delay(self, name: str, who: str, url: str, options: tuple[str, ...], port: int | None, seconds: float):
+        got = load(url, options, port, seconds)
+        self.p50.setdefault((name, who), []).append(got.p50)
+        self.p99.setdefault((name, who), []).append(got.p99)
+
+
+def measure(folder: Path, origin: int, rounds: int, seconds: float, only: str) -> None:
+    found, site = Measured(), f"https://localhost:{origin}"
+    with contextlib.suppress(ToldToEnd):  # told to end: what was measured is shown
+        measure_rounds(found, site, folder, rounds, seconds, only)
+    proxies = ["ours", *(who for who in PEERS if who in found.resident)]
+    show("requests/s, one core", [NO_PROXY, *proxies], found.rates)
+    show("requests per second of processor", proxies, found.costs)
+    show("ms at 100 requests/s, p50", [NO_PROXY, *proxies], found.p50, ".2f")
+    show("ms at 100 requests/s, p99", [NO_PROXY, *proxies], found.p99, ".2f")
+    print("resident after: " + ", ".join(f"{who} {size:.0f} MB" for who, size in found.resident.items()))
+
+
+def measure_rounds(found: Measured, site: str, folder: Path, rounds: int, seconds: float, only: str) -> None:
     for round_ in range(rounds):
         for direct in (False, True):
-            cases = {name: case for name, case in CASES.items() if case[2] is direct}
+            cases = {name: case for name, case in CASES.items() if case[2] is direct and only in name}
+            delays = {name: case for name, case in DELAYS.items() if case[2] is direct and only in name}
+            if not cases:
+                continue
             for name, (path, options, _) in cases.items():
-                rates.setdefault((name, "no proxy"), []).append(
-                    load(f"https://localhost:{origin}{path}", options, None, seconds)
-                )
+                found.rate(name, NO_PROXY, site + path, options, None, seconds)
+            for name, (path, options, _) in delays.items():
+                found.delay(name, NO_PROXY, site + path, options, None, seconds)
             port = free_port()
             for who, command in commands(folder, port, direct=direct).items():
                 with running(command, PROXY_CORE, port) as process:
-                    load(f"https://localhost:{origin}/1024", AS_NAME if direct else (), port, 0.5)  # warm
+                    load(f"{site}/1024", AS_NAME if direct else (), port, 0.5)  # warm
                     for name, (path, options, _) in cases.items():
-                        before = processor(process)
-                        rate = load(f"https://localhost:{origin}{path}", options, port, seconds)
-                        rates.setdefault((name, who), []).append(rate)
-                        used = max(processor(process) - before, 0.01)
-                        costs.setdefault((name, who), []).append(rate * seconds / used)
-                    if not direct:
-                        resident[who] = memory(process)
+                        found.rate(name, who, site + path, options, port, seconds, process)
+                    for name, (path, options, _) in delays.items():
+                        found.delay(name, who, site + path, options, port, seconds)
+                    found.resident[who] = memory(process)
         print(f"round {round_ + 1} of {rounds} done", file=sys.stderr)
-    proxies = ["ours", *(who for who in ("mitmdump", "squid") if who in resident)]
-    show("requests/s, one core", ["no proxy", *proxies], rates)
-    show("requests per second of processor", proxies, costs)
-    print("resident after: " + ", ".join(f"{who} {size:.0f} MB" for who, size in resident.items()))
 
 
-def show(title: str, columns: list[str], measured: dict[tuple[str, str], list[float]]) -> None:
+def show(title: str, columns: list[str], measured: dict[tuple[str, str], list[float]], how: str = ",.0f") -> None:
     proxies = columns[columns.index("ours") :]
     middle = {key: statistics.median(values) for key, values in measured.items()}
+    names = list(dict.fromkeys(name for name, _ in measured))
+    if not names:
+        return
     ratios = "".join(f" ours / {who} |" for who in proxies[1:])
     print(f"| {title}, median | {' | '.join(columns)} |{ratios}")
     print("|---|" + "---|" * (len(columns) + len(proxies) - 1))
-    for name in CASES:
+    for name in names:
         row = [middle[name, who] for who in columns]
         against = [f"{middle[name, 'ours'] / middle[name, who]:.2f}x" for who in proxies[1:]]
-        print(f"| {name} | {' | '.join([f'{value:,.0f}' for value in row] + against)} |")
+        print(f"| {name} | {' | '.join([format(value, how) for value in row] + against)} |")
     print()
+
+
+class ToldToEnd(Exception):
+    """By SIGTERM: what was measured is shown, and nothing is left running."""
+
+
+def told_to_end(*_: object) -> None:
+    raise ToldToEnd
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--only", default="", help="the cases whose name has this in it")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--serve", choices=("open", "direct", "origin"), help=argparse.SUPPRESS)
@@ -347,17 +413,18 @@ def main() -> None:
             if not shutil.which(tool):
                 print(f"{tool} is not installed: nothing to measure with")
                 return
+        signal.signal(signal.SIGTERM, told_to_end)
         folder = Path(tempfile.mkdtemp(prefix="schoolgate-bench-"))
         try:
             certificates(folder)
             present = commands(folder, 1, direct=False)
-            for peer in ("mitmdump", "squid"):
+            for peer in PEERS:
                 if peer not in present:
                     print(f"{peer} is not installed and left out")
             port = free_port()
             serve = [sys.executable, str(HERE), "--folder", str(folder), "--port", str(port), "--serve", "origin"]
             with running(serve, LOAD_CORE, port):
-                measure(folder, port, told.rounds, told.seconds)
+                measure(folder, port, told.rounds, told.seconds, told.only)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

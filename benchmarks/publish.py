@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from change_control import founding
 from change_control.changes import SiteWish
 from change_control.keys import AuthorityKey
 from change_control.people import Registry
@@ -61,13 +62,13 @@ def built(data: Path, schools: int, each: int) -> tuple[Store, Office, Registry]
     authority = AuthorityPolicy("birchwood", "Birchwood", dictionary)
     groups = tuple(Group(name, name, name) for name in ("ks1", "ks2", "staff"))
     with store.write() as session:
-        office.found_authority(session, authority)
+        founding.found_authority(office, session, authority)
         for n in range(schools):
             network = Network("n-1", "ks2", f"10.{n // 250}.{n % 250}.0/24")
             policy = SchoolPolicy(
                 f"school-{n}", f"School {n}", digest(write(authority)), dictionary, groups, (network,), site_rules=rules(each)
             )
-            office.found_school(session, policy)
+            founding.found_school(office, session, policy)
         code = registry.invite(session, "school-0", "helen", ["headteacher"], by=None)
         registry.enrol(session, code, "helen", "three random words", "JBSWY3DPEHPK3PXP")
     with store.write() as session:

@@ -115,6 +115,30 @@ EPISODES = (
     _("bypass", "en", 2, "how to get past school filter", "cloaked browser unblocked"),
     _("misinformation", "en", 2, "proof the earth is flat", "vaccines have microchips truth"),
 )  # fmt: skip
+# Written after the sets had been widened for what was missed above, and before these were ever run: what the sets find of what
+# nobody had in mind. Not changed since.
+HELD_OUT = (
+    _("self-harm", "en", 1, "what happens when you just give up", "how long until people forget you", "i dont feel anything", days=8),
+    _("self-harm", "en", 2, "ways to cope with urges to cut", "how to cover scars with makeup"),
+    _("self-harm", "de", 2, "ich kann nicht mehr", "wie viele tabletten sind tödlich"),
+    _("self-harm", "fr", 2, "je ne sers à rien", "comment disparaître pour toujours"),
+    _("exploitation", "en", 2, "guy online asking for pics of me in underwear"),
+    _("exploitation", "en", 1, "my coach texts me late at night", "is it weird if he gives me gifts", days=8),
+    _("exploitation", "pt", 2, "ele quer que eu mande fotos sem roupa"),
+    _("exploitation", "pl", 2, "chłopak z internetu chce moje nagie zdjęcia"),
+    _("exploitation", "de", 2, "er will ein nacktfoto von mir"),
+    _("family", "en", 2, "my dad comes home drunk and shouts"),
+    _("family", "en", 1, "can i live with my friend instead", "what happens if you tell a teacher about home", days=9),
+    _("prevent", "en", 2, "day of the rope meaning", "how to join patriotic alternative"),
+    _("prevent", "en", 1, "why are we being replaced", "they are taking over our country", "red pill race facts", days=9),
+    _("violence", "en", 2, "how to bring a knife into school"),
+    _("violence", "en", 1, "how to scare someone so they leave me alone", "they will all regret it", days=6),
+    _("bullying", "en", 1, "how to eat lunch alone without looking weird", "everyone laughed at me today", days=6),
+    _("bullying", "es", 2, "me hacen bullying en el colegio"),
+    _("hate", "fr", 2, "blagues sur les arabes", "sale arabe"),
+    _("hate", "en", 1, "are some races less intelligent", "why do they come here", days=6),
+    _("drugs", "en", 2, "where to get lean uk"),
+)  # fmt: skip
 SHOWN_WEEKLY = frozenset({"pornography", "gambling", "bypass", "misinformation", "scams"})
 
 # What a school searches for, most of it innocent; some of it sounds like harm and is a lesson, a game, a saying or a worry of
@@ -305,8 +329,8 @@ def search(at: datetime, who: str, group: str, term: str) -> Event:
     )
 
 
-def planted(rng: random.Random) -> Iterator[tuple[str, Episode, list[Event]]]:
-    for n, episode in enumerate(EPISODES):
+def planted(rng: random.Random, some: tuple[Episode, ...]) -> Iterator[tuple[str, Episode, list[Event]]]:
+    for n, episode in enumerate(some):
         who, group = f"planted{n:02}", tuple(GROUPS)[n % 6]
         day = START + timedelta(days=rng.randrange(10, 280))
         found = []
@@ -320,9 +344,10 @@ def main() -> None:
     read = argparse.ArgumentParser()
     read.add_argument("--share", type=float, default=0.1)
     read.add_argument("--seed", type=int, default=7)
+    read.add_argument("--held-out", action="store_true", help="plant the episodes that the sets were not widened for")
     asked = read.parse_args()
     rng = random.Random(asked.seed)
-    episodes = {who: (episode, events) for who, episode, events in planted(rng)}
+    episodes = {who: (episode, events) for who, episode, events in planted(rng, HELD_OUT if asked.held_out else EPISODES)}
     every = sorted([*noise(rng, asked.share), *(event for _, some in episodes.values() for event in some)])
     with tempfile.TemporaryDirectory() as folder, Log(f"sqlite:///{folder}/log.sqlite3") as log:
         for n in range(0, len(every), 5_000):

@@ -17,7 +17,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -97,6 +97,9 @@ class _Meaning:
         return tuple(best.items())
 
 
+FOLDER: Final = Path(__file__).with_name("phrases")
+
+
 class _Says(NamedTuple):
     """The same, ready for reading a page: a tuple, because a page holds two thousand of them."""
 
@@ -162,8 +165,7 @@ class Phrases:
     @classmethod
     def load(cls, folder: Path | None = None) -> Self:
         """The sets that ship with the product, or those of a folder."""
-        home = folder or Path(__file__).with_name("phrases")
-        return cls({path.name: path.read_text(encoding="utf-8") for path in sorted(home.glob("*.yaml"))})
+        return cls(_texts(folder or FOLDER))
 
     def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4") -> Score:
         """What is this text about, for readers of this phase?"""
@@ -275,7 +277,36 @@ def _near(rule: _Rule, places: Mapping[int, list[int]]) -> bool:
 @cache
 def shipped() -> Phrases:
     """The sets that ship with the product, read once."""
-    return Phrases.load()
+    return _understood(shipped_text())
+
+
+def shipped_text(folder: Path = FOLDER) -> str:
+    """The same as one text, which a dictionary names by its digest."""
+    return json.dumps(_texts(folder), ensure_ascii=False, separators=(",", ":"))
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))}
+
+
+@lru_cache(maxsize=4)
+def _understood(text: str) -> Phrases:
+    return Phrases(json.loads(text))
+
+
+class Sets:
+    """Phrase sets as their text, understood when first asked: only those who judge words need the third of a second."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4") -> Score:
+        return self.ready().score(text, kind, phase=phase)
+
+    def ready(self) -> Phrases:
+        return _understood(self._text)
 
 
 # --- reading, strictly ------------------------------------------------------------------------------------------------

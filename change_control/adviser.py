@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from category_lists.names import path_covers
 from change_control.changes import CategoryWish, Diff, SiteWish
 from change_control.diffs import who
+from change_control.hour_wishes import windows_in_words
 from change_control.impact import Evidence
-from change_control.wishes import windows_in_words
 from policy.rules import STRICTNESS, Action, SchoolPolicy
 from policy.words import uk_end
 

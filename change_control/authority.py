@@ -39,6 +39,7 @@ class Permission(StrEnum):
     MANDATE = "mandate"  # sign a standing mandate, or revoke one
     DELEGATE = "delegate"  # let a named person approve in the head's place for a time, or end that
     DELEGATED = "delegated"  # approve, refuse and ratify in her place: by a delegation that names the person, never by role
+    SCREEN = "screen"  # pass a pupil's request on, or refuse it: by a delegation that names the person, never by role
     TIGHTEN = "tighten"  # block at once, where a standing mandate names the role
     BREAK_GLASS = "break_glass"  # open or block at once, two people together, where a mandate names their roles
     INVITE = "invite"  # give a person a role
@@ -66,6 +67,7 @@ MAY: dict[Permission, frozenset[str]] = {
     Permission.MANDATE: HEAD,
     Permission.DELEGATE: HEAD,
     Permission.DELEGATED: frozenset(),
+    Permission.SCREEN: frozenset(),
     Permission.TIGHTEN: ADULTS - {"analyst", "governor"},
     Permission.BREAK_GLASS: ADULTS - {"analyst", "governor", "teacher"},
     Permission.INVITE: HEAD,
@@ -113,6 +115,8 @@ DELEGABLE = frozenset(
         "reverse",
     }
 )  # and so never: who is headteacher, the authority's rules, mandates, delegations, people
+
+PUPILS = "pupil_requests"  # no kind of change: whoever this is delegated to reads pupils' requests first (screening.py)
 
 
 def stacks_with(kind: str) -> frozenset[str]:

@@ -20,6 +20,7 @@ from policy.proof import (
     Checkpoint,
     Entry,
     ProofRefused,
+    check_authority,
     digest,
     leaf_hash,
     origin,
@@ -56,6 +57,9 @@ class _Nodes(MutableMapping[tuple[int, int], bytes]):
 
     def __len__(self) -> int:
         raise TypeError("nodes are asked for one by one")
+
+
+CONSOLE = "console"  # the machine's own command line, where a person would stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ class Book:
         entry = {"v": 1, "log": self.log, "tier": self.tier, "n": n, "at": instant(at), "kind": kind}
         entry |= {name: value for name, value in values.items() if value is not None}
         leaf = Leaf.of(entry)
+        if "policy" in entry:
+            self._borne_out(parse_entry(leaf.text))
         append(self._nodes, n, leaf.hash)
         self._session.add(
             EntryRow(
@@ -122,6 +128,26 @@ class Book:
         self._session.info.setdefault("logs", set()).add(self.log)  # what this transaction has to publish
         self._session.flush()
         return n
+
+    def known(self, entry: Entry) -> dict[int, Entry]:
+        """The entries that an entry rests on, and those that they rest on, each proven. The nearest come first."""
+        found: dict[int, Entry] = {}
+        queue = sorted(references(entry))
+        while queue:
+            n = queue.pop(0)
+            if n not in found:
+                found[n] = self.entry(n)
+                queue += sorted(references(found[n]))
+        return found
+
+    def _borne_out(self, entry: Entry) -> None:
+        """What every worker will ask of this entry is asked before it is written: a role that only a table gives (someone
+        edited it) must not bring into the log what nobody could take out again.
+        """
+        try:
+            check_authority(entry, self.known(entry))
+        except (ProofRefused, LookupError, TypeError, ValueError) as error:
+            raise LedgerMismatch(f"the change log of {self.log} does not bear this out: {error}") from None
 
     def _not_before_the_last(self, at: datetime) -> datetime:
         """Entries are dated in their order: a clock that was put right by seconds waits, one set back is refused."""
@@ -176,13 +202,15 @@ class Book:
         force = self.in_force()
         if force is None:
             return None
-        order, queue = [force.n], [force.n]
-        while queue:
-            for n in sorted(references(self.entry(queue.pop(0)))):
-                if n not in order:
-                    order.append(n)
-                    queue.append(n)
+        order = [force.n, *(n for n in self.known(self.entry(force.n)) if n != force.n)]
         return {
             "document": force.text,
             "proof": {"checkpoint": self.row.checkpoint, "entries": [shown(n, *self._proven(n)) for n in order]},
         }
+
+
+def policy_of(book: Book) -> InForce:
+    force = book.in_force()
+    if force is None:
+        raise LookupError(f"{book.log} has no policy yet")
+    return force

@@ -1,6 +1,7 @@
 """The kinds of change: from what a person asks for (a *wish*) to a diff, and from a diff to a plain sentence.
 
-Here are the everyday ones; hours, groups, settings and suspensions stand in `wishes.py`, what a diff is in `diffs.py`.
+Here are the everyday ones; those about hours, groups, people, a whole school, lists and more about sites stand in the
+files called `…_wishes.py`, what a diff is in `diffs.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 from category_lists.names import canonical_site
 from category_lists.taxonomy import Taxonomy
-from change_control import list_words, tiers, wishes
+from change_control import group_wishes, hour_wishes, list_words, people_wishes, school_wishes, site_wishes, tiers
 from change_control.diffs import (
     Diff,
     DoesNotFit,
@@ -213,7 +214,7 @@ class ReverseWish:
 
 
 class Wish(Protocol):
-    """What someone asks for: it knows the diff it comes to. More: wishes.py, list_wishes.py, tiers.py."""
+    """What someone asks for: it knows the diff it comes to. More: …_wishes.py, tiers.py."""
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff: ...
 
@@ -229,7 +230,7 @@ def sentence(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
 
 def _ending(value: Mapping[str, Any], document: Document) -> str:
     """In which hours, and until when."""
-    hours = wishes.hours(document, value["during"]) if value.get("during") else ""
+    hours = hour_wishes.hours(document, value["during"]) if value.get("during") else ""
     if not value.get("until"):
         return f"{hours} until someone changes it"
     return f"{hours} until {uk_end(datetime.fromisoformat(value['until']))}"
@@ -325,5 +326,18 @@ TELLERS: dict[str, Callable[[Diff, Document, Taxonomy], str]] = {
     "authority": _tell_authority,
     "reverse": _tell_reverse,
     "founding": _tell_founding,
-    **wishes.TELLERS,
+    "unknown": site_wishes.tell_unknown,
+    "head": school_wishes.tell_head,
+    "timetable": hour_wishes.tell_timetable,
+    "group": group_wishes.tell_group,
+    "safety": group_wishes.tell_safety,
+    "answer": school_wishes.tell_answer,
+    "inspection": group_wishes.tell_inspection,
+    "tenants": school_wishes.tell_tenants,
+    "never_inspect": site_wishes.tell_never_inspect,
+    "coursework": site_wishes.tell_coursework,
+    "video_site": site_wishes.tell_platform,
+    "platform": site_wishes.tell_platform,
+    "suspension": people_wishes.tell_suspension,
+    "alert_rules": people_wishes.tell_alert_rules,
 }

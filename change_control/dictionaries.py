@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from category_lists import classifier, essentials, examples, index, taxonomy, train
+from category_lists import classifier, essentials, examples, index, phrases, taxonomy, train
 from category_lists.corrections import PREFIX
 from category_lists.lists import ListVersion, Progress, starter
 from category_lists.names import parents
@@ -26,6 +26,7 @@ LEARN_AGAIN_PERCENT = 20  # more or fewer names than the model saw, before it is
 STARTER = "starter-"  # how the ids of the shipped lists begin
 
 
+type Texts = tuple[str, str, str]  # digests of taxonomy, search engines and phrase sets
 type Lists = Sequence[tuple[ListVersion, Path]]
 type Learn = Callable[[Lists, Mapping[str, object], Progress | None], classifier.Model]
 
@@ -33,6 +34,10 @@ type Learn = Callable[[Lists, Mapping[str, object], Progress | None], classifier
 def learned_here(lists: Lists, about: Mapping[str, object], progress: Progress | None) -> classifier.Model:
     """A model of names from the lists of this box, beside a share of our own examples."""
     return train.train(examples.box_examples(lists), about, progress)
+
+
+def _texts(named: Dictionary) -> Texts:
+    return named.taxonomy, named.engines, named.phrases
 
 
 def reference(version: ListVersion) -> ListRef:
@@ -49,11 +54,11 @@ class Dictionaries:
         self.lists = data / "lists"
 
     def first(self, progress: Callable[[int], None] | None = None) -> str:
-        """The dictionary that ships with the product: starter lists, taxonomy, search engines. Returns its digest."""
+        """The dictionary that ships with the product: starter lists, taxonomy, engines, phrases. Returns its digest."""
         shipped = starter()
         for version, path in shipped:
             self._adopt(version, path)
-        texts = (self.objects.put(taxonomy.load().to_json()), self.objects.put(search_engines.load().to_json()))
+        texts = self._shipped_texts()
         return self._compile([version for version, _ in shipped], progress, texts, model=self._shipped_model())
 
     def with_lists(
@@ -62,7 +67,7 @@ class Dictionaries:
         """The dictionary that a dictionary becomes with lists added, or put in the place of their older versions."""
         named, fresh = self.named(dictionary), {version.id for version in versions}
         kept = [self._version(ref) for ref in named.lists if ref.id not in fresh]
-        return self._compile([*kept, *versions], progress, (named.taxonomy, named.engines), named.sealed, named.model)
+        return self._compile([*kept, *versions], progress, _texts(named), named.sealed, named.model)
 
     def with_list(self, dictionary: str, version: ListVersion, progress: Callable[[int], None] | None = None) -> str:
         """The same for one list."""
@@ -73,7 +78,7 @@ class Dictionaries:
         named = self.named(dictionary)
         gone = {*ids, *(version.id for version in versions)}
         kept = [self._version(ref) for ref in named.lists if ref.id not in gone]
-        return self._compile([*kept, *versions], None, (named.taxonomy, named.engines), named.sealed, named.model)
+        return self._compile([*kept, *versions], None, _texts(named), named.sealed, named.model)
 
     def rebuilt(self, before: str, after: str, now: str) -> str:
         """The dictionary `now` without what led from `before` to `after` (policy/rebuild.py says what that means)."""
@@ -81,7 +86,7 @@ class Dictionaries:
         wanted = read(Dictionary, canonical({**fields, "index": ""}))
         if replace(self.named(now), index="") == wanted:
             return now
-        refs, texts = [self._version(ref) for ref in wanted.lists], (wanted.taxonomy, wanted.engines)
+        refs, texts = [self._version(ref) for ref in wanted.lists], _texts(wanted)
         return self._compile(refs, None, texts, wanted.sealed, wanted.model, learn=False)
 
     def with_sealed(self, dictionary: str, digest: str) -> str:
@@ -89,21 +94,19 @@ class Dictionaries:
         return self.objects.put(write(replace(self.named(dictionary), sealed=digest)))
 
     def with_defaults(self, dictionary: str, progress: Callable[[int], None] | None = None) -> str:
-        """The dictionary that a dictionary becomes with what this version ships: starter lists, taxonomy, search engines.
+        """The dictionary that a dictionary becomes with what this version ships: starter lists, taxonomy, engines, phrases.
 
         Lists that were taken in stay; a starter list that is shipped no more goes. The same digest: nothing is new.
         """
         named, shipped = self.named(dictionary), starter()
         fresh = {reference(version) for version, _ in shipped}
         kept = {ref for ref in named.lists if not ref.id.startswith(STARTER)}
-        new_taxonomy, new_engines = taxonomy.load(), search_engines.load()
+        texts = self._shipped_texts()
         model = named.model if self._learned(named.model) else self._shipped_model()
-        now, then = (set(named.lists), named.taxonomy, named.engines), (fresh | kept, new_taxonomy.digest, new_engines.digest)
-        if now == then and named.model == model:
+        if (set(named.lists), _texts(named), named.model) == (fresh | kept, texts, model):
             return dictionary
         for version, path in shipped:
             self._adopt(version, path)
-        texts = (self.objects.put(new_taxonomy.to_json()), self.objects.put(new_engines.to_json()))
         return self._compile([self._version(ref) for ref in fresh | kept], progress, texts, named.sealed, model)
 
     def named(self, digest: str) -> Dictionary:
@@ -116,13 +119,13 @@ class Dictionaries:
         self,
         versions: list[ListVersion],
         progress: Callable[[int], None] | None,
-        texts: tuple[str, str],
+        texts: Texts,
         sealed: str = "",
         model: str = "",
         *,
         learn: bool = True,
     ) -> str:
-        """Compile the index, test it, and name everything; `texts` are the digests of taxonomy and search engines.
+        """Compile the index, test it, and name everything; `texts` are the digests of taxonomy, engines and phrases.
 
         `model` is the model of names so far; it is learned anew where the lists have grown beyond it.
         """
@@ -137,9 +140,17 @@ class Dictionaries:
         aside.replace(self.objects.path(made, "idx"))
         if learn and model:
             model = self._model(versions, model, progress)
-        found = Dictionary(index=made, taxonomy=texts[0], engines=texts[1], lists=asked[0], sealed=sealed, model=model)
+        known, engines, phrase_sets = texts
+        found = Dictionary(
+            index=made, taxonomy=known, engines=engines, lists=asked[0], sealed=sealed, model=model, phrases=phrase_sets
+        )
         digest = self._made[asked] = self.objects.put(write(found))
         return digest
+
+    def _shipped_texts(self) -> Texts:
+        texts = (taxonomy.load().to_json(), search_engines.load().to_json(), phrases.shipped_text())
+        known, engines, phrase_sets = (self.objects.put(text) for text in texts)
+        return known, engines, phrase_sets
 
     # --- the model of names: compiled from the lists, like the index ------------------------------------------------------
 

@@ -8,6 +8,7 @@ document it meets is refused instead of half applied.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
@@ -171,3 +172,17 @@ def who(document: Document, groups: Sequence[str]) -> str:
     found = {group.id: group.name for group in document.groups} if isinstance(document, SchoolPolicy) else {}
     named = [found.get(group, group) for group in groups]
     return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+
+
+def name_of(text: str, what: str) -> str:
+    """A name that someone gives, or what is wrong with it."""
+    text = " ".join(text.split())
+    if not 2 <= len(text) <= 60:
+        raise ValueError(f"give the {what} a name of 2 to 60 letters")
+    return text
+
+
+def identifier(name: str, taken: Sequence[str], change: int) -> str:
+    """The id that a named thing gets, unlike those that are taken."""
+    made = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or f"c{change}"
+    return made if made not in taken else f"{made}-{change}"

@@ -2,21 +2,25 @@
 
 Nothing is sampled or guessed. Three things make it quick, and none changes an answer (a test holds them against `decide`
 alone). A question that was answered is not decided again; `_Eras` says what "the same" means, for rules begin, end and go by
-hours. Pages of a site of which no rule, list or address inside makes a difference are one question, not thousands. And when
-all that changes is rules about sites and categories, what none of those rules can reach is passed over.
+hours. Pages of a site of which no rule, list or address inside makes a difference are one question, not thousands; and so
+are names of which no rule speaks and lists say the same (`alike` in policy/decide.py). And when
+all that changes is rules about sites and categories, the groups and the names that none of those rules can reach are passed
+over.
 """
 
 from bisect import bisect
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import NamedTuple
 
+from category_lists.index import Match
 from category_lists.inner import may_carry
 from category_lists.names import parents
 from change_control.changes import Diff, apply
-from policy.decide import IMITATION, Question, decide
+from policy.decide import IMITATION, Question, alike, decide
 from policy.rules import STRICTNESS, AuthorityPolicy, Document, SchoolPolicy, Timetable
 from policy.snapshot import Snapshot
 from policy.timetable import applies, next_change
@@ -118,18 +122,31 @@ class _Eras:
         self._tables = tuple(tables)
         self._days: dict[int, tuple[list[float], list[int]]] = {}
 
-    def of(self, at: float) -> tuple[int, int]:
-        """The number of the era, and which timetables apply in it, as bits in the order of the documents."""
-        return bisect(self._edges, at), self.hours(at)
+    def of(self, at: float) -> tuple[tuple[int, int], float, float]:
+        """The number of the era and which timetables apply in it, as bits in the order of the documents; and from when to
+        when, at the least, that is so: traffic comes in the order of time, so mostly the next question lies within.
+        """
+        era, (hours, begins, ends) = bisect(self._edges, at), self._hours(at)
+        if era:
+            begins = max(begins, self._edges[era - 1])
+        if era < len(self._edges):
+            ends = min(ends, self._edges[era])
+        return (era, hours), begins, ends
 
     def hours(self, at: float) -> int:
+        return self._hours(at)[0]
+
+    def _hours(self, at: float) -> tuple[int, float, float]:
         if not self._tables:
-            return 0
+            return 0, -inf, inf
         day = int(at) // 86_400
         found = self._days.get(day)
         if found is None:
             found = self._days[day] = self._day(datetime.fromtimestamp(day * 86_400, UTC))
-        return found[1][bisect(found[0], at)]
+        edges, bits = found
+        place = bisect(edges, at)
+        begins = edges[place - 1] if place else day * 86_400
+        return bits[place], begins, edges[place] if place < len(edges) else (day + 1) * 86_400
 
     def _day(self, begin: datetime) -> tuple[list[float], list[int]]:
         """The moments of one day (UTC) at which a timetable begins or ends, and which apply before, between and after."""
@@ -151,17 +168,20 @@ class Replay:
     def __init__(self, before: Snapshot, then: Snapshot, school: str) -> None:
         self._before, self._then, self._school = before, then, school
         self._verdicts: dict[tuple[object, ...], int] = {}
+        self._folded: dict[tuple[object, ...], int] = {}
+        self._kin: dict[tuple[str, str], Hashable | None] = {}
         self._reach: dict[str, bool | None] = {}
         self._rules = _only_rules(before.schools[school], then.schools[school])
         documents = (before.schools[school], then.schools[school])
         opened = {each.dictionaries[each.schools[school].dictionary].digest: each for each in (before, then)}
         self._dictionaries = [each.dictionaries[digest] for digest, each in opened.items()]
         self._finds = [dictionary.index.find for dictionary in self._dictionaries]
+        self._has_pages = [dictionary.index.has_pages for dictionary in self._dictionaries]
         above = [each.authorities[each.schools[school].authority] for each in (before, then)]
         self._eras = _Eras(documents, above)
         every: list[Document] = [*documents, *above]
         self._paged = {rule.host for each in every for rule in each.site_rules if rule.path}
-        self._plain: dict[str, bool] = {}
+        self._plain: dict[str, tuple[Sequence[Match], ...] | bool] = {}
         self._named = {rule.person for each in documents for rule in each.site_rules}
         self._named |= {suspension.person for each in documents for suspension in each.suspensions}
         self._tables = before.schools[school].timetables
@@ -179,13 +199,16 @@ class Replay:
         """Count some more of it."""
         verdicts, reach, named, era_of = self._verdicts, self._reach, self._named, self._eras.of
         plain, finds, sure = self._plain, self._finds, self._rules is not None
-        categories = self._rules[1] if self._rules else frozenset()
+        _, categories, groups = self._rules or (frozenset(), frozenset(), frozenset())
         looked_at = 0
+        era, begins, ends = (0, 0), inf, -inf
         for past in traffic:
             group, host, at, path, follows, times, _, person, _ = past
             looked_at += times
             seen: object = path
             if sure:
+                if groups and group not in groups:
+                    continue
                 if host not in reach:
                     reach[host] = self._reaches(host)
                 reached = reach[host]
@@ -193,38 +216,74 @@ class Replay:
                     continue
             if path is not None:
                 if host not in plain:
-                    plain[host] = self._is_plain(host)
-                if plain[host]:
-                    seen = tuple([find(host, path) for find in finds])
-                    if sure and not reached and not any(match.category in categories for match in seen[0]):
+                    plain[host] = self._pages(host)
+                if pages := plain[host]:
+                    said = pages if isinstance(pages, tuple) else tuple([find(host, path) for find in finds])
+                    if sure and not reached and not any(match.category in categories for match in said[0]):
                         continue
-            key = (group, host, seen, follows, person if person in named else "", era_of(at))
+                    seen = said
+            if not begins <= at < ends:
+                era, begins, ends = era_of(at)
+            whom = person if person in named else ""
+            key = (group, host, seen, follows, whom, era)
             verdict = verdicts.get(key)
             if verdict is None:
                 if len(verdicts) >= REMEMBERED:
-                    verdicts.clear()
-                    reach.clear()
-                    plain.clear()
-                verdict = verdicts[key] = self._judge(past)
+                    self.forget()
+                verdict = verdicts[key] = self._verdict(past, whom, era)
             if verdict:
                 self._note(past, opened=verdict > 0)
         self._looked_at += looked_at
 
     def _reaches(self, host: str) -> bool | None:
         """Can a rule that comes or goes speak of this name, or of one that it may carry inside? None: perhaps of a path."""
-        hosts, categories = self._rules or (frozenset(), frozenset())
+        hosts, categories, _ = self._rules or (frozenset(), frozenset(), frozenset())
         if may_carry(host) or any(each in hosts for each in parents(host)):
             return True
         if not categories:
             return False
-        named = any(match.category in categories for match in self._finds[0](host, None))
-        return named or IMITATION in categories or None
+        if IMITATION in categories or any(match.category in categories for match in self._finds[0](host, None)):
+            return True
+        return None if self._has_pages[0](host) else False
 
-    def _is_plain(self, host: str) -> bool:
-        """Do all its pages of which lists say the same get the same answer?"""
+    def _pages(self, host: str) -> tuple[Sequence[Match], ...] | bool:
+        """Do all its pages of which lists say the same get the same answer? If so, what they say where that is the same for
+        all of them; True where lists name single pages.
+        """
         sealed = (dictionary.sealed for dictionary in self._dictionaries)
         watched = any(closed is not None and closed.watches(host) for closed in sealed)
-        return not (watched or may_carry(host) or any(each in self._paged for each in parents(host)))
+        if watched or may_carry(host) or any(each in self._paged for each in parents(host)):
+            return False
+        if any(has_pages(host) for has_pages in self._has_pages):
+            return True
+        return tuple([find(host, "/") for find in self._finds])
+
+    def _verdict(self, past: Past, whom: str, era: tuple[int, int]) -> int:
+        """`_judge`, once for all names that it cannot tell apart."""
+        group, host, _, path, follows, *_ = past
+        whole = path is None or isinstance(self._plain.get(host), tuple)  # no page of it is answered otherwise than the next
+        if (group, host) not in self._kin:
+            self._kin[group, host] = self._alike(group, host)
+        kin = self._kin[group, host]
+        if kin is None or not whole:
+            return self._judge(past)
+        key = (group, kin, path is None, follows, whom, era)
+        if key not in self._folded:
+            self._folded[key] = self._judge(past)
+        return self._folded[key]
+
+    def _alike(self, group: str, host: str) -> Hashable | None:
+        """What a name has in common with those that get the same answers, before and then; None: it is like no other.
+
+        `alike` vouches for what is blocked; that what is allowed is allowed alike takes that it is no search engine.
+        """
+        if any(dictionary.engines.find(host) for dictionary in self._dictionaries):
+            return None
+        try:
+            found = [alike(snapshot.profile(self._school, group), host) for snapshot in (self._before, self._then)]
+        except KeyError:
+            return None  # a group that is no more
+        return None if None in found else tuple(found)
 
     def _judge(self, past: Past) -> int:
         """1: it would have been opened, -1: closed, 0: answered alike."""
@@ -272,21 +331,27 @@ class Replay:
 
     def forget(self) -> None:
         """Let go of what only made the counting quick; what was found stays."""
-        self._verdicts.clear()
-        self._reach.clear()
-        self._plain.clear()
+        for remembered in (self._verdicts, self._folded, self._kin, self._reach, self._plain):
+            remembered.clear()
 
     def evidence(self) -> Evidence:
         """Of what would have opened: by whom, which parts, in which hours."""
         return Evidence(dict(self._opened), dict(self._paths), dict(self._hours), self._times[True])
 
 
-def _only_rules(old: SchoolPolicy, new: SchoolPolicy) -> tuple[frozenset[str], frozenset[str]] | None:
-    """The names and the categories that rules come and go for, if that is all that differs; None when more does."""
+type _Rules = tuple[frozenset[str], frozenset[str], frozenset[str]]
+
+
+def _only_rules(old: SchoolPolicy, new: SchoolPolicy) -> _Rules | None:
+    """The names, the categories and the groups that rules come and go for (no groups: all), if that is all that differs;
+    None when more does.
+    """
     if replace(old, site_rules=(), category_rules=()) != replace(new, site_rules=(), category_rules=()):
         return None
     sites, kinds = set(old.site_rules) ^ set(new.site_rules), set(old.category_rules) ^ set(new.category_rules)
-    return frozenset(rule.host for rule in sites), frozenset(rule.category for rule in kinds)
+    groups = [*(rule.groups for rule in sites), *(rule.groups for rule in kinds)]
+    named = frozenset(group for each in groups for group in each) if all(groups) else frozenset[str]()
+    return frozenset(rule.host for rule in sites), frozenset(rule.category for rule in kinds), named
 
 
 def impact(before: Snapshot, then: Snapshot, school: str, traffic: Iterable[Past]) -> Impact:

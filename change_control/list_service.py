@@ -20,8 +20,9 @@ from category_lists.corrections import corrected, is_correction
 from category_lists.lists import ListVersion
 from category_lists.names import canonical_site
 from category_lists.sealed import Bundle
-from change_control import standing
-from change_control.changes import Diff, ListChange, ListsWish
+from change_control import passing, standing
+from change_control.book import CONSOLE, policy_of
+from change_control.changes import DefaultsWish, Diff, ListChange, ListsWish
 from change_control.dictionaries import covered_by_mandate
 from change_control.lifecycle import Act, State
 from change_control.list_wishes import RecategoriseWish, SealedWish, SubscriptionWish, role
@@ -91,8 +92,6 @@ def accept_all(
     office: "Office", session: Session, log: str, taken: Sequence[Taken], *, by: "Person | None", roles: Sequence[str]
 ) -> "list[Asked]":
     """Take many lists in as one change; those that wait for the headteacher whatever was mandated are one of their own."""
-    from change_control.service import policy_of
-
     dictionary = policy_of(office.book(session, log)).document.dictionary
     parts = _sorted_by_mandate(office, dictionary, taken)
     return [accept(office, session, log, some, by=by, roles=roles) for some in parts if some]
@@ -112,7 +111,7 @@ def accept(
 
     `by` None is the machine's console, or a feed, which acts with the `roles` given.
     """
-    from change_control.service import CONSOLE, Asked, policy_of
+    from change_control.service import Asked
 
     book = office.book(session, log)
     force = policy_of(book)
@@ -231,8 +230,6 @@ def update(office: "Office", session: Session, log: str, feed: Feed, taken: Sequ
 
     An older update of the same feed that still waits is withdrawn: the newer one holds what it held.
     """
-    from change_control.service import policy_of
-
     dictionary = policy_of(office.book(session, log)).document.dictionary
     some = fresh(office, dictionary, taken)
     if not some:
@@ -256,8 +253,6 @@ def moved(office: "Office", session: Session, log: str) -> Iterator[tuple[Change
     """Waiting requests about lists that were made on another dictionary than the one in force, each with what it
     now comes to. A feed's daily update must not make every other request impossible to approve.
     """
-    from change_control.service import policy_of
-
     now = policy_of(office.book(session, log)).document.dictionary
     for row in stale(session, log, now):
         yield row, _again(office, session, row, now)
@@ -309,10 +304,8 @@ def taken_back(office: "Office", log: str, diff: Diff, now: str) -> Diff:
 
 def prepare_lapses(office: "Office", session: Session) -> None:
     """Compile what `tick` will name, before the transaction in which it does."""
-    from change_control.service import policy_of
-
     now: dict[str, str] = {}
-    for row in office.lapsing(session):
+    for row in passing.lapsing(office, session):
         force = now.get(row.log) or policy_of(office.book(session, row.log)).document.dictionary
         back = taken_back(office, row.log, json.loads(row.diff), force)
         now[row.log] = back["set"].get("dictionary", (force, force))[1]
@@ -340,8 +333,6 @@ def recategorise(
     office: "Office", session: Session, log: str, site: str, category: str, *, by: "Person", reason: str
 ) -> ChangeRow:
     """Ask that a school counts a site as something else, whatever lists say. `category` "": as nothing."""
-    from change_control.service import policy_of
-
     force = policy_of(office.book(session, log))
     taxonomy = office.taxonomy(force)
     named = canonical_site(site)
@@ -368,8 +359,6 @@ def _corrected(office: "Office", log: str, dictionary: str, site: str, category:
 
 def request_sealed(office: "Office", session: Session, log: str, bundle: Bundle) -> ChangeRow:
     """Ask that a log's schools refuse what a sealed bundle holds. The headteacher and a second person sign it."""
-    from change_control.service import CONSOLE, policy_of
-
     dictionary = policy_of(office.book(session, log)).document.dictionary
     wish = SealedWish(office.dictionaries.with_sealed(dictionary, bundle.digest), bundle)
     reason = f"the sealed list of {bundle.issuer} of {bundle.issued}"
@@ -383,3 +372,24 @@ def prepare_recategorise(office: "Office", store: Store, log: str, site: str, ca
         force = office.book(session, log).in_force()
     if force and (not category or category in office.taxonomy(force).categories):
         _corrected(office, log, force.document.dictionary, named.host + (named.path or "").rstrip("/"), category)
+
+
+def propose_defaults(office: "Office", session: Session, log: str, version: str) -> ChangeRow | None:
+    """An upgrade brings new starter lists or categories: they are proposed, never just there. None: nothing is new.
+
+    Proposed once: what the headteacher refused stays refused until the product brings something else.
+    """
+    now = policy_of(office.book(session, log)).document.dictionary
+    wanted = office.dictionaries.with_defaults(now)
+    if wanted == now:
+        return None
+    return office.request(
+        session,
+        log,
+        DefaultsWish(wanted, version),
+        by=None,
+        reason=f"Schoolgate was brought to version {version}",
+        source=CONSOLE,
+        asker="the update",
+        reference=f"defaults-{log}-{wanted[:16]}",
+    )

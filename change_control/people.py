@@ -22,7 +22,8 @@ from change_control.authority import ROLES, NotAllowed, Permission, require
 from change_control.book import Book
 from change_control.keys import Signer
 from change_control.lifecycle import State
-from change_control.service import HEAD, Office, Person, enrolled
+from change_control.quorum import enrolled
+from change_control.service import HEAD, Office, Person
 from change_control.tables import ChangeRow, InviteRow, PersonRow, RoleRow, SessionRow, UsedCodeRow
 
 CODE_LIVES = timedelta(days=7)
@@ -67,7 +68,31 @@ class Registry:
         sign: Callable[[object], Mapping[str, object]] | None = None,
     ) -> str:
         """A one-time code for a person to enrol with these roles. `by` None: the console, before there is a head."""
+        if by is not None:
+            if sign is None:
+                raise NotAllowed("an invitation needs a signature")
+            return self.invite_on(session, log, name, self.invite_terms(session, log, roles, by), by, sign)
         book = self.office.book(session, log)
+        if self._invitable(session, book, roles):
+            head = _head(book).replace("_", " ")
+            raise NotAllowed(f"{book.row.name} has its {head}, who invites everyone else from the desk")
+        return self._code(session, log, name, roles, None)
+
+    def invite_terms(self, session: Session, log: str, roles: Sequence[str], by: Person) -> standing.Terms:
+        """What an invitation would say. No name: that stands in the desk's own table, and can be deleted."""
+        book = self.office.book(session, log)
+        require(by.at(log), Permission.INVITE, tier=book.tier)
+        self._invitable(session, book, roles)
+        return {"invitee": secrets.token_hex(8), "roles": sorted(roles)}
+
+    def invite_on(self, session: Session, log: str, name: str, terms: standing.Terms, by: Person, sign: standing.Sign) -> str:
+        """The code for an invitation in these terms, once they are signed."""
+        self._invitable(session, self.office.book(session, log), terms["roles"])
+        entry = standing.write(self.office, session, log, by, "invite", terms, sign)
+        return self._code(session, log, name, terms["roles"], entry)
+
+    def _invitable(self, session: Session, book: Book, roles: Sequence[str]) -> bool:
+        """Whether there is a head already. ValueError or NotAllowed when nobody can be invited to these roles."""
         unknown = set(roles) - set(ROLES)
         if unknown or not roles:
             raise ValueError(f"there is no role {', '.join(sorted(unknown)) or 'given'}; there are: {', '.join(ROLES)}")
@@ -78,19 +103,7 @@ class Registry:
                 f"{book.row.name} has its {head.replace('_', ' ')} already; to replace her takes the signatures of the LA "
                 "officer and of a second person: ask for it at the desk"
             )
-        entry = None
-        if by is None:
-            if has_head:
-                raise NotAllowed(f"{book.row.name} has its {head.replace('_', ' ')}, who invites everyone else from the desk")
-        else:
-            require(by.at(log), Permission.INVITE, tier=book.tier)
-            if sign is None:
-                raise NotAllowed("an invitation needs a signature")
-            terms = {"invitee": secrets.token_hex(8), "roles": sorted(roles)}
-            entry = book.append(
-                "person.invited", self.office.now(), by=by.id, invite=terms, rests_on={"signatures": [dict(sign(terms))]}
-            )
-        return self._code(session, log, name, roles, entry)
+        return has_head
 
     def _code(self, session: Session, log: str, name: str, roles: Sequence[str], entry: int | None) -> str:
         code = new_code()

@@ -28,7 +28,7 @@ from policy.proof import (
     Checkpoint,
     Entry,
     ProofRefused,
-    canonical,
+    canonical_part,
     check_authority,
     check_signatures,
     digest,
@@ -54,7 +54,7 @@ OWN_TERMS = {  # what a person signs herself
     "recovery.named": "named",
     "recovery.agreed": "agreed",
 }
-WHILE_WAITING = frozenset({"change.amended", "change.questioned", "change.answered"})
+WHILE_WAITING = frozenset({"change.amended", "change.questioned", "change.answered", "change.passed_on"})
 SIGNED_TERMS = {  # what the head's signature in such an entry is over
     "mandate.signed": "mandate",
     "mandate.revoked": "revoked",
@@ -62,6 +62,7 @@ SIGNED_TERMS = {  # what the head's signature in such an entry is over
     "delegation.revoked": "revoked",
     "person.released": "released",
 }
+ONCE = frozenset({"mandate.signed", "delegation.signed", "person.invited"})  # or what was revoked could be brought back
 PEOPLE = ("person.enrolled", "person.released")
 POLICY_KINDS = frozenset({ENTRY_KINDS[act] for act in POLICY_ACTS} | {"log.founded"})
 IN_FORCE_BY = frozenset({"change.approved", "change.mandated", "change.updated"})
@@ -139,9 +140,9 @@ class Policy:
         self._founded = frozenset(document)
         for name, value in document.items():
             if isinstance(value, list) and all(isinstance(one, dict) and "id" in one for one in value):
-                self._lists[name] = {str(one["id"]): canonical(one) for one in value}
+                self._lists[name] = {str(one["id"]): canonical_part(one) for one in value}
             else:
-                self._plain[name] = canonical(value)
+                self._plain[name] = canonical_part(value)
 
     def apply(self, diff: Mapping[str, Any]) -> None:
         for name in sorted({*diff["add"], *diff["remove"]}):
@@ -149,20 +150,20 @@ class Policy:
                 raise DoesNotFit(f"a policy has no {name!r}")
             values = self._lists.setdefault(name, {})
             for gone in diff["remove"].get(name, ()):
-                if values.pop(str(gone["id"]), None) != canonical(gone):
+                if values.pop(str(gone["id"]), None) != canonical_part(gone):
                     raise DoesNotFit(f"{gone['id']} is not in the policy as this change knew it")
             for new in diff["add"].get(name, ()):
                 if str(new["id"]) in values:
                     raise DoesNotFit(f"{new['id']} is in the policy already")
-                values[str(new["id"])] = canonical(new)
+                values[str(new["id"])] = canonical_part(new)
             self._lists[name] = dict(sorted(values.items()))
             self._joined.pop(name, None)
         for name, (old, new) in diff["set"].items():
             if name in self._lists:
                 raise DoesNotFit(f"a policy has no {name!r} to set")
-            if self._plain.get(name, canonical(old) if not old else "") != canonical(old):
+            if self._plain.get(name, canonical_part(old) if not old else "") != canonical_part(old):
                 raise DoesNotFit(f"{name} has been changed since")
-            self._plain[name] = canonical(new)
+            self._plain[name] = canonical_part(new)
             if not new and name not in self._founded:
                 del self._plain[name]  # an empty value of a younger field leaves no trace
 
@@ -267,6 +268,7 @@ class _Replay:
     _ended: set[int] = field(default_factory=set)
     _revoked: set[int] = field(default_factory=set)
     _before: str = ""
+    _beforehand: set[str] = field(default_factory=set)  # signatures of mandates, delegations and invitations
 
     def take(self, n: int, entry: Entry) -> None:
         """The next entry; raises when it is not good."""
@@ -306,6 +308,8 @@ class _Replay:
     def _check_standing(self, entry: Entry) -> None:
         """Who has lost a role, and what has been revoked, as the entries go by: what no single proof can show."""
         rests = entry.get("rests_on") or {}
+        if not rests and entry["kind"] not in PEOPLE and entry["kind"] not in REVOKES:
+            return
         if signed_under(entry) & self._ended:
             raise ProofRefused("it is signed by someone who no longer held the role")
         if "of" not in rests:  # what a mandate let through may lapse after the mandate has
@@ -326,15 +330,21 @@ class _Replay:
     def _check_people(self, entry: Entry) -> None:
         """Invitations are the head's; before there is a head, the console's codes enrol the first people; one head a log."""
         kind, known = entry["kind"], self._known
+        if kind in ONCE:
+            for signature in entry["rests_on"]["signatures"]:
+                if signature["signature"] in self._beforehand:
+                    raise ProofRefused("its signature was given once, and stands in the log already")
+                self._beforehand.add(signature["signature"])
         if kind == "person.invited":
-            check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(entry["invite"])), known)
+            check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical_part(entry["invite"])), known)
         if kind in SIGNED_TERMS:
-            check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(entry[SIGNED_TERMS[kind]])), known)
+            check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical_part(entry[SIGNED_TERMS[kind]])), known)
         if kind in OWN_TERMS:
             (signature,) = entry["rests_on"]["signatures"]
             enrolled = known[int(signature["enrolled"])]
-            over = digest(canonical(entry[OWN_TERMS[kind]]))
-            if entry["person"] != signature["person"] or not signed_by(entry, signature, over, enrolled):
+            over = digest(canonical_part(entry[OWN_TERMS[kind]]))
+            passkey = None if kind == "person.passkey" else known.get(int(signature.get("passkey", -1)))
+            if entry["person"] != signature["person"] or not signed_by(entry, signature, over, enrolled, passkey):
                 raise ProofRefused("the person did not sign this herself")
             if kind == "passkey.revoked" and known[int(entry["revoked"]["of"])]["person"] != entry["person"]:
                 raise ProofRefused("it revokes another person's passkey")
@@ -392,7 +402,7 @@ class _Replay:
         if act is Act.RATIFY:
             let_through = self._known[int(entry["of"])]
             signed, kind = entry["rests_on"]["signatures"], str(let_through["diff"]["kind"])
-            check_signatures(entry, signed, digest(canonical(let_through["diff"])), self._known, kind=kind)
+            check_signatures(entry, signed, digest(canonical_part(let_through["diff"])), self._known, kind=kind)
             if "delegation" in entry["rests_on"] and let_through.get("requested_by") == entry.get("by"):
                 raise ProofRefused("it was asked for and ratified by the same person")
             self._ratified.add(change)

@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,21 @@ from sqlalchemy.orm import Session, object_session
 
 from category_lists.lists import ListVersion
 from category_lists.taxonomy import Taxonomy
-from change_control import access, changes, lifecycle, list_service, standing, tiers
+from change_control import changes, lifecycle, list_service, passing, screening, standing, tiers
 from change_control.authority import NotAllowed, Permission, may, require, stacks_with
-from change_control.book import Book, InForce
-from change_control.changes import DefaultsWish, Diff, ReverseWish, SiteWish, Wish
+from change_control.book import CONSOLE, Book, InForce, policy_of
+from change_control.bounds import bounded
+from change_control.changes import Diff, ReverseWish, Wish
 from change_control.dictionaries import Dictionaries
 from change_control.keys import AuthorityKey, Signs
 from change_control.lifecycle import ENTRY_KINDS, Act, State
+from change_control.quorum import asked_by_head, both, enrolled, officer_and_second
+from change_control.school_wishes import HeadWish
 from change_control.tables import AccessRow, ChangeRow, DetailRow, LogRow, SignatureRow
-from change_control.wishes import HeadWish, PlatformWish, SuspensionWish
-from policy.proof import SECOND_ROLES, TWO_PERSON_KINDS, Entry, canonical, digest
-from policy.rules import Action, AuthorityPolicy, SchoolPolicy, instant, write
+from policy.proof import TWO_PERSON_KINDS, Entry, canonical, digest
+from policy.rules import SchoolPolicy, instant, write
 
-LONGEST = timedelta(days=366)  # no exception without an end, and none that outlives a school year
-USUAL = timedelta(days=28)
-LONGEST_SUSPENSION = timedelta(weeks=6)  # a sanction, and not a way to take the internet from someone for good
 HEAD = "head"  # the kind of change by which a school gets another headteacher
-CONSOLE = "console"  # the machine's own command line
-BLOCK_PAGE = "block-page"
 FILTER = "filter"  # what the filter learnt and proposes itself
 
 
@@ -76,36 +73,6 @@ class Office:
 
     def book(self, session: Session, log: str) -> Book:
         return Book(session, self.key, log)
-
-    # --- founding -----------------------------------------------------------------------------------------------------
-
-    def found_authority(self, session: Session, document: AuthorityPolicy) -> None:
-        """Begin the authority's own log with its policy."""
-        self._found(session, document, "authority")
-
-    def found_school(self, session: Session, document: SchoolPolicy) -> None:
-        """Begin a school's log with what is usual at each age; from here on every change needs its headteacher."""
-        force = self.book(session, self.key.authority).in_force()
-        if force is None or digest(force.text) != document.authority:
-            raise ValueError("a school begins with its authority's rules as they stand")
-        self._found(session, document, "school")
-
-    def _found(self, session: Session, document: AuthorityPolicy | SchoolPolicy, tier: str) -> None:
-        if session.get(LogRow, document.log):
-            raise ValueError(f"{document.log} is here already")
-        session.add(LogRow(id=document.log, tier=tier, name=document.name, size=0, checkpoint=""))
-        session.flush()
-        book = self.book(session, document.log)
-        text = write(document)
-        n = book.append(
-            "log.founded",
-            self.now(),
-            diff=changes.founding(document),
-            by=CONSOLE,
-            rests_on={"founding": True},
-            policy={"digest": digest(text)},
-        )
-        book.keep(n, text)
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -196,7 +163,7 @@ class Office:
         book = self.book(session, row.log)
         lifecycle.after(State(row.state), Act.APPROVE)
         roles = by.at(row.log)
-        own_head = _asked_by_head(session, book, row)
+        own_head = asked_by_head(session, book, row)
         two = own_head or row.kind in TWO_PERSON_KINDS
         rests_on: dict[str, Any] = {}
         if row.kind == HEAD:
@@ -218,9 +185,9 @@ class Office:
         )
         session.flush()
         signatures = standing.signatures_of(session, row, "approve")
-        if row.kind == HEAD and not _officer_and_second(session, book, signatures):
+        if row.kind == HEAD and not officer_and_second(session, book, signatures):
             return State(row.state)
-        if row.kind != HEAD and two and not _both(session, book, row, signatures=signatures):
+        if row.kind != HEAD and two and not both(session, book, row, signatures=signatures):
             return State(row.state)
         state = self.put_in_force(book, row, diff, Act.APPROVE, by, {**rests_on, "signatures": signatures})
         self._follow_reversal(session, row)
@@ -244,7 +211,7 @@ class Office:
         if may(by.at(row.log), permission, tier=book.tier):
             return {}
         number = standing.delegation_of(self, session, row.log, by.id, row.kind)
-        if number is None or _asked_by_head(session, book, row):
+        if number is None or asked_by_head(session, book, row):
             require(by.at(row.log), permission, tier=book.tier)
         return {"delegation": number}
 
@@ -253,7 +220,7 @@ class Office:
         book = self.book(session, row.log)
         if row.kind == HEAD:
             require(by.at(row.log), Permission.REPLACE_HEAD)
-        else:
+        elif not screening.may_screen(self, session, row, by):
             self.standing_in(session, book, row, by, Permission.REFUSE)
         return self.note(session, book, row, Act.REFUSE, by, reason)
 
@@ -326,6 +293,7 @@ class Office:
         state = lifecycle.after(State(row.state), act)
         document = changes.apply(policy_of(book).document, diff)
         text = write(document)
+        standing.still_held(session_of(row), book, rests_on)
         n = book.append(
             ENTRY_KINDS[act],
             self.now(),
@@ -370,22 +338,10 @@ class Office:
 
         `sign` makes her signature over the terms. `break_glass`: two of these roles together, also to open something.
         """
-        book = self.book(session, log)
-        require(by.at(log), Permission.MANDATE, tier=book.tier)
-        standing.check_mandate(kinds, roles, break_glass=break_glass)
-        now = self.now()
-        if not now < until <= now + LONGEST:
-            raise ValueError("a mandate ends within a year")
-        terms: dict[str, Any] = {
-            "kinds": sorted(kinds),
-            "roles": sorted(roles),
-            "from": instant(now),
-            "until": instant(until),
-            "ratify_days": 1 if break_glass else ratify_days,
-        }
-        if break_glass:
-            terms["break_glass"] = True
-        return book.append("mandate.signed", now, mandate=terms, by=by.id, rests_on={"signatures": [dict(sign(terms))]})
+        terms = standing.mandate_terms(
+            self, session, log, by, kinds=kinds, roles=roles, until=until, ratify_days=ratify_days, break_glass=break_glass
+        )
+        return standing.write(self, session, log, by, "mandate", terms, sign)
 
     def mandates(self, session: Session, log: str) -> list[Entry]:
         """The mandates in force, newest first."""
@@ -407,26 +363,6 @@ class Office:
         """
         return list_service.accept(self, session, log, [list_service.Taken(version, exceptions)], by=by, roles=roles)
 
-    def propose_defaults(self, session: Session, log: str, version: str) -> ChangeRow | None:
-        """An upgrade brings new starter lists or categories: they are proposed, never just there. None: nothing is new.
-
-        Proposed once: what the headteacher refused stays refused until the product brings something else.
-        """
-        now = policy_of(self.book(session, log)).document.dictionary
-        wanted = self.dictionaries.with_defaults(now)
-        if wanted == now:
-            return None
-        return self.request(
-            session,
-            log,
-            DefaultsWish(wanted, version),
-            by=None,
-            reason=f"Schoolgate was brought to version {version}",
-            source=CONSOLE,
-            asker="the update",
-            reference=f"defaults-{log}-{wanted[:16]}",
-        )
-
     def ratify(self, session: Session, row: ChangeRow, by: Person, signer: Signs, shown: str) -> State:
         """The headteacher signs what a mandate let through."""
         book = self.book(session, row.log)
@@ -444,58 +380,15 @@ class Office:
             raise ValueError(f"change {first.id} came before this one; ratify or reverse that first")
         diff = _shown(row, shown)
         rests_on["signatures"] = [signer.sign("ratify", row.log, diff)]
+        made = {"kind": ENTRY_KINDS[Act.RATIFY], "by": by.id, "at": instant(self.now()), "rests_on": rests_on}
+        standing.borne_out(session, book, made, diff, row.kind)
         book.append(ENTRY_KINDS[Act.RATIFY], self.now(), change=row.id, by=by.id, of=row.entry, rests_on=rests_on)
         self._decided(row, state, by)
         return state
 
     def tick(self, session: Session) -> list[ChangeRow]:
-        """What time alone does: unratified changes lapse (the newest first), ended ones are marked, and the access log of
-        each day that is over gets its digest into the change log. Returns the changes that moved.
-        """
-        now = self.now()
-        for log in session.scalars(select(LogRow.id)).all():
-            access.write_digests(session, self.book(session, log), now)
-        moved = self.lapsing(session)
-        for row in moved:
-            self._lapse(session, row)
-        ended = select(ChangeRow).where(ChangeRow.state == State.IN_FORCE, ChangeRow.until <= now)
-        for row in session.scalars(ended).all():
-            self.note(session, self.book(session, row.log), row, Act.EXPIRE, None, "")
-            moved.append(row)
-        return moved
-
-    def lapsing(self, session: Session) -> list[ChangeRow]:
-        """What lapses now, in the order in which it does."""
-        found: list[ChangeRow] = []
-        due = select(ChangeRow).where(ChangeRow.state == State.PROVISIONAL, ChangeRow.ratify_by <= self.now())
-        for first in session.scalars(due.order_by(ChangeRow.entry)).all():
-            if first in found:
-                continue  # it goes back with one before it
-            stacked = select(ChangeRow).where(
-                ChangeRow.log == first.log,
-                ChangeRow.state == State.PROVISIONAL,
-                ChangeRow.entry >= first.entry,
-                (ChangeRow.id == first.id) | ChangeRow.kind.in_(stacks_with(first.kind)),
-            )
-            found += [
-                row
-                for row in session.scalars(stacked.order_by(ChangeRow.entry.desc())).all()
-                if row not in found and _stands_on(row, first)
-            ]
-        return found
-
-    def daily(self, session: Session) -> int:
-        """The access log of each day that is over gets its digest into the change log. Returns how many were written."""
-        logs = session.scalars(select(LogRow.id)).all()
-        return sum(access.write_digests(session, self.book(session, log), self.now()) for log in logs)
-
-    def _lapse(self, session: Session, row: ChangeRow) -> None:
-        book = self.book(session, row.log)
-        if row.entry is None:
-            return
-        let_through = book.entry(row.entry)
-        rests_on = {"mandate": let_through["rests_on"]["mandate"], "of": row.entry}
-        self.put_in_force(book, row, self.taken_back(session, row), Act.LAPSE, None, rests_on)
+        """What time alone does. Returns the changes that moved."""
+        return passing.tick(self, session)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -507,14 +400,6 @@ class Office:
     def access(self, session: Session, act: str, outcome: str, **where: str) -> None:
         """One line of the access log."""
         session.add(AccessRow(at=self.now(), act=act, outcome=outcome, **{name: text[:200] for name, text in where.items()}))
-
-
-def _stands_on(row: ChangeRow, first: ChangeRow) -> bool:
-    """Does a change go back with an earlier one? The authority's rules do; lists only if both speak of the same list."""
-    if row.id == first.id or row.kind != "dictionary":
-        return True
-    named, before = ({one["id"] for one in json.loads(each.diff).get("lists", ())} for each in (row, first))
-    return not named.isdisjoint(before)
 
 
 def session_of(row: ChangeRow) -> Session:
@@ -529,57 +414,8 @@ def _not_sealed(row: ChangeRow) -> None:
         raise NotAllowed("the sealed list of illegal content is replaced by a newer one, and never taken out")
 
 
-def policy_of(book: Book) -> InForce:
-    force = book.in_force()
-    if force is None:
-        raise LookupError(f"{book.log} has no policy yet")
-    return force
-
-
-def enrolled(session: Session, book: Book, role: str) -> set[str]:
-    """Who holds a role in a log now, by the log itself."""
-    return {person for person, roles in standing.holding(session, book).items() if role in roles}
-
-
-def _asked_by_head(session: Session, book: Book, row: ChangeRow) -> bool:
-    heads = enrolled(session, book, "la_officer" if book.tier == "authority" else "headteacher")
-    return row.requested_by in heads
-
-
-def _both(session: Session, book: Book, row: ChangeRow, *, signatures: Sequence[Mapping[str, Any]]) -> bool:
-    signed = {str(signature["person"]) for signature in signatures}
-    heads = enrolled(session, book, "la_officer" if book.tier == "authority" else "headteacher") & signed
-    seconds = {person for role in SECOND_ROLES for person in enrolled(session, book, role)} & signed
-    first = heads & {row.requested_by} or (heads if row.kind in TWO_PERSON_KINDS else set())
-    return any(seconds - {head} for head in first)
-
-
-def _officer_and_second(session: Session, book: Book, signatures: Sequence[Mapping[str, Any]]) -> bool:
-    """The LA officer has signed, and someone else who may stand second."""
-    signed = {str(signature["person"]) for signature in signatures}
-    officers = enrolled(session, book, "la_officer")
-    seconds = {person for role in SECOND_ROLES for person in enrolled(session, book, role)}
-    return bool(signed & officers) and len(signed & seconds) > 1
-
-
 def _shown(row: ChangeRow, shown: str) -> Diff:
     diff: Diff = json.loads(row.diff)
     if digest(canonical(diff)) != shown:
         raise ChangedSinceShown("this is no longer what was shown; read it once more")
     return diff
-
-
-def bounded(wish: Wish, now: datetime) -> Wish:
-    """No exception without an end: an allow that names none ends after four weeks, and none may outlive a year."""
-    if isinstance(wish, SiteWish) and wish.action is not Action.BLOCK:
-        until = wish.until or now + USUAL
-        if not now < until <= now + LONGEST:
-            raise ValueError("the end must lie in the future, and within a year")
-        return replace(wish, until=until.replace(microsecond=0))
-    if isinstance(wish, PlatformWish) and not now < wish.until <= now + LONGEST:
-        raise ValueError("the end must lie in the future, and within a year")
-    if isinstance(wish, SuspensionWish):
-        if not now < wish.until <= now + LONGEST_SUSPENSION:
-            raise ValueError("a suspension ends within six weeks, and not in the past")
-        return replace(wish, until=wish.until.replace(microsecond=0))
-    return wish

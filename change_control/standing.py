@@ -7,7 +7,7 @@ session and never commits.
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -17,6 +17,7 @@ from change_control.authority import (
     DELEGABLE,
     GLASS,
     GLASS_HOURS,
+    PUPILS,
     TAKING_IN,
     TIGHTENING,
     NotAllowed,
@@ -25,10 +26,11 @@ from change_control.authority import (
 )
 from change_control.book import Book
 from change_control.keys import Signs
+from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import Act, State
 from change_control.replay import PEOPLE, ended_by, signed_under
 from change_control.tables import ChangeRow, EntryRow, RoleRow, SignatureRow
-from policy.proof import Entry, canonical, tightens
+from policy.proof import Entry, ProofRefused, canonical, check_signatures, digest, tightens
 from policy.rules import instant
 
 if TYPE_CHECKING:
@@ -73,6 +75,22 @@ def holding(session: Session, book: Book) -> dict[str, set[str]]:
         if entry["kind"] == "person.enrolled" and int(entry["n"]) not in ended:
             found.setdefault(str(entry["person"]), set()).update(entry["roles"])
     return found
+
+
+def still_held(session: Session, book: Book, rests_on: Mapping[str, Any]) -> None:
+    """LedgerMismatch when a signature was given under a role that has ended, whatever a table says of it."""
+    if signed_under({"rests_on": rests_on}) & ended(session, book):
+        raise LedgerMismatch(f"the change log of {book.log}: whoever signed this no longer holds the role there")
+
+
+def borne_out(session: Session, book: Book, made: Entry, over: object, kind: str = "") -> None:
+    """LedgerMismatch unless the log itself gives whoever signs an entry the right to: what the replay will ask of it."""
+    entry = {"log": book.log, "tier": book.tier, "n": book.size, **made}
+    still_held(session, book, entry["rests_on"])
+    try:
+        check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical(over)), book.known(entry), kind=kind)
+    except (ProofRefused, LookupError, TypeError, ValueError) as error:
+        raise LedgerMismatch(f"the change log of {book.log} does not bear this out: {error}") from None
 
 
 def release(office: "Office", session: Session, log: str, person: str, by: "Person", sign: Sign) -> None:
@@ -150,6 +168,80 @@ def check_mandate(kinds: Sequence[str], roles: Sequence[str], *, break_glass: bo
         raise ValueError("choose who may act under it")
 
 
+type Terms = Mapping[str, Any]
+SIGNED_BEFOREHAND = {  # the act that is signed: who may, the kind of entry, and where it holds the terms
+    "mandate": (Permission.MANDATE, "mandate.signed", "mandate"),
+    "delegate": (Permission.DELEGATE, "delegation.signed", "delegation"),
+    "invite": (Permission.INVITE, "person.invited", "invite"),
+}
+
+
+def write(office: "Office", session: Session, log: str, by: "Person", act: str, terms: Terms, sign: Sign) -> int:
+    """What the headteacher signs beforehand, in terms that were made (and checked) a moment ago; the number of the entry."""
+    permission, kind, name = SIGNED_BEFOREHAND[act]
+    book, now = office.book(session, log), office.now()
+    require(by.at(log), permission, tier=book.tier)
+    if "until" in terms and _from(terms, "until") <= now:
+        raise ValueError("this has ended before it was signed")
+    if any(entry[name] == terms for entry in entries(session, book, kind)):
+        raise ValueError("exactly this is signed already")  # the same signature twice is no second mandate (replay.py)
+    rests_on = {"signatures": [dict(sign(terms))]}
+    borne_out(session, book, {"kind": kind, "by": by.id, "at": instant(now), "rests_on": rests_on}, terms)
+    return book.append(kind, now, by=by.id, rests_on=rests_on, **{name: terms})
+
+
+def mandate_terms(
+    office: "Office",
+    session: Session,
+    log: str,
+    by: "Person",
+    *,
+    kinds: Sequence[str],
+    roles: Sequence[str],
+    until: datetime,
+    ratify_days: int = 14,
+    break_glass: bool = False,
+) -> Terms:
+    """What a mandate would say."""
+    require(by.at(log), Permission.MANDATE, tier=office.book(session, log).tier)
+    check_mandate(kinds, roles, break_glass=break_glass)
+    now = office.now()
+    if not now < until <= now + LONGEST:
+        raise ValueError("a mandate ends within a year")
+    terms: dict[str, Any] = {
+        "kinds": sorted(kinds),
+        "roles": sorted(roles),
+        "from": instant(now),
+        "until": instant(until),
+        "ratify_days": 1 if break_glass else ratify_days,
+    }
+    return {**terms, "break_glass": True} if break_glass else terms
+
+
+def delegation_terms(
+    office: "Office",
+    session: Session,
+    log: str,
+    by: "Person",
+    *,
+    person: str,
+    kinds: Sequence[str],
+    starts: datetime,
+    until: datetime,
+) -> Terms:
+    """What a delegation would say: a named person approves, refuses and ratifies some kinds of change in her place."""
+    book = office.book(session, log)
+    require(by.at(log), Permission.DELEGATE, tier=book.tier)
+    if person == by.id or person not in holding(session, book):
+        raise ValueError("choose someone else who is enrolled here")
+    if not kinds or set(kinds) - DELEGABLE - {PUPILS}:
+        raise ValueError("choose what may be approved in your place")
+    now = office.now()
+    if not max(starts, now) < until <= now + LONGEST:
+        raise ValueError("a delegation ends after it begins, in the future, and within a year")
+    return {"person": person, "kinds": sorted(kinds), "from": instant(max(starts, now)), "until": instant(until)}
+
+
 def sign_delegation(
     office: "Office",
     session: Session,
@@ -163,17 +255,8 @@ def sign_delegation(
     until: datetime,
 ) -> int:
     """The headteacher lets a named person approve, refuse and ratify some kinds of change in her place, from and to a day."""
-    book = office.book(session, log)
-    require(by.at(log), Permission.DELEGATE, tier=book.tier)
-    if person == by.id or person not in holding(session, book):
-        raise ValueError("choose someone else who is enrolled here")
-    if not kinds or set(kinds) - DELEGABLE:
-        raise ValueError("choose what may be approved in your place")
-    now = office.now()
-    if not max(starts, now) < until <= now + LONGEST:
-        raise ValueError("a delegation ends after it begins, in the future, and within a year")
-    terms = {"person": person, "kinds": sorted(kinds), "from": instant(max(starts, now)), "until": instant(until)}
-    return book.append("delegation.signed", now, delegation=terms, by=by.id, rests_on={"signatures": [dict(sign(terms))]})
+    terms = delegation_terms(office, session, log, by, person=person, kinds=kinds, starts=starts, until=until)
+    return write(office, session, log, by, "delegate", terms, sign)
 
 
 def revoke(office: "Office", session: Session, log: str, number: int, by: "Person", sign: Sign) -> None:

@@ -11,8 +11,11 @@ from sqlalchemy.orm import Session
 
 from change_control import adviser, changes
 from change_control.authority import NotAllowed, Permission, may, require
+from change_control.book import policy_of
+from change_control.bounds import bounded
 from change_control.lifecycle import NotPossible, State
-from change_control.service import BLOCK_PAGE, Office, Person, bounded, policy_of
+from change_control.screening import BLOCK_PAGE
+from change_control.service import Office, Person
 from change_control.tables import ChangeRow, DetailRow, EntryRow, SignatureRow
 from policy.proof import canonical
 

@@ -22,10 +22,11 @@ from change_control.replay import DoesNotAgree, LogExport, agree, check_policies
 from change_control.replay import replay as replay_log
 from change_control.tables import ChangeRow, DocumentRow, EntryRow, LogRow, NodeRow
 from policy.live import Trust
-from policy.proof import check_part, parse_entry
+from policy.proof import canonical, check_part, parse_entry
 from policy.rules import Document, instant, read_document, write
 
 __all__ = ["DoesNotAgree", "LogExport"]
+ASKED = ("change.requested", "change.amended", "change.renewed")  # entries that say what waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,15 @@ def verify_export(text: str) -> list[Replayed]:
 
 def verify_installation(session: Session, data: Path) -> list[Replayed]:
     """Replay all logs of an installation and hold its tables and published files against them."""
+    try:
+        return _verified(session, data)
+    except DoesNotAgree:
+        raise
+    except ValueError as error:  # a row that was edited into something that is no date, no number, no text
+        raise DoesNotAgree(f"the database holds something that cannot be read: {error}") from None
+
+
+def _verified(session: Session, data: Path) -> list[Replayed]:
     trust = Trust.load(data)
     logs = export_logs(session, witnessed(data))
     replayed = [replay(log, trust) for log in logs]
@@ -128,22 +138,32 @@ def verify_installation(session: Session, data: Path) -> list[Replayed]:
 
 def _check_rows(session: Session, replayed: Mapping[str, Replayed]) -> None:
     """The tables that pages read must say what the logs say."""
+    asked = _asked(session)
     for row in session.scalars(select(ChangeRow).order_by(ChangeRow.id)):
         said = replayed[row.log].states.get(row.id) if row.log in replayed else None
         if said != row.state:
             raise DoesNotAgree(
                 f"{row.log}: change {row.id} is marked {row.state}, the change log says {said or 'nothing of it'}"
             )
+        if row.state == State.REQUESTED and row.diff != asked.get(row.id):
+            raise DoesNotAgree(f"{row.log}: what waits as change {row.id} is not what was asked for")
     for log, replay_ in replayed.items():
-        for n, kind, at, text in session.execute(
-            select(EntryRow.n, EntryRow.kind, EntryRow.at, EntryRow.text).where(EntryRow.log == log)
-        ):
+        beside = select(EntryRow.n, EntryRow.kind, EntryRow.at, EntryRow.change, EntryRow.policy, EntryRow.text)
+        for n, kind, at, change, policy, text in session.execute(beside.where(EntryRow.log == log)):
             entry = parse_entry(text)
-            if (entry["kind"], entry["at"]) != (kind, instant(at)):
+            beside_it = (entry["n"], entry["kind"], entry["at"], entry.get("change"), "policy" in entry)
+            if beside_it != (n, kind, instant(at), change, policy):
                 raise DoesNotAgree(f"{log}: what is stored beside entry {n} is not what the entry says")
         stored = session.get(DocumentRow, (log, replay_.last))
         if replay_.document is not None and (stored is None or stored.text != write(replay_.document)):
             raise DoesNotAgree(f"{log}: the stored policy is not what its change log amounts to")
+
+
+def _asked(session: Session) -> dict[int, str]:
+    """What each request is for: as it was asked, or as it was made smaller or brought onto newer lists since."""
+    wanted = select(EntryRow.text).where(EntryRow.kind.in_(ASKED)).order_by(EntryRow.log, EntryRow.n)
+    found = map(parse_entry, session.scalars(wanted))
+    return {int(entry["change"]): canonical(entry["diff"]) for entry in found}
 
 
 def _check_access(session: Session, logs: Sequence[LogExport]) -> None:

@@ -114,11 +114,15 @@ def waiting(
 ) -> Sequence[Capture]:  # fmt: skip
     """Captures nobody has graded: urgent ones first, then the oldest."""
     urgency = sql.case((captures.c.route == "urgent", 0), else_=1)
+    open_ = captures.c.grade == ""
+    if assigned:  # also what somebody graded and wants her opinion on
+        said = sql.select(marks.c.capture).where(marks.c.school == school, marks.c.person == assigned, marks.c.undone == 0)
+        open_ |= (captures.c.graded_by != assigned) & captures.c.id.not_in(said)
     asked = (
         sql.select(captures)
         .where(
             captures.c.school == school,
-            captures.c.grade == "",
+            open_,
             captures.c.route.in_(routes),
             captures.c.subject.in_(tuple(subjects)),
         )
@@ -240,7 +244,7 @@ def grade(
                 connection, marks, school=school, capture=number, at=at, person=person, grade=given, before=before,
                 purpose=purpose, said=said, batch=batch, undone=0,
             )  # fmt: skip
-        if purpose != "blind":
+        if purpose == "triage":
             connection.execute(
                 sql.update(captures)
                 .where(captures.c.school == school, captures.c.id.in_(numbers))
@@ -359,6 +363,13 @@ def looks_of(log: Log, school: str, since: datetime) -> Mapping[int, tuple[int, 
     )
     with store.reading(log) as connection:
         return {int(day): (int(people), int(graded)) for day, people, graded in connection.execute(asked)}
+
+
+def first_look(log: Log, school: str) -> int | None:
+    """The first day on which anybody ever looked; None: nobody did."""
+    with store.reading(log) as connection:
+        day: int | None = connection.scalar(sql.select(sql.func.min(looks.c.day)).where(looks.c.school == school))
+        return day
 
 
 # --- lessons ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Did somebody look, on every school day? The heat-map that proves it, and the alarm when nobody did.
 
-A school day is a Monday to Friday within the terms that the school's timetables name (all year where none are named). Nobody
+A school day is a Monday to Friday within the terms that the school's timetables name (all year where none are named), from
+the day on which the filter saw something first. Nobody
 looking for two school days raises an alarm that goes to co-ordinator and DSL, then the headteacher, then the LA.
 """
 
@@ -25,6 +26,7 @@ class Day:
     people: int
     graded: int
     over: bool  # the day is past
+    there: bool = True  # the filter was there already
 
     @property
     def heat(self) -> str:
@@ -41,12 +43,15 @@ def school_day(day: date, terms: Terms) -> bool:
 def days(log: Log, school: str, since: date, until: date, terms: Terms, today: date) -> Sequence[Day]:
     """Every day of a period, Mondays to Fridays; others only where somebody looked."""
     looked = captures.looks_of(log, school, datetime(since.year, since.month, since.day, tzinfo=UTC))
+    first, earliest = log.begun(school), captures.first_look(log, school)
+    begun = min(first.date() if first else today, EPOCH + timedelta(days=earliest) if earliest is not None else today)
     found = []
     day = since
     while day <= until:
         people, graded = looked.get((day - EPOCH).days, (0, 0))
         if day.weekday() < 5 or people:
-            found.append(Day(day, school_day(day, terms), people, graded, day < today))
+            there = day >= begun or bool(people)
+            found.append(Day(day, there and school_day(day, terms), people, graded, day < today, there))
         day += timedelta(days=1)
     return found
 

@@ -100,10 +100,8 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How often something of this kind was asked within an hour."""
+    """How often something of this kind was asked within a period."""
 
-    at: datetime
-    group: str
     kind: str
     action: str
     category: str
@@ -115,6 +113,14 @@ class Hour:
     at: datetime
     asked: int
     blocked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A period of whole hours, counted two ways: each hour that had traffic, and the whole by what it was."""
+
+    hours: Sequence[Hour]
+    what: Sequence[Tally]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import blake2b
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from threading import Lock
 from typing import Any, Self
 
@@ -22,19 +21,18 @@ import sqlalchemy as sql
 from sqlalchemy.sql.dml import ReturningDelete
 
 from monitoring import search, tallies
-from monitoring.lines import HOUR, LARGEST, MINUTE, Completeness, Hour, Line, Page, Query, Summary, Tally, microseconds
+from monitoring.database import LogTooNew, connect, writing
+from monitoring.lines import HOUR, Completeness, Counted, Hour, Line, Page, Query, Summary, microseconds, moment
+from monitoring.rows import fold, folds, row_of, sound
 from monitoring.tables import (
     SIZES,
-    LogTooNew,
     clean,
-    connect,
+    day_sums,
     events,
     folded,
     handovers,
-    hours,
-    site,
+    hour_sums,
     spool_positions,
-    writing,
 )
 from monitoring.tables import tallies as tally_rows
 from policy.event import Event, Kind, decode
@@ -45,15 +43,7 @@ type Position = tuple[int, int]
 
 # The words of policy.rules.Action. Written out: the log must be readable where the rule book cannot be loaded.
 BLOCK, WARN = "block", "warn"
-FOLDED_KINDS = frozenset({Kind.DNS, Kind.RESOURCE, Kind.CONNECTION})
-FOLDED_ACTIONS = frozenset({"allow", "restrict"})  # safe search switched on is no refusal
 NOT_ASKED = (Kind.REQUEST, Kind.NOTICE)  # people and the filter speaking, not traffic
-
-LAST_MOMENT = 253_370_764_800  # the year 9999: datetime knows no later one
-TEXTS = tuple(SIZES)
-FOLD_BY = tuple(name for name in (*TEXTS, "change") if name in folded.c)
-_texts = attrgetter(*TEXTS)
-_fold_key = attrgetter(*FOLD_BY)
 
 # Retention speaks of three classes. INVARIANT: every own line is in exactly one of them; folded lines are "allowed".
 _SEARCH = events.c.kind == Kind.SEARCH
@@ -78,29 +68,12 @@ class Spool:
     lost: int  # dropped by the worker or found damaged, ever
 
 
-def sound(event: Event) -> bool:
-    """Is it what an Event says it is? What a worker wrote was JSON; any value may stand anywhere."""
-    return (
-        type(event.at) in {int, float}
-        and 0 <= event.at < LAST_MOMENT
-        and type(event.change) is int
-        and 0 <= event.change <= LARGEST
-        and set(map(type, _texts(event))) == {str}
-    )
-
-
 def advanced(spool: Spool | None, position: Position, lost_seen: int | None, damaged: int) -> Spool:
     """The spool once it is read up to `position`, its worker's count of losses being `lost_seen` (None: unreadable)."""
     old = spool or Spool((0, 0), 0, 0)
     seen = old.lost_seen if lost_seen is None else lost_seen
     dropped = seen - old.lost_seen if seen >= old.lost_seen else seen  # a smaller count is that of a new folder
     return Spool(position, seen, old.lost + dropped + (damaged if position != old.position else 0))
-
-
-def folds(event: Event) -> bool:
-    if "bypass:" in event.detail:  # an attempt to get round the filter is worth its own line even where it was let through
-        return False
-    return event.kind in FOLDED_KINDS and event.action in FOLDED_ACTIONS and event.reason != "error"
 
 
 class Log:
@@ -149,8 +122,8 @@ class Log:
 
         The same again changes nothing. With `after`, the positions the reading began from, a second recorder is noticed.
         """
-        own = [_row(event) for event in recorded if not folds(event)]
-        counts = _fold(event for event in recorded if folds(event))
+        own = [row_of(event) for event in recorded if not folds(event)]
+        counts = fold(event for event in recorded if folds(event))
         onward = [{"record": event.encode()} for event in recorded if event.kind in NOT_ASKED]
         engine = self.open()
         with writing(engine).begin() as connection:
@@ -309,10 +282,12 @@ class Log:
         but_groups: Sequence[str] = (),
         limit: int = 10,
     ) -> Sequence[tuple[str, int]]:
-        """The most frequent values of a field; blanks do not count. Over more than two days it counts whole days (UTC)."""
+        """The most frequent values of a field; blanks do not count. Over more than a day it counts whole days (UTC)."""
         if by not in search.TOP:
             raise ValueError(f"cannot count by {by!r}; there are {', '.join(sorted(search.TOP))}")
         with self.open().connect() as connection:
+            if by in tallies.BY_HOUR:
+                return tallies.top_by_hour(connection, by, school, since, until, action=action, but_groups=but_groups)[:limit]
             if by in tallies.COUNTED and until - since > search.SHORT:
                 return tallies.top(connection, by, school, since, until, action=action, but_groups=but_groups, limit=limit)
             return search.top(connection, by, school, since, until, action, but_groups, limit)
@@ -327,7 +302,7 @@ class Log:
         categories: Counter[str] = Counter()
         blocked: Counter[str] = Counter()
         actions: Counter[str] = Counter()
-        for one in counted:
+        for one in counted.what:
             actions[one.action] += one.count
             categories[one.category] += one.count
             if one.action == BLOCK:
@@ -336,17 +311,23 @@ class Log:
             asked=actions.total(),
             blocked=actions[BLOCK],
             warned=actions[WARN],
-            searches=sum(one.count for one in counted if one.kind == Kind.SEARCH),
+            searches=sum(one.count for one in counted.what if one.kind == Kind.SEARCH),
             sites_blocked=top("host", BLOCK),
             categories=_ten(categories),
             categories_blocked=_ten(blocked),
-            by_hour=tallies.by_hour(counted),
+            by_hour=counted.hours,
         )
 
-    def counted(self, school: str, since: datetime, until: datetime, *, but_groups: Sequence[str] = ()) -> Sequence[Tally]:
-        """What was asked by hour, group, kind, action and category."""
+    def counted(self, school: str, since: datetime, until: datetime, *, but_groups: Sequence[str] = ()) -> Counted:
+        """What was asked, by the hour and by what it was."""
         with self.open().connect() as connection:
             return tallies.counted(connection, school, since, until, but_groups=but_groups)
+
+    def begun(self, school: str) -> datetime | None:
+        """When this school's first line came, however long ago that was deleted; None before there was any."""
+        with self.open().connect() as connection:
+            hour = connection.scalar(sql.select(sql.func.min(hour_sums.c.hour)).where(hour_sums.c.school == school))
+            return None if hour is None else moment(hour * HOUR)
 
     def days_of(self, school: str, who: str, since: datetime, until: datetime) -> Sequence[tuple[datetime, int, int]]:
         """A person's days: how much was asked, and how much of it blocked."""
@@ -356,7 +337,7 @@ class Log:
     def completeness(self) -> Completeness:
         """What arrived of all that the filter saw, ever: every line that was dropped or damaged on its way is counted."""
         with self.open().connect() as connection:
-            stored = connection.scalar(sql.select(sql.func.sum(hours.c["count"]))) or 0
+            stored = connection.scalar(sql.select(sql.func.sum(day_sums.c["count"]))) or 0
             lost = sum(spool.lost for spool in _spools(connection).values())
             return Completeness(int(stored), lost)
 
@@ -372,39 +353,7 @@ def _ten(counted: Counter[str]) -> Sequence[tuple[str, int]]:
     return tuple(sorted(((value, n) for value, n in counted.items() if value), key=lambda one: (-one[1], one[0]))[:10])
 
 
-# -- events to rows
-
-
-def _row(event: Event) -> dict[str, object]:
-    row: dict[str, object] = {name: clean(text, SIZES[name]) for name, text in zip(TEXTS, _texts(event), strict=True)}
-    if event.kind == Kind.REQUEST:
-        row["detail"] = ""  # somebody's own words: they belong to the request, where retention finds them
-    return row | {"at": int(event.at * 1_000_000), "change": event.change, "site": site(str(row["host"]))}
-
-
-def _fold(same: Iterator[Event]) -> list[dict[str, object]]:
-    """One row for like events of a minute."""
-    found: dict[tuple[int, tuple[object, ...]], list[int]] = {}
-    for event in same:
-        at = int(event.at * 1_000_000)
-        key = at // MINUTE, _fold_key(event)
-        if (row := found.get(key)) is None:
-            found[key] = [at, at, 1]
-        else:
-            row[0], row[1], row[2] = min(row[0], at), max(row[1], at), row[2] + 1
-    return [_folded_row(minute, said, *row) for (minute, said), row in found.items()]
-
-
-def _folded_row(minute: int, said: tuple[object, ...], at: int, last: int, count: int) -> dict[str, object]:
-    row = {
-        name: clean(value, SIZES[name]) if isinstance(value, str) else value
-        for name, value in zip(FOLD_BY, said, strict=True)
-    }
-    # 64 bits tell apart the rows of one minute; two alike among a million in that minute: once in 37 million minutes.
-    digest = blake2b("\0".join(map(str, row.values())).encode(), digest_size=8).digest()
-    fold = int.from_bytes(digest, signed=True)
-    return row | {"minute": minute, "fold": fold, "at": at, "last": last, "count": count, "site": site(str(row["host"]))}
-
+# -- rows to the database
 
 UPSERT = (
     " ON CONFLICT (minute, fold) DO UPDATE SET"

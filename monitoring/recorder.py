@@ -26,7 +26,7 @@ from policy.event import Event, Kind, decode
 
 log = logging.getLogger(__name__)
 
-BATCH = 5_000  # events a transaction
+BATCH = 10_000  # events a transaction: what several events change alike in the indexes is then written once
 PAUSE = 0.25  # seconds between two looks at quiet spools
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds after a failure
 TELL_AGAIN = 60.0  # seconds between two notices about one worker's losses

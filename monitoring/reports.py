@@ -14,7 +14,7 @@ import sqlalchemy as sql
 
 from monitoring import store
 from monitoring.captures import GRADES, Capture, between
-from monitoring.lines import Tally, microseconds
+from monitoring.lines import Hour, microseconds
 from monitoring.log import Log
 from monitoring.rules import AREAS, THEMES
 from monitoring.tables import alarms, incidents
@@ -60,10 +60,10 @@ def figures(
     counted = log.counted(school, since, until, but_groups=but_groups)
     caught = between(log, school, since, until, subjects)
     there = ZoneInfo(zone)
-    local = {one.at: one.at.astimezone(there) for one in counted}
+    local = {one.at: one.at.astimezone(there) for one in counted.hours}
     blocked = Counter[str]()
     actions = Counter[str]()
-    for each in counted:
+    for each in counted.what:
         actions[each.action] += each.count
         if each.action == "block" and each.category:
             blocked[each.category] += each.count
@@ -74,9 +74,9 @@ def figures(
         asked=actions.total(),
         blocked=actions["block"],
         warned=actions["warn"],
-        searches=sum(each.count for each in counted if each.kind == "search"),
-        by_day=_by(counted, lambda one: local[one.at].date()),
-        by_hour=_by(counted, lambda one: f"{local[one.at].hour:02}"),
+        searches=sum(each.count for each in counted.what if each.kind == "search"),
+        by_day=_by(counted.hours, lambda one: local[one.at].date()),
+        by_hour=_by(counted.hours, lambda one: f"{local[one.at].hour:02}"),
         categories_blocked=tuple(blocked.most_common(10)),
         sites_blocked=tuple(log.top("host", school, since, until, action="block", but_groups=but_groups)),
         captures=len(caught),
@@ -97,14 +97,13 @@ def figures(
     )
 
 
-def _by[T: (str, date)](counted: Sequence[Tally], key: Callable[[Tally], T]) -> Sequence[tuple[T, int, int]]:
+def _by[T: (str, date)](counted: Sequence[Hour], key: Callable[[Hour], T]) -> Sequence[tuple[T, int, int]]:
     asked: Counter[T] = Counter()
     blocked: Counter[T] = Counter()
     for one in counted:
         at = key(one)
-        asked[at] += one.count
-        if one.action == "block":
-            blocked[at] += one.count
+        asked[at] += one.asked
+        blocked[at] += one.blocked
     return tuple((at, asked[at], blocked[at]) for at in sorted(asked))
 
 

@@ -19,8 +19,10 @@ from monitoring.tables import (
     actions,
     alarms,
     captures,
+    day_sums,
     deletions,
     entries,
+    hour_sums,
     hours,
     incidents,
     marks,
@@ -144,6 +146,8 @@ def run(log: Log, school: str, now: datetime, *, person: str = "") -> Mapping[st
         gone["access"] = _before(connection, unmaskings, unmaskings.c.until, school, before["access"])
         hour = microseconds(before["counts"]) // HOUR
         gone["counts"] = connection.execute(sql.delete(hours).where(hours.c.school == school, hours.c.hour < hour)).rowcount
+        connection.execute(sql.delete(hour_sums).where(hour_sums.c.school == school, hour_sums.c.hour < hour))
+        connection.execute(sql.delete(day_sums).where(day_sums.c.school == school, day_sums.c.day < hour // 24))
         _before(connection, alarms, alarms.c.acknowledged_at, school, before["incident"])
         for name, count in gone.items():
             if count:

@@ -114,8 +114,10 @@ class Past:
 
 @cache
 def family() -> Phrases:
-    """The sets about trouble at home, which the filter itself has no use for."""
-    return Phrases({"family.yaml": Path(__file__).with_name("family.yaml").read_text(encoding="utf-8")})
+    """The sets that reviewing needs and the filter has no use for: trouble at home, and what nobody should be refused for."""
+    return Phrases(
+        {name: Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("concerns.yaml", "family.yaml")}
+    )
 
 
 @dataclass(slots=True)

@@ -15,17 +15,20 @@ from typing import Any
 import sqlalchemy as sql
 
 from monitoring import tallies
-from monitoring.lines import LARGEST, Cursor, Line, Page, Query, microseconds, moment
-from monitoring.tables import SIZES, clean, events, folded, site
-from policy.event import FIELDS
+from monitoring.lines import HOUR, LARGEST, Cursor, Line, Page, Query, microseconds, moment
+from monitoring.tables import NOT_ASKED, SIZES, clean, events, folded, hour_sums, hours, site
+from policy.event import FIELDS, Kind
 
 EQUAL = (
     "school", "person", "address", "device", "group", "category", "action", "kind", "reason", "rule", "network",
     "identified_by",
 )  # fmt: skip
 TOP = frozenset({"who", "host", "category", "person", "group", "action", "kind", "reason", "term", "device", "address"})
-SHORT = timedelta(hours=50)  # so long may a period be whose lines are counted one by one
-PATIENCE = 0.45  # seconds after which no further stretch of days is read
+SHORT = timedelta(hours=25)  # so long may a period be whose lines are counted one by one
+PATIENCE = 0.35  # seconds after which no further stretch is read
+AT_ONCE = 40_000  # lines of a stretch, where each has to be looked at
+LONGEST = 31 * 24 * HOUR  # a stretch in which there is hardly anything
+TERM = 8  # a search's words lie apart from one another: reading one takes as long as so many lines in a row
 
 
 def search(connection: sql.Connection, query: Query, clock: Callable[[], float] = time.monotonic) -> Page:
@@ -74,27 +77,46 @@ def _stretches(
     if cursor is not None:
         last = min(last, cursor.at - (cursor.number == -LARGEST))  # nothing of that moment is left, where a stretch ended
     wanted = _days(connection, school, query)
-    day, size = last // tallies.DAY, 1
-    while day * tallies.DAY + tallies.DAY > first:
+    alone = query.person is not None  # an index leads to a person's lines: they are few, but lie far apart
+    weights = {} if alone else _weights(connection, school, query)
+    longest = 3 * tallies.DAY if alone else LONGEST
+    end = (last // HOUR + 1) * HOUR
+    while end > first:
+        day = (end - 1) // tallies.DAY
         if wanted is not None:
             older = [each for each in wanted if each <= day]
             if not older:
                 return
-            day = max(older)
-        start = day - size + 1
+            if max(older) < day:
+                day = max(older)
+                end = (day + 1) * tallies.DAY
+        start, weight = end, 0
+        while start > first and weight <= AT_ONCE and end - start < longest:  # whole hours, as many as can be read at once
+            start -= HOUR
+            weight += weights.get(start // HOUR, 0)
         yield (
-            max(moment(start * tallies.DAY), query.since) if query.since else moment(start * tallies.DAY),
-            min(moment((day + 1) * tallies.DAY), query.until) if query.until else moment((day + 1) * tallies.DAY),
+            max(moment(start), query.since) if query.since else moment(start),
+            min(moment(end), query.until) if query.until else moment(end),
         )
-        day, size = start - 1, min(size * 2, 8)
+        end = start
+
+
+def _weights(connection: sql.Connection, school: str, query: Query) -> dict[int, int]:
+    """How much there is to read in each hour."""
+    table, factor = (hour_sums, 1) if query.term is None else (hours, TERM)
+    asked = sql.select(table.c.hour, sql.func.sum(table.c["count"])).where(table.c.school == school).group_by(table.c.hour)
+    if query.term is not None:
+        asked = asked.where(hours.c.kind == Kind.SEARCH)
+    return {hour: factor * int(count) for hour, count in connection.execute(asked)}
 
 
 def _plain(query: Query) -> bool:
     """Does an index lead straight to what is asked? A person has few lines; time, action or category alone have theirs."""
     asked = {name for name in EQUAL if getattr(query, name) is not None} - {"school"}
-    words = query.text is not None or query.term is not None or query.change is not None
-    words = words or query.who is not None or bool(query.but_groups)
-    return "person" in asked or (not words and (not asked or asked in ({"action"}, {"category"})))
+    if query.text is not None or query.term is not None:
+        return False
+    apart = query.change is not None or query.who is not None or bool(query.but_groups)
+    return "person" in asked or (not apart and (not asked or asked in ({"action"}, {"category"})))
 
 
 def _bounds(connection: sql.Connection, school: str) -> tuple[int, int] | None:
@@ -117,11 +139,17 @@ def _days(connection: sql.Connection, school: str, query: Query) -> set[int] | N
     """The days on which everything that is asked for was seen; None: any day."""
     days: set[int] | None = None
     for what, value in (("who", query.person), ("who", query.who), ("rule", query.rule), ("change", query.change)):
-        if value is None or query.kind in tallies.NOT_ASKED:  # requests and notices are lines, too, but are not counted
+        if value is None or query.kind in NOT_ASKED:  # requests and notices are lines, too, but are not counted
             continue
         found = tallies.days(connection, school, what, str(value))
         days = found if days is None else days & found
     return days
+
+
+def after(connection: sql.Connection, wanted: Sequence[sql.ColumnElement[bool]], limit: int) -> Sequence[tuple[int, Line]]:
+    """Own lines with their numbers, in the order in which they were stored: for whoever follows the log."""
+    asked = sql.select(*_columns(events)).where(*wanted).order_by(events.c.id).limit(limit)
+    return [(row[2], _line(row)) for row in connection.execute(asked)]
 
 
 # -- rows to lines
@@ -221,7 +249,7 @@ def _asked(
             *_within(table, school, since, until)
         )
         if table is events:
-            part = part.where(events.c.kind.not_in(tallies.NOT_ASKED))
+            part = part.where(events.c.kind.not_in(NOT_ASKED))
         if but_groups:
             part = part.where(table.c.group.not_in(but_groups))
         parts.append(part if action is None else part.where(table.c.action == clean(action, SIZES["action"])))

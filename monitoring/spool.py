@@ -119,6 +119,9 @@ class Writer:
 
     def write_all(self, lines: Sequence[bytes]) -> None:
         """Keep many records, in order, at a fifth of the cost of each alone. As `write`: never waits, never raises."""
+        if len(lines) == 1:
+            self.write(lines[0])
+            return
         with self._lock:
             start, view = self._at, self._map
             after = start + sum(map(len, lines)) + RECORD.size * len(lines)

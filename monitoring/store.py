@@ -8,9 +8,10 @@ from typing import Any
 
 import sqlalchemy as sql
 
+from monitoring.database import writing
 from monitoring.lines import microseconds
 from monitoring.log import Log
-from monitoring.tables import clean, settings, writing
+from monitoring.tables import clean, settings
 
 type Row = dict[str, Any]
 

@@ -1,18 +1,12 @@
-"""The filter log's own database: what its tables are, and how one is opened.
+"""The filter log's own database: what its tables are. How one is opened: database.py.
 
 Moments are whole microseconds since 1970, UTC: the same number in every database, and an hour of it is a division.
 Names of sites are kept a second time from their end ("uk.co.bbc.www."): a site and all below it are one range of an index.
 """
 
 import re
-from pathlib import Path
-from secrets import token_hex
 
 import sqlalchemy as sql
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
-
-VERSION = 2
 
 # How much of each text of an event is kept. A pupil can type a megabyte into a search box; nobody can read it.
 SIZES = {
@@ -37,6 +31,7 @@ SIZES = {
     "detail": 2048,
     "worker": 64,
 }
+NOT_ASKED = ("request", "notice")  # people and the filter speaking, not traffic
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL refuses NUL; half a surrogate pair is no character anywhere
 
 # Ranges of reversed names need the order of the bytes, whatever language the database speaks.
@@ -98,6 +93,25 @@ hours = sql.Table(  # how much was asked, by the hour: nobody's name is in it, s
     metadata,
     sql.Column("school", sql.String(64), primary_key=True),
     sql.Column("hour", sql.BigInteger, primary_key=True, autoincrement=False),  # hours since 1970
+    *(sql.Column(name, sql.String(SIZES[name]), primary_key=True) for name in ("group", "kind", "action", "category")),
+    sql.Column("count", sql.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+# The same once more, shorter: a term at a large school is a million rows of `hours`, and a report waits for none of them.
+hour_sums = sql.Table(
+    "hour_sums",
+    metadata,
+    sql.Column("school", sql.String(64), primary_key=True),
+    sql.Column("hour", sql.BigInteger, primary_key=True, autoincrement=False),
+    *(sql.Column(name, sql.String(SIZES[name]), primary_key=True) for name in ("group", "action")),
+    sql.Column("count", sql.BigInteger, nullable=False),  # traffic alone: no requests, no notices
+    sqlite_with_rowid=False,
+)
+day_sums = sql.Table(
+    "day_sums",
+    metadata,
+    sql.Column("school", sql.String(64), primary_key=True),
+    sql.Column("day", sql.BigInteger, primary_key=True, autoincrement=False),  # days since 1970, UTC
     *(sql.Column(name, sql.String(SIZES[name]), primary_key=True) for name in ("group", "kind", "action", "category")),
     sql.Column("count", sql.BigInteger, nullable=False),
     sqlite_with_rowid=False,
@@ -393,10 +407,6 @@ meta = sql.Table(
 )
 
 
-class LogTooNew(RuntimeError):
-    """The tables were written by a later Schoolgate."""
-
-
 def clean(text: str, size: int) -> str:
     """What every database can hold of a text."""
     text = text[:size]
@@ -406,71 +416,3 @@ def clean(text: str, size: int) -> str:
 def site(host: str) -> str:
     """The name from its end, "www.bbc.co.uk" as "uk.co.bbc.www.": what begins with this is the site or below it."""
     return ".".join(reversed(host.strip().strip(".").lower().split("."))) + "."
-
-
-def connect(url: str) -> sql.Engine:
-    """The database, with its tables. Several processes may do this at once."""
-    parsed = sql.make_url(url)
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
-        # Made by us first, for its owner alone: SQLite would make it readable by all; its side files follow suit.
-        Path(parsed.database).touch(mode=0o600)
-    patience = {"connect_timeout": 5} if parsed.get_backend_name() == "postgresql" else {}
-    engine = sql.create_engine(parsed, pool_pre_ping=True, connect_args=patience)
-    if engine.dialect.name == "sqlite":
-        sql.event.listen(engine, "connect", _tune)
-        sql.event.listen(engine, "begin", _begin)
-    try:
-        with writing(engine).begin() as connection:
-            if engine.dialect.name == "postgresql":
-                connection.execute(sql.select(sql.func.pg_advisory_xact_lock(0x5C4001)))
-            _create(connection)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
-
-
-def writing(engine: sql.Engine) -> sql.Engine:
-    return engine.execution_options(schoolgate_writes=True)
-
-
-def _create(connection: sql.Connection) -> None:
-    if sql.inspect(connection).has_table(meta.name):
-        found = connection.scalar(sql.select(meta.c.value).where(meta.c.name == "version"))
-        if found is not None and int(found) > VERSION:
-            raise LogTooNew(
-                f"the filter log was written by a newer Schoolgate (its version is {found}, this one knows {VERSION}): "
-                "update Schoolgate, or give it another log database"
-            )
-        if found is not None and int(found) == VERSION:
-            return
-        if found is not None:  # every later version only added tables
-            metadata.create_all(connection)
-            connection.execute(sql.update(meta).where(meta.c.name == "version").values(value=str(VERSION)))
-            return
-    metadata.create_all(connection)
-    connection.execute(sql.insert(meta).values(name="version", value=str(VERSION)))
-    # What pseudonyms are made with: theirs are this log's own, and mean nothing in another.
-    connection.execute(sql.insert(meta).values(name="pseudonyms", value=token_hex(32)))
-
-
-def _tune(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves, below
-    cursor = connection.cursor()
-    for pragma in (
-        "busy_timeout=5000",
-        "journal_mode=WAL",  # pages read while the recorder writes
-        "synchronous=NORMAL",  # a power cut may undo the last commits, whole; the spool's positions go back with them
-        "mmap_size=268435456",
-        "cache_size=-16000",
-        "temp_store=MEMORY",
-        "secure_delete=ON",  # what retention deletes is overwritten
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: sql.Connection) -> None:
-    # A writer takes its place in the queue at once: turning a reader into a writer fails where another got in between.
-    writes = connection.get_execution_options().get("schoolgate_writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -11,15 +11,15 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from monitoring.lines import HOUR, Hour, Tally, microseconds, moment
-from monitoring.tables import SIZES, clean, hours, tallies
+from monitoring.lines import HOUR, Counted, Hour, Tally, microseconds, moment
+from monitoring.tables import NOT_ASKED, SIZES, clean, day_sums, hour_sums, hours, tallies
 
 DAY = 24 * HOUR
 # What is counted by day: whom a report names, and by what a search may skip the days on which nothing can match. `who` is
 # the person, or the device or address where no person is known.
 COUNTED = ("who", "host", "term", "rule", "change")
+BY_HOUR = ("category", "group", "action", "kind")
 LONGEST = 200  # characters of a value: an index of PostgreSQL holds no more than some 2,700 bytes
-NOT_ASKED = ("request", "notice")  # people and the filter speaking, not traffic
 BLOCK, WARN = "block", "warn"
 
 type Row = Mapping[str, Any]
@@ -45,6 +45,14 @@ def add(connection: sql.Connection, own: Iterable[Row], folded: Iterable[Row]) -
         if row["change"]:
             by_day[school, "change", day, str(row["change"]), group, action] += count
     _upsert(connection, hours, by_hour)
+    sums: Counter[tuple[Any, ...]] = Counter()
+    whole: Counter[tuple[Any, ...]] = Counter()
+    for (school, hour, group, kind, action, category), count in by_hour.items():
+        whole[school, hour // 24, group, kind, action, category] += count
+        if kind not in NOT_ASKED:
+            sums[school, hour, group, action] += count
+    _upsert(connection, hour_sums, sums)
+    _upsert(connection, day_sums, whole)
     _upsert(connection, tallies, by_day)
 
 
@@ -101,6 +109,25 @@ def top(
     return tuple((value, int(count)) for value, count in connection.execute(asked))
 
 
+def top_by_hour(
+    connection: sql.Connection,
+    by: str,
+    school: str,
+    since: datetime,
+    until: datetime,
+    *,
+    action: str | None = None,
+    but_groups: Sequence[str] = (),
+) -> tuple[tuple[str, int], ...]:
+    """The most frequent categories, groups, actions or kinds over whole hours that the period touches."""
+    found: Counter[str] = Counter()
+    for table, period in _parts(since, until):
+        for value, kind, did, count in _summed(connection, table, school, period, (by, "kind", "action"), but_groups):
+            if value and kind not in NOT_ASKED and action in (None, did):
+                found[value] += count
+    return tuple(sorted(found.items(), key=lambda one: (-one[1], one[0])))
+
+
 def days_of(
     connection: sql.Connection, school: str, who: str, since: datetime, until: datetime
 ) -> Sequence[tuple[datetime, int, int]]:
@@ -124,26 +151,51 @@ def days_of(
 
 def counted(
     connection: sql.Connection, school: str, since: datetime, until: datetime, *, but_groups: Sequence[str] = ()
-) -> Sequence[Tally]:
-    """What was asked in a period, by hour, group, kind, action and category; whole hours."""
-    school = clean(school, SIZES["school"])
-    table = hours.c
-    asked = sql.select(table.hour, table.group, table.kind, table.action, table.category, table["count"]).where(
-        table.school == school,
-        table.hour >= microseconds(since) // HOUR,
-        table.hour < -(-microseconds(until) // HOUR),
-        table.kind.not_in(NOT_ASKED),
+) -> Counted:
+    """What was asked in a period, whole hours: its whole days from the sums of days, and only what is left from hours."""
+    begin, end = _hours(since, until)
+    asked: Counter[int] = Counter()
+    blocked: Counter[int] = Counter()
+    for hour, action, count in _summed(connection, hour_sums, school, (begin, end), ("hour", "action"), but_groups):
+        asked[hour] += count
+        if action == BLOCK:
+            blocked[hour] += count
+    what: Counter[tuple[str, str, str]] = Counter()
+    for table, period in _parts(since, until):
+        for *said, count in _summed(connection, table, school, period, ("kind", "action", "category"), but_groups):
+            what[said[0], said[1], said[2]] += count
+    return Counted(
+        tuple(Hour(moment(hour * HOUR), asked[hour], blocked[hour]) for hour in sorted(asked)),
+        tuple(Tally(*said, count) for said, count in what.items() if said[0] not in NOT_ASKED),
+    )
+
+
+def _hours(since: datetime, until: datetime) -> tuple[int, int]:
+    return microseconds(since) // HOUR, -(-microseconds(until) // HOUR)
+
+
+def _parts(since: datetime, until: datetime) -> Sequence[tuple[sql.Table, tuple[int, int]]]:
+    """A period's whole days, and the hours before and after them, each with the table that counts it."""
+    begin, end = _hours(since, until)
+    first, last = -(-begin // 24), end // 24
+    if first >= last:
+        return ((hours, (begin, end)),)
+    return ((day_sums, (first, last)), (hours, (begin, first * 24)), (hours, (last * 24, end)))
+
+
+def _summed(
+    connection: sql.Connection,
+    table: sql.Table,
+    school: str,
+    period: tuple[int, int],
+    by: Sequence[str],
+    but_groups: Sequence[str],
+) -> Iterable[Sequence[Any]]:
+    names = [table.c[name] for name in by]
+    number = table.c.day if table is day_sums else table.c.hour
+    asked = sql.select(*names, sql.func.sum(table.c["count"])).where(
+        table.c.school == clean(school, SIZES["school"]), number >= period[0], number < period[1]
     )
     if but_groups:
-        asked = asked.where(table.group.not_in(but_groups))
-    return [Tally(moment(hour * HOUR), *said) for hour, *said in connection.execute(asked)]
-
-
-def by_hour(some: Iterable[Tally]) -> tuple[Hour, ...]:
-    asked: Counter[datetime] = Counter()
-    blocked: Counter[datetime] = Counter()
-    for one in some:
-        asked[one.at] += one.count
-        if one.action == BLOCK:
-            blocked[one.at] += one.count
-    return tuple(Hour(at, asked[at], blocked[at]) for at in sorted(asked))
+        asked = asked.where(table.c.group.not_in(but_groups))
+    return [(*said, int(count)) for *said, count in connection.execute(asked.group_by(*names))]

@@ -43,7 +43,7 @@ class Event(NamedTuple):
     handling: str = ""
     reason: str = ""
     category: str = ""
-    list: str = ""
+    list: str = ""  # of a REQUEST: the hosts that the site's pages were refused, with spaces between them
     rule: str = ""
     change: int = 0  # number of the change, 0: none
     outcome: str = ""  # "NOERROR", "SERVFAIL", "200", "refused", ...
@@ -81,6 +81,7 @@ def ending(*fields: str | int) -> bytes:
 
 
 _write = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make this encoder anew for every event
+_read = json.JSONDecoder().raw_decode  # nor guesses the encoding, and skips no white space
 FIELDS = Event._fields
 _BLANKS = tuple(Event._field_defaults.get(name) for name in FIELDS)  # what decode gives a field that is not there
 
@@ -88,9 +89,10 @@ _BLANKS = tuple(Event._field_defaults.get(name) for name in FIELDS)  # what deco
 def decode(data: bytes) -> Event:
     """The event that `encode` wrote; ValueError on anything else. What each field holds is the reader's to check."""
     try:
-        values = json.loads(data)
+        text = data.decode()
+        values, end = _read(text)
     except RecursionError:
         raise ValueError("not an event") from None
-    if not isinstance(values, list) or not 2 <= len(values) <= len(FIELDS):
+    if end != len(text) or not isinstance(values, list) or not 2 <= len(values) <= len(FIELDS):
         raise ValueError("not an event")
     return Event(*values)

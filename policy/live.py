@@ -26,6 +26,7 @@ from typing import Any
 from category_lists import sealed
 from category_lists.classifier import Model
 from category_lists.index import Index
+from category_lists.phrases import Sets
 from category_lists.sealed import Sealed
 from category_lists.taxonomy import Taxonomy
 from policy.identity import Clients
@@ -126,6 +127,7 @@ class Objects:
             Engines.from_json(self.text(named.engines)),
             self.sealed(named.sealed) if named.sealed else None,
             self.model(named.model) if named.model else None,
+            Sets(self.text(named.phrases)) if named.phrases else None,
         )
 
     def model(self, digest: str) -> Model:

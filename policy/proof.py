@@ -42,7 +42,8 @@ class ProofRefused(ValueError):
     """The proof does not hold; the message says which part."""
 
 
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+# No check for values that hold themselves: what is read from a text cannot, and `_plain` would not end on one either.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False)
 
 
 def canonical(value: object) -> str:
@@ -65,6 +66,11 @@ def _plain(value: object) -> object:
     if isinstance(value, float):
         raise TypeError("canonical JSON here has no floats")
     return value
+
+
+def canonical_part(value: object) -> str:
+    """`canonical` for a part of an entry that `parse_entry` has read: names and numbers have been looked at there."""
+    return _ENCODER.encode(value)
 
 
 def digest(text: str) -> str:
@@ -145,6 +151,7 @@ def read_checkpoint(note: str, name: str, public: bytes) -> Checkpoint:
     raise ProofRefused(f"the checkpoint does not carry a good signature by {name}")
 
 
+@lru_cache(maxsize=1024)  # one mandate, delegation or passkey is looked at again by each entry that rests on it
 def verified(public: bytes, signature: bytes, message: bytes) -> bool:
     """Does an Ed25519 signature hold?"""
     try:
@@ -159,6 +166,11 @@ def _key(public: bytes) -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(public)
 
 
+@lru_cache(maxsize=256)
+def _point(public: bytes) -> EllipticCurvePublicKey:
+    return EllipticCurvePublicKey.from_encoded_point(SECP256R1(), public)
+
+
 def _b64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
@@ -168,7 +180,7 @@ def _b64(text: str) -> bytes:
 
 def act_message(act: str, log: str, over: str) -> bytes:
     """What a person signs: the act, the log it stands in and the digest of what she was shown, and nothing else."""
-    return canonical({"act": act, "log": log, "over": over}).encode()
+    return _ENCODER.encode({"act": act, "log": log, "over": over}).encode()
 
 
 Entry = Mapping[str, Any]  # an entry of a log after json.loads; every field is checked where it is read
@@ -176,7 +188,7 @@ Entry = Mapping[str, Any]  # an entry of a log after json.loads; every field is 
 
 def parse_entry(leaf: str) -> Entry:
     try:
-        entry = json.loads(leaf, parse_float=_no_float)
+        entry = _DECODER.decode(leaf)
     except (ValueError, RecursionError):
         raise ProofRefused("an entry of the log is not JSON") from None
     # A text of ASCII alone has ASCII names alone, and needs no walk through its values: a million entries are read this way.
@@ -188,6 +200,9 @@ def parse_entry(leaf: str) -> Entry:
 
 def _no_float(text: str) -> float:
     raise ProofRefused(f"canonical JSON here has no floats, and {text[:20]} is one")
+
+
+_DECODER = json.JSONDecoder(parse_float=_no_float)
 
 
 def challenge(act: str, log: str, over: str) -> bytes:
@@ -227,7 +242,7 @@ def _passkey_verified(passkey: Mapping[str, Any], signature: bytes, message: byt
     if passkey["alg"] != "ES256":
         return False
     try:
-        EllipticCurvePublicKey.from_encoded_point(SECP256R1(), public).verify(signature, message, ECDSA(SHA256()))
+        _point(public).verify(signature, message, ECDSA(SHA256()))
     except (InvalidSignature, ValueError):
         return False
     return True
@@ -282,7 +297,7 @@ def _is_hers(passkey: Entry, enrolled: Entry) -> bool:
         and len(signatures) == 1
         and signatures[0].get("enrolled") == enrolled.get("n")
         and "passkey" not in signatures[0]
-        and signed_by(passkey, signatures[0], digest(canonical(terms)), enrolled)
+        and signed_by(passkey, signatures[0], digest(canonical_part(terms)), enrolled)
     )
 
 
@@ -359,7 +374,7 @@ def check_authority(entry: Entry, known: Mapping[int, Entry]) -> None:
     if diff["kind"] == "head":
         _check_replacement(entry, rests, known)
         return
-    check_signatures(entry, rests.get("signatures") or (), digest(canonical(diff)), known, kind=str(diff["kind"]))
+    check_signatures(entry, rests.get("signatures") or (), digest(canonical_part(diff)), known, kind=str(diff["kind"]))
 
 
 def check_signatures(
@@ -403,7 +418,7 @@ def _check_delegation(entry: Entry, signers: Mapping[str, set[str]], known: Mapp
     if delegation is None or delegation.get("kind") != "delegation.signed" or int(delegation["n"]) >= int(entry["n"]):
         raise ProofRefused(f"entry {number} names a delegation that is not there")
     terms = delegation["delegation"]
-    check_signatures(delegation, delegation["rests_on"]["signatures"], digest(canonical(terms)), known)
+    check_signatures(delegation, delegation["rests_on"]["signatures"], digest(canonical_part(terms)), known)
     if terms["person"] not in signers:
         raise ProofRefused(f"entry {number} is not signed by the person that its delegation names")
     if kind not in terms["kinds"]:
@@ -421,7 +436,7 @@ def _within(entry: Entry, terms: Mapping[str, Any]) -> bool:
 
 def _check_replacement(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, Entry]) -> None:
     """Another headteacher: the LA officer signed it, and a second person who is neither of the two."""
-    signers = _signers(entry, rests.get("signatures") or (), digest(canonical(entry["diff"])), known)
+    signers = _signers(entry, rests.get("signatures") or (), digest(canonical_part(entry["diff"])), known)
     officers = {person for person, roles in signers.items() if "la_officer" in roles}
     others = {person for person, roles in signers.items() if roles & SECOND_ROLES}
     if not officers or len(officers | others) < 2:
@@ -437,7 +452,7 @@ def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, E
     if mandate is None or terms is None or int(mandate["n"]) >= int(entry["n"]):
         raise ProofRefused(f"entry {number} names a mandate that is not there")
     signed = terms if mandate["kind"] == "mandate.signed" else mandate["diff"]
-    check_signatures(mandate, mandate["rests_on"]["signatures"], digest(canonical(signed)), known)
+    check_signatures(mandate, mandate["rests_on"]["signatures"], digest(canonical_part(signed)), known)
     if "of" in rests:  # what the mandate let through goes back to the last state that the head signed
         let_through = known.get(int(rests["of"]))
         if let_through is None or (let_through.get("rests_on") or {}).get("mandate") != rests["mandate"]:
@@ -457,7 +472,7 @@ def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, E
         raise ProofRefused(f"entry {number} goes beyond the mandate: {why[0]}")
     if diff["kind"] in TAKEN_IN and not terms.get("break_glass"):
         return  # what a list does to whom was judged by the desk, when it was taken in
-    signers = _signers(entry, rests.get("signatures") or (), digest(canonical(diff)), known)
+    signers = _signers(entry, rests.get("signatures") or (), digest(canonical_part(diff)), known)
     named = {person for person, roles in signers.items() if roles & set(terms["roles"])}
     if terms.get("break_glass"):
         if len(named) < 2:
@@ -480,7 +495,7 @@ def _check_update(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, En
     terms = terms_of(signed) if signed else None
     if signed is None or terms is None or signed["kind"] != "change.approved" or int(signed["n"]) >= int(entry["n"]):
         raise ProofRefused(f"entry {number} names a subscription that is not there")
-    check_signatures(signed, signed["rests_on"]["signatures"], digest(canonical(signed["diff"])), known)
+    check_signatures(signed, signed["rests_on"]["signatures"], digest(canonical_part(signed["diff"])), known)
     diff = entry["diff"]
     if entry["kind"] != "change.updated" or diff["kind"] != "dictionary" or set(diff["set"]) != {"dictionary"}:
         raise ProofRefused(f"entry {number}: a subscription covers updates of lists and nothing else")

@@ -317,6 +317,7 @@ class Dictionary:
     # The sealed list of illegal content, left out of the text while there is none, so that older dictionaries stay valid.
     sealed: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
     model: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # of names that no list knows; compiled from the lists, like the index
+    phrases: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # the phrase sets; unset in older ones, which judge by those shipped
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from category_lists.classifier import Guess, Proposal
 from category_lists.index import Match, Shared
+from category_lists.phrases import Sets
 from category_lists.taxonomy import PHASES, Taxonomy
 from policy.identity import UNASSIGNED, Clients
 from policy.rules import (
@@ -69,6 +70,7 @@ class LoadedDictionary:
     engines: Engines
     sealed: Closed | None = None
     model: Guesses | None = None
+    phrases: Sets | None = None  # older dictionaries name none, and words are judged by the sets that ship
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ def next_change(table: Timetable, at: datetime, zone: str) -> datetime | None:
     return min(edges, default=None)
 
 
-def _spans(table: Timetable, first: date, days: int, zone: str) -> list[tuple[datetime, datetime]]:
+@lru_cache(maxsize=256)  # all questions of a day ask for the same spans
+def _spans(table: Timetable, first: date, days: int, zone: str) -> tuple[tuple[datetime, datetime], ...]:
     tz = _zone(zone)
     spans: list[tuple[datetime, datetime]] = []
     for offset in range(days):
@@ -45,4 +46,4 @@ def _spans(table: Timetable, first: date, days: int, zone: str) -> list[tuple[da
             spans.append(
                 (datetime.combine(day, start, tz).astimezone(UTC), datetime.combine(last, end, tz).astimezone(UTC)),
             )
-    return spans
+    return tuple(spans)

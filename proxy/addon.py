@@ -23,11 +23,9 @@ they are about. A search that is sent as a form waits for its words in the same 
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Protocol
+from datetime import datetime
 
-from mitmproxy import connection, http, tls
-from mitmproxy.proxy.layers.modes import TransparentProxy
+from mitmproxy import connection, http
 
 from category_lists.names import NameRefused, Site
 from policy import tenants
@@ -37,21 +35,22 @@ from policy.identity import Client
 from policy.rules import Action, Handling
 from policy.search_engines import Engine
 from policy.snapshot import Snapshot
-from proxy import flows, passes, pinned
+from proxy import flows, passes
 from proxy.answer import CANNOT_DECIDE, Answer, Wanted
 from proxy.block_page import Asker, Pages
+from proxy.connections import Gatekeeper
 from proxy.content import is_page, unpacked
 from proxy.destinations import web_port
 from proxy.failures import BAD_CERTIFICATE
 from proxy.inside import HELD
 from proxy.internal import HOST as INTERNAL
 from proxy.internal import LONGEST_FORM, Internal, Visit
-from proxy.questions import question, request_site, tunnel_host
-from proxy.reach import INNER_ADDRESS, Reach
+from proxy.needs import Needs
+from proxy.questions import question, request_site
+from proxy.reach import INNER_ADDRESS
 from proxy.record import Record
 from proxy.restrict import forced_headers, safe_cookies, safe_query
-from proxy.tls import greeted_host
-from proxy.tunnels import HasSnapshot, Tunnels
+from proxy.tunnels import HasSnapshot, Tunnels, clock
 from proxy.wording import LONGEST_TERM, NOTHING, Said, Wording
 
 log = logging.getLogger(__name__)
@@ -65,16 +64,6 @@ COOKIES = "schoolgate.cookies"  # as the client sent them
 POSTED = "schoolgate.posted"  # a search whose words are yet to come
 
 
-class Gatekeeper(Protocol):
-    """Where a decision to let through is put down: embedding.Gate."""
-
-    def let_through(self, client: connection.Client, host: str, port: int) -> None: ...
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Judge:
     """The hooks. `name` is how mitmproxy knows the addon."""
 
@@ -83,7 +72,8 @@ class Judge:
     def __init__(
         self,
         live: HasSnapshot,
-        record: Callable[[Event], None],
+        record: Record,
+        tunnels: Tunnels,
         *,
         pages: Pages,
         internal: Internal,
@@ -92,83 +82,13 @@ class Judge:
         wording: Wording,
         pages_at: frozenset[str] = frozenset(),  # listeners where DNS leads blocked names
         proxy_ports: tuple[int, ...] = (),  # of explicit listeners
-        reach: Reach,
-        worker: str = "",
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = clock,
     ) -> None:
-        self._live, self._record = live, Record(record, worker)
+        self._live, self._record, self._tunnels = live, record, tunnels
         self._pages, self._internal, self._passes = pages, internal, passes.Passes(form_key)
         self._pages_at, self._proxy_ports = pages_at, proxy_ports
-        self._gate, self._wording = gate, wording
+        self._gate, self._wording, self._needs = gate, wording, Needs()
         self._now = now
-        self._pinned = pinned.Pinned()
-        self.tunnels = Tunnels(live, self._record, pages=pages, reach=reach, now=now)
-
-    # --- the connection ----------------------------------------------------------------------------------------------
-
-    def client_connected(self, client: connection.Client) -> None:
-        if not self.tunnels.known(client.proxy_mode.data, flows.address(client)):
-            client.error = "no school has this address"
-
-    async def http_connect(self, flow: http.HTTPFlow) -> None:
-        """A tunnel is asked for where others were before it; the first of a connection is the front's."""
-        try:
-            client = flow.client_conn
-            said = await self.tunnels.ask(client.proxy_mode.data, flows.address(client), flow.request.host, flow.request.port)
-            if said is None:
-                flow.kill()
-            elif isinstance(said, Answer):
-                flow.response = flows.made(said, flow)
-        except Exception:  # noqa: BLE001 - an enforcing edge
-            flow.response = flows.made(CANNOT_DECIDE, flow)
-            self._record.trouble("a tunnel", flows.address(flow.client_conn), flow.request.host)
-
-    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
-        """What the front has handed over is opened. What was asked for later may pass through: proxy/tls.py says which."""
-        try:
-            server, greeting, client = data.context.server.address, data.client_hello, data.context.client
-            if server is None or isinstance(data.context.layers[0], TransparentProxy):
-                return
-            host = greeted_host(server[0], greeting.sni, (kind for kind, _ in greeting.extensions))
-            if host and self.tunnels.passes(client.id, client.proxy_mode.data, flows.address(client), host):
-                data.context.server.address = (host, server[1])
-                self._gate.let_through(client, host, server[1])
-                data.ignore_connection = True
-        except Exception:  # noqa: BLE001 - an enforcing edge: opened, so that each request meets `requestheaders`
-            data.ignore_connection = False
-            self._record.trouble("a TLS greeting", flows.address(data.context.client))
-
-    def client_disconnected(self, client: connection.Client) -> None:
-        self.tunnels.over(client.id)
-
-    def tls_established_client(self, data: tls.TlsData) -> None:
-        """A client takes our certificate: where the same device refuses it for one name, that name's application pins."""
-        try:
-            server, client = data.context.server.address, self._client(data.context.client)
-            if server is not None and client is not None:
-                address = flows.address(data.context.client)
-                self._pinned.succeeded(client.school, tunnel_host(server[0], None), address, self._now().timestamp())
-        except Exception:  # nothing is let through here, and nothing depends on it
-            log.exception("could not note a greeting")
-
-    def tls_failed_client(self, data: tls.TlsData) -> None:
-        """A client that does not take our certificate asks for nothing; the log should still say what it was about."""
-        try:
-            server, client = data.context.server.address, self._client(data.context.client)
-            if server is None or client is None:
-                return
-            asked = question(client, tunnel_host(server[0], None), None, self._now())
-            decision = decide(self._live.snapshot, asked)
-            event = self._record.decided(Kind.CONNECTION, client, flows.address(data.context.client), asked, decision)
-            self._record(event._replace(outcome="no trust", detail="the client did not accept the filter's certificate"))
-            now = asked.at.timestamp()
-            if decision.action is Action.ALLOW and self._pinned.failed(client.school, asked.host, event.address, now):
-                also = self._pinned.works_elsewhere(client.school, asked.host, now)
-                self._record(pinned.proposal(event, works_elsewhere=also))
-        except NameRefused:
-            return
-        except Exception:  # noqa: BLE001 - nothing is let through here
-            self._record.trouble("a failed greeting", flows.address(data.context.client))
 
     # --- the request -------------------------------------------------------------------------------------------------
 
@@ -224,7 +144,7 @@ class Judge:
         cookies, cookie = passes.taken_from_cookies(request.headers.get("cookie", ""))
         if decision.action is Action.BLOCK:  # 7.
             self._record(event._replace(outcome="403"))
-            return self._pages.block(snapshot, decision, asked, asker)
+            return self._refusal(flow, snapshot, decision, asked, asker)
         if decision.action is Action.WARN:
             now = at.timestamp()
             if marker and self._passes.accepts(marker, asker.address, site.host, now):
@@ -249,6 +169,13 @@ class Judge:
         flow.metadata[ASKED] = event
         self._record(event)  # 10.
         return None
+
+    def _refusal(self, flow: http.HTTPFlow, snapshot: Snapshot, decision: Decision, asked: Question, asker: Asker) -> Answer:
+        now, headers = asked.at.timestamp(), flow.request.headers
+        if decision.reason is not Reason.SEALED:
+            self._needs.refused(asker.address, headers.get("referer") or headers.get("origin", ""), asked.host, now)
+        needs = self._needs.of(asker.address, asked.host, now)
+        return self._pages.block(snapshot, decision, asked, asker, needs)
 
     def _go_on(self, flow: http.HTTPFlow, site: Site, query: str, cookies: str) -> None:
         request = flow.request
@@ -393,7 +320,7 @@ class Judge:
             told = self._record.again(event, decision, str(said))
             if decision.action is Action.BLOCK:
                 self._record(told._replace(outcome="403"))
-                return flows.made(self._pages.block(snapshot, decision, asked, asker), flow)
+                return flows.made(self._refusal(flow, snapshot, decision, asked, asker), flow)
             now = asked.at.timestamp()
             _, cookie = passes.taken_from_cookies(flow.metadata.get(COOKIES, ""))
             if decision.action is Action.WARN and not self._may_pass(asker, asked.host, cookie, now):
@@ -426,7 +353,7 @@ class Judge:
     # --- helpers -----------------------------------------------------------------------------------------------------
 
     def _client(self, client: connection.Client) -> Client | None:
-        return self.tunnels.client(client.proxy_mode.data, flows.address(client))
+        return self._tunnels.client(client.proxy_mode.data, flows.address(client))
 
     def _page_event(
         self, client: Client, flow: http.HTTPFlow, asked: Question, decision: Decision, term: str, said: Said

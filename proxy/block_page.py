@@ -70,14 +70,16 @@ class Pages:
             lstrip_blocks=True,
         )
 
-    def block(self, snapshot: Snapshot, decision: Decision, asked: Question, asker: Asker) -> Answer:
-        """The refusal of a page, or of what a page pulled in."""
+    def block(
+        self, snapshot: Snapshot, decision: Decision, asked: Question, asker: Asker, needs: tuple[str, ...] = ()
+    ) -> Answer:
+        """The refusal of a page, or of what a page pulled in; `needs`: hosts that its pages were refused lately."""
         said = _said(snapshot, decision, asked)
         if asker.want is not Wanted.PAGE:
             return _short(403, said.short, asker)
         name = "block_young.html" if said.phase in YOUNG else "block.html"
-        token = self._ask_token(said, asked, asker)
-        return page(403, self._render(name, asker, said=said, token=token, desk_url=self._desk_url))
+        token = self._ask_token(said, asked, asker, needs)
+        return page(403, self._render(name, asker, said=said, token=token, needs=needs, desk_url=self._desk_url))
 
     def warn(self, snapshot: Snapshot, decision: Decision, asked: Question, asker: Asker, onward: str) -> Answer:
         """Think first; `onward` is the address that leads on."""
@@ -100,9 +102,9 @@ class Pages:
         return page(200, self._render("setup.html", None, systems=systems, looks=looks))
 
     def thanks(self, host: str, reference: str, asker: Asker | None = None) -> Answer:
-        return page(200, self._render("thanks.html", asker, host=host, reference=reference))
+        return page(200, self._render("thanks.html", asker, host=host, reference=reference, desk_url=self._desk_url))
 
-    def _ask_token(self, said: "Said", asked: Question, asker: Asker) -> str:
+    def _ask_token(self, said: "Said", asked: Question, asker: Asker, needs: tuple[str, ...]) -> str:
         """What the form sends back to us, so that nobody can ask in another's name or for what they did not meet."""
         if not said.may_ask:
             return ""
@@ -112,6 +114,7 @@ class Pages:
             "host": asked.host,
             "path": (asked.path or "")[:LONGEST_PATH],
             "address": asker.address,
+            "needs": " ".join(needs),
         }
         return tokens.sign(self._key, ASK_PURPOSE, fields, asked.at.timestamp())
 

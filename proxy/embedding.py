@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import inspect
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -48,6 +49,7 @@ class Gate(Proxyserver):
         self.started = asyncio.Event()
         self.front: Front  # set by whoever puts the parts together
         self.hooks: Hooks = {}
+        self.slow_hooks: frozenset[str] = frozenset()  # those that have to be awaited
         self.handler: type[Handler] = Handler  # proxy/inside.py has a quicker one
         self.modes: dict[str, GateMode] = {}
 
@@ -60,6 +62,13 @@ class Gate(Proxyserver):
         handler = self.connections[client.id]
         assert isinstance(handler, Handler)
         handler.allowed.add((host, port))
+
+    def use(self, addons: Sequence[object]) -> None:
+        """Whose hooks are called."""
+        self.hooks = hooks_of(addons)
+        self.slow_hooks = frozenset(
+            name for name, called in self.hooks.items() if any(inspect.iscoroutinefunction(each) for each in called)
+        )
 
     async def take(self, given: Given) -> None:
         """Open a connection that the front hands over."""

@@ -6,24 +6,30 @@ through: what guards is in proxy/embedding.py and proxy/addon.py.
 
 - `Quick`: hooks are called where they arise, without a task and a turn of the loop for each; half of the time of a request
   went there. A layer that waits for a hook is told of its end once its generator is through, so the order stays mitmproxy's.
+  What one event sends to one side goes out in one write, and events enter below the layers that have nothing more to say.
+- `Stream`: its own hooks do not even leave it.
 - `Server1`, `Client1`: HTTP/1 with an end to what is kept of a head, answers before the answer (1xx) left out, and trailers
   left out: mitmproxy keeps all, takes a 103 for the answer, and stumbles.
-- `Stream`: an answer that is held back to be judged is judged at the latest when so much of it is here.
+- `Stream` again: an answer that is held back to be judged is judged at the latest when so much of it is here.
 - error pages in our words.
+- `_header`, `_has_header`, `_current`, `_typed`: what is asked some fifty times a request, said without the detours.
 """
 
 import asyncio
-import inspect
+import copy
+import dataclasses
 import logging
 from collections import deque
-from typing import Any
+from typing import Any, get_args
 
 import h11
 from h11._readers import ChunkedReader
-from mitmproxy.proxy import commands, events
+from mitmproxy import connection, http, optmanager
+from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import http as _http
 from mitmproxy.proxy.layers.http import _http1, _http2
 from mitmproxy.proxy.layers.http._events import ErrorCode, RequestProtocolError, ResponseData
+from mitmproxy.proxy.layers.modes import TransparentProxy
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.version import VERSION
 
@@ -43,17 +49,28 @@ log = logging.getLogger(__name__)
 class Quick(Handler):
     """The same with hooks called in place."""
 
-    unread = 0  # bytes of the client since the last hook
+    unread = 0  # bytes of the client since the last hook; -1 once there was one that counts
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.client.handler = self  # type: ignore[attr-defined]  # for those inside
 
     async def server_event(self, event: events.Event) -> None:
         self.timeout_watchdog.register_activity()
+        self.sent: dict[connection.Connection, list[bytes]] = {}
+        if type(self.layer) is TransparentProxy:
+            self._enter_below(getattr(self.layer, "child_layer", None))
         try:
             if self.unread >= 0 and isinstance(event, events.DataReceived) and event.connection is self.client:
                 self.unread += len(event.data)
             waiting = deque((event,))
             while waiting:
                 for command in self.layer.handle_event(waiting.popleft()):
-                    self._obey(command, waiting)
+                    if type(command) is commands.SendData:
+                        self.sent.setdefault(command.connection, []).append(command.data)
+                    else:
+                        self._obey(command, waiting)
+            self._send()
             if self.unread > MOST_UNREAD:
                 raise OverflowError("a client says nothing that can be understood")
         except Exception:  # whatever it was, this connection's layers are in no state that may go on
@@ -67,19 +84,18 @@ class Quick(Handler):
             case commands.StartHook():
                 self._hook(command, waiting)
             case commands.OpenConnection():
-                task = asyncio.ensure_future(self.open_connection(command))
+                # not begun at once, as mitmproxy's loop begins tasks: what fails at once would speak into a running layer
+                task = asyncio.Task(self.open_connection(command), loop=asyncio.get_running_loop())
                 self.transports[command.connection] = ConnectionIO(handler=task)
             case commands.RequestWakeup():
                 self.wakeup_timer.add(asyncio.ensure_future(self.wakeup(command)))
             case commands.ConnectionCommand() if command.connection not in self.transports:
                 pass  # closed already
-            case commands.SendData():
-                writer = self.transports[command.connection].writer
-                if writer and not writer.is_closing():
-                    writer.write(command.data)
             case commands.CloseTcpConnection():
+                self._send()
                 self.close_connection(command.connection, command.half_close)
             case commands.CloseConnection():
+                self._send()
                 self.close_connection(command.connection, half_close=False)
             case commands.Log():
                 pass  # mitmproxy's log says who visits what
@@ -88,16 +104,29 @@ class Quick(Handler):
 
     def _hook(self, hook: commands.StartHook, waiting: deque[events.Event]) -> None:
         called = self.gate.hooks.get(hook.name, ())
-        self.unread = -1 if hook.name in {"requestheaders", "tls_clienthello"} else self.unread
-        if any(inspect.iscoroutinefunction(each) for each in called):
+        self.unread = -1 if hook.name == "tls_clienthello" else self.unread
+        if hook.name in self.gate.slow_hooks:
             task = asyncio.ensure_future(self.hook_task(hook))
             self.wakeup_timer.add(task)
             task.add_done_callback(self.wakeup_timer.discard)
             return
         for each in called:
-            each(*hook.args())
+            each(*_args(hook))
         if hook.blocking:
             waiting.append(events.HookCompleted(hook))
+
+    def _send(self) -> None:
+        """What was said so far goes out, to each side in one piece."""
+        for to, parts in self.sent.items():
+            io = self.transports.get(to)
+            if io and io.writer and not io.writer.is_closing():
+                io.writer.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        self.sent.clear()
+
+    def _enter_below(self, first: Any) -> None:
+        """Once it is known what a tunnel carries, its mode and the choice of the next layer have nothing more to say."""
+        if isinstance(first, layer.NextLayer) and first.layer is not None:
+            self.layer = first.layer
 
     async def drain_writers(self) -> None:
         """Wait only for those that have more than they can send."""
@@ -136,7 +165,31 @@ class Client1(_http1.Http1Client):
 
 
 class Stream(_http.HttpStream):
-    """One request and its answer: of an answer that is held until it is judged, only so much."""
+    """One request and its answer: hooks called in place, and of an answer that is held to be judged only so much."""
+
+    def __init__(self, context: Any, stream_id: int) -> None:
+        super().__init__(context, stream_id)
+        self.handler: Quick = context.client.handler
+
+    def _handle_event(self, event: events.Event) -> Any:
+        steps, reply = super()._handle_event(event), None
+        while True:
+            try:
+                command = steps.send(reply)
+            except StopIteration:
+                return
+            reply = None
+            if (
+                isinstance(command, commands.StartHook)
+                and command.blocking is True
+                and command.name not in self.handler.gate.slow_hooks
+            ):
+                if command.name == "requestheaders":
+                    self.handler.unread = -1
+                for each in self.handler.gate.hooks.get(command.name, ()):
+                    each(*_args(command))
+            elif type(command) is not commands.Log:
+                reply = yield command
 
     def check_body_size(self, request: bool) -> Any:
         if request or HELD not in self.flow.metadata or len(self.response_body_buf) <= LONGEST_PAGE:
@@ -181,6 +234,50 @@ def _body_reader(expected_size: int | None) -> Any:
 _stock_body_reader = _http1.make_body_reader
 
 
+def _args(hook: Any) -> list[Any]:
+    """`Hook.args`, with the names of its fields looked up once."""
+    names = _fields.get(type(hook))
+    if names is None:
+        names = _fields[type(hook)] = [each.name for each in dataclasses.fields(hook)]
+    return [getattr(hook, name) for name in names]
+
+
+_fields: dict[type, list[str]] = {}
+
+
+def _header(self: http.Headers, key: str | bytes, default: Any = None) -> Any:
+    """`Headers.get`: the values of a field, joined."""
+    wanted = (key if isinstance(key, bytes) else key.encode("utf-8", "surrogateescape")).lower()
+    found = [value for name, value in self.fields if name.lower() == wanted]
+    return b", ".join(found).decode("utf-8", "surrogateescape") if found else default
+
+
+def _has_header(self: http.Headers, key: str | bytes) -> bool:
+    return _header(self, key) is not None
+
+
+def _current(self: Any) -> Any:
+    """An option's value, copied only where it could be changed."""
+    value = self._default if self.value is optmanager.unset else self.value
+    return value if value is None or type(value) in {str, int, bool} else copy.deepcopy(value)
+
+
+def _typed(self: http.MessageData) -> None:
+    """The check of a message's fields, with their types looked up once."""
+    kinds = _kinds.get(type(self))
+    if kinds is None:
+        kinds = _kinds[type(self)] = [
+            (each.name, each.type | int if float in (each.type, *get_args(each.type)) else each.type)
+            for each in dataclasses.fields(self)
+        ]
+    for name, kind in kinds:
+        if not isinstance(getattr(self, name), kind):
+            raise TypeError(f"Expected {kind} for {name}, but got {type(getattr(self, name))}.")
+
+
+_kinds: dict[type, list[tuple[str, Any]]] = {}
+
+
 def install(gate: Gate, version: str = VERSION) -> bool:
     """Put all this in place. False, and the plain path, with another version."""
     if version != READ_AGAINST:
@@ -192,4 +289,7 @@ def install(gate: Gate, version: str = VERSION) -> bool:
     _http1.make_body_reader = _body_reader
     for module in (_http1, _http2):
         module.format_error = lambda status, message: failure(status, message).body  # type: ignore[attr-defined]
+    http.Headers.get, http.Headers.__contains__ = _header, _has_header  # type: ignore[method-assign,assignment]
+    http.MessageData.__post_init__ = _typed  # type: ignore[method-assign]
+    optmanager._Option.current = _current  # type: ignore[method-assign]  # noqa: SLF001
     return True

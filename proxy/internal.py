@@ -101,6 +101,7 @@ class Internal:
             host=told["host"],
             path=told["path"],
             term=for_class,
+            list=told.get("needs", ""),
         )
         record(event._replace(detail=reason, outcome=reference))
         return self._pages.thanks(told["host"], reference)

@@ -7,6 +7,7 @@ from mitmproxy.certs import CertStore
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layer, layers
 from mitmproxy.proxy.layers.http import HTTPMode
+from mitmproxy.proxy.layers.modes import TransparentProxy
 
 CERTIFICATES_KEPT = 10_000  # sites; the stock 100 costs 2 ms for each new one beyond it
 
@@ -27,6 +28,9 @@ class Layers:
             data.layer = layers.HttpLayer(context, HTTPMode.transparent)
         elif len(sent) < 3:
             return
+        elif starts_like_tls_record(sent) and isinstance(context.layers[0], TransparentProxy):
+            context.server.tls = True  # what ServerTLSLayer would say; sites are spoken to through layers of their own
+            data.layer = layers.ClientTLSLayer(context)
         elif starts_like_tls_record(sent):
             data.layer = layers.ServerTLSLayer(context)
             data.layer.child_layer = layers.ClientTLSLayer(context)

@@ -10,21 +10,23 @@ from typing import Protocol
 
 from mitmproxy import master, options
 
-from category_lists.phrases import shipped
 from policy.event import Event
 from policy.snapshot import Snapshot
 from policy.synthetic import Names
 from proxy.addon import Judge
 from proxy.block_page import Pages
 from proxy.ca import ensure_ca, trust_bundle
+from proxy.connections import Connections
 from proxy.destinations import Destinations
-from proxy.embedding import Gate, hooks_of
+from proxy.embedding import Gate
 from proxy.front import Front, Listener
 from proxy.inside import install
 from proxy.internal import Internal
 from proxy.opening import Certificates, Layers
 from proxy.reach import Reach, Resolve, system_resolve
+from proxy.record import Record
 from proxy.settings import Settings
+from proxy.tunnels import Tunnels
 from proxy.wording import Scores, Wording
 
 LOOK_EVERY = 0.2  # seconds between looks for a new policy: an approval is in force within two
@@ -46,7 +48,10 @@ def bind(settings: Settings) -> dict[str, socket.socket]:
     sockets: dict[str, socket.socket] = {}
     try:
         for name, host, port in settings.all_listeners:
-            made = sockets[name] = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+            # The protocol by name: asyncio sets TCP_NODELAY only where a socket says that it is TCP's. Without it every
+            # answer that is written in two parts waits for the client's delayed acknowledgement, 40 ms.
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            made = sockets[name] = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             try:
@@ -80,29 +85,32 @@ async def serve(
     reach = Reach(resolve or system_resolve, Destinations(settings.inner_networks), settings.connect_seconds)
     pages = Pages(settings.form_key, settings.desk_url)
     internal = Internal(settings.form_key, pages, certificate.read_bytes())
+    with contextlib.suppress(Exception):  # a policy that cannot be read refuses each request; here it is only made ready
+        _understand(live)
     sockets = bind(settings)
     try:
         names = {name: each.getsockname()[:2] for name, each in sockets.items()}
         reach.own_ports = frozenset(port for _, port in names.values())
         gate = Gate(sockets, listeners(settings), reach)
+        told = Record(record, worker)
+        tunnels = Tunnels(live, told, pages=pages, reach=reach)
         judge = Judge(
             live,
-            record,
+            told,
+            tunnels,
             pages=pages,
             internal=internal,
             form_key=settings.form_key,
             gate=gate,
-            reach=reach,
-            worker=worker,
-            wording=Wording(phrases or shipped()),
+            wording=Wording(phrases),
             pages_at=frozenset(name for name, _, _ in settings.page),
             proxy_ports=tuple(names[name][1] for name, _, _ in settings.listen),
         )
-        front = gate.front = Front(judge.tunnels, reach, gate.take, Names(settings.names) if settings.names else None)
-        chief = _chief(settings, names, str(trust), gate, judge)
+        front = gate.front = Front(tunnels, reach, gate.take, Names(settings.names) if settings.names else None)
+        chief = _chief(settings, names, str(trust), gate, (Connections(live, told, tunnels, gate), judge))
 
         def judge_again() -> None:
-            overdue = judge.tunnels.overdue()
+            overdue = tunnels.overdue()
             gate.cut(overdue)
             front.cut(overdue)
 
@@ -140,7 +148,9 @@ def listeners(settings: Settings) -> dict[str, Listener]:
     }
 
 
-def _chief(settings: Settings, names: dict[str, tuple[str, int]], trust: str, gate: Gate, judge: Judge) -> master.Master:
+def _chief(
+    settings: Settings, names: dict[str, tuple[str, int]], trust: str, gate: Gate, ours: tuple[object, ...]
+) -> master.Master:
     # mitmproxy tells its log who visits what. That belongs into events, where it is guarded, and nowhere else.
     logging.getLogger("mitmproxy").setLevel(logging.ERROR)
     install(gate)
@@ -154,22 +164,34 @@ def _chief(settings: Settings, names: dict[str, tuple[str, int]], trust: str, ga
     )
     chief = master.Master(chosen)
     addons = (
-        judge,  # before the others, so that nobody answers for it
+        *ours,  # before the others, so that nobody answers for it
         gate,
         Layers(),
         Certificates(),
     )
     chief.addons.add(*addons)
-    gate.hooks = hooks_of(addons)
+    gate.use(addons)
     chosen.update(connection_strategy="lazy", stream_large_bodies=None, validate_inbound_headers=True)
     return chief
+
+
+def _look(live: Live) -> None:
+    if live.refresh():
+        _understand(live)
+
+
+def _understand(live: Live) -> None:
+    for dictionary in live.snapshot.dictionaries.values():
+        if dictionary.phrases:
+            dictionary.phrases.ready()
 
 
 async def _keep_looking(live: Live, judge_again: Callable[[], object]) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY)
         try:
-            await asyncio.to_thread(live.refresh)  # reading and proving must not hold up those who are being served
+            # reading and proving, and understanding phrases, must not hold up those who are being served
+            await asyncio.to_thread(_look, live)
         except Exception:  # the last good policy stays in force
             log.exception("could not look for a new policy; the last good one stays in force")
         judge_again()

@@ -7,7 +7,7 @@ through is remembered and judged again when the policy changes or a decision's t
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from category_lists.names import NameRefused
@@ -27,6 +27,10 @@ from proxy.tls import passes_through
 log = logging.getLogger(__name__)
 
 
+def clock() -> datetime:
+    return datetime.now(UTC)
+
+
 class HasSnapshot(Protocol):
     @property
     def snapshot(self) -> Snapshot: ...
@@ -41,7 +45,9 @@ class _Passing:
 
 
 class Tunnels:
-    def __init__(self, live: HasSnapshot, record: Record, *, pages: Pages, reach: Reach, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, live: HasSnapshot, record: Record, *, pages: Pages, reach: Reach, now: Callable[[], datetime] = clock
+    ) -> None:
         self._live, self._record, self._pages, self._reach, self._now = live, record, pages, reach, now
         self._passing: dict[str, _Passing] = {}  # by the connection's id
         self._judged_by: Snapshot | None = None

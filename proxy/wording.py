@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from category_lists.phrases import Kind, Score
+from category_lists.phrases import Kind, Score, shipped
 from policy.snapshot import Profile
 from proxy.content import text_of, unpacked
 
@@ -17,9 +17,11 @@ STRICTEST = "ks2"  # devices of no school are judged as the younger pupils are
 
 
 class Scores(Protocol):
-    """The phrase sets: category_lists.phrases.Phrases."""
+    """Phrase sets, as category_lists.phrases has them."""
 
     def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4") -> Score: ...
+
+    def __hash__(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +42,32 @@ NOTHING = Said({})
 
 
 class Wording:
-    def __init__(self, phrases: Scores) -> None:
+    """Judges words by the phrase sets that the signed dictionary names, or by others that it is given."""
+
+    def __init__(self, phrases: Scores | None = None) -> None:
         self._phrases = phrases
-        self._search = lru_cache(maxsize=4096)(self._score_search)  # a search is asked for again by each part of its page
+        self._search = lru_cache(maxsize=4096)(_score_search)  # a search is asked for again by each part of its page
 
     def search(self, term: str, profile: Profile) -> Said:
         """What a search is about; nothing where the group's words are not judged."""
         if not term or profile.wording == "off":
             return NOTHING
-        return self._search(term[:LONGEST_TERM], _phase(profile))
+        return self._search(self._of(profile), term[:LONGEST_TERM], _phase(profile))
 
     def page(self, data: bytes, content_type: str, encoding: str, profile: Profile) -> Said | None:
         """What a page is about; None when it cannot be read."""
         plain = unpacked(data, encoding)
         if plain is None:
             return None
-        return Said(self._phrases.score(text_of(plain, content_type), "page", phase=_phase(profile)).themes)
+        return Said(self._of(profile).score(text_of(plain, content_type), "page", phase=_phase(profile)).themes)
 
-    def _score_search(self, term: str, phase: str) -> Said:
-        return Said(self._phrases.score(term, "search", phase=phase).themes)
+    def _of(self, profile: Profile) -> Scores:
+        named = profile.dictionary.phrases
+        return self._phrases or (named.ready() if named else shipped())
+
+
+def _score_search(phrases: Scores, term: str, phase: str) -> Said:
+    return Said(phrases.score(term, "search", phase=phase).themes)
 
 
 def _phase(profile: Profile) -> str:

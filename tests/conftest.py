@@ -55,14 +55,28 @@ def mail_certificate(tmp_path_factory) -> Path:
     return certificate(tmp_path_factory.mktemp("mail"))
 
 
-@pytest.fixture
-def mailbox(mail_certificate):
-    """A mail server on loopback that remembers what it got."""
+@pytest.fixture(scope="session")
+def mail_server():
+    """A mail server on loopback: (certificate)."""
     from .receivers import Mailbox
 
-    made = Mailbox(mail_certificate)
+    return Mailbox
+
+
+@pytest.fixture
+def mailbox(mail_certificate, mail_server):
+    """A mail server on loopback that remembers what it got."""
+    made = mail_server(mail_certificate)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def syslog_server():
+    """A syslog server on loopback: (certificate or None, port)."""
+    from .receivers import SyslogServer
+
+    return SyslogServer
 
 
 @pytest.fixture

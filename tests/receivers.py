@@ -4,6 +4,7 @@ import base64
 import contextlib
 import email
 import json
+import socket
 import socketserver
 import ssl
 import threading
@@ -190,3 +191,51 @@ class Receiver:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class SyslogServer:
+    """A syslog server over TCP, TLS where it has a certificate: what it got, and whether it is there."""
+
+    def __init__(self, pem: Path | None = None, port: int = 0) -> None:
+        self.got: list[str] = []
+        self.changed = threading.Condition()
+        self._tls = None
+        if pem:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(pem)
+        self._open: list[socket.socket] = []
+        self._socket = socket.create_server(("127.0.0.1", port))
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                taken, _ = self._socket.accept()
+                threading.Thread(target=self._take, args=(taken,), daemon=True).start()
+
+    def _take(self, taken: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            taken = self._tls.wrap_socket(taken, server_side=True) if self._tls else taken
+            self._open.append(taken)
+            with taken.makefile("rb") as read:
+                self._read(read)
+        taken.close()
+
+    def _read(self, read) -> None:
+        while length := b"".join(iter(lambda: read.read(1).strip(), b"")):  # RFC 6587: its length, a space, the message
+            said = read.read(int(length)).decode()
+            with self.changed:
+                self.got.append(said)
+                self.changed.notify_all()
+
+    def wait(self, count: int) -> list[str]:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.got) >= count, 20), self.got
+        return self.got
+
+    def close(self) -> None:
+        for one in (self._socket, *self._open):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()

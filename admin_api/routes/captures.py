@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from sqlalchemy import select
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from admin_api import escalate
 from admin_api.deps import Desk
@@ -18,7 +18,7 @@ from admin_api.telling import Ground, names
 from admin_api.words import ZONE
 from change_control.authority import Permission
 from change_control.tables import PersonRow, RoleRow
-from monitoring import alarms, captures, incidents
+from monitoring import alarms, captures, guidance, incidents
 from monitoring.captures import GRADES, Capture
 from monitoring.log import Log
 from monitoring.log import Query as Lines
@@ -178,6 +178,29 @@ def blind_grade(desk: Reviewer, form: Form) -> Response:
     return desk.go("/captures/blind", "graded")
 
 
+@router.post("/captures/{number}/ask")
+def ask_opinion(desk: Reviewer, number: CaptureId, form: Form) -> Response:
+    """A colleague is asked for a second opinion: it is among hers until she gave one."""
+    log, to = filter_log(desk), form.text("to", 200)
+    captures.one(log, desk.place.log, number, my_subjects(desk))
+    if to not in reviewers(desk) or to == desk.visitor.person.id:
+        raise ValueError("choose a colleague who reviews here")
+    captures.assign(log, desk.place.log, [number], to, my_subjects(desk))
+    desk.note("ask for a second opinion", "done", f"capture {number}")
+    return desk.go(f"/captures/{number}", "opinion-asked")
+
+
+@router.post("/captures/{number}/opinion")
+def opinion(desk: Reviewer, number: CaptureId, form: Form) -> Response:
+    """A second opinion stands beside the grade and changes nothing: who graded reads it and may grade anew."""
+    captures.grade(
+        filter_log(desk), desk.place.log, [number], form.text("grade"), person=desk.visitor.person.id,
+        subjects=my_subjects(desk), now=desk.office.now(), said=form.text("opinion", 1000), purpose="second",
+    )  # fmt: skip
+    desk.note("give a second opinion", "done", f"capture {number}")
+    return desk.go(f"/captures/{number}", "opinion")
+
+
 @router.get("/captures/{number}")
 def capture(desk: Reviewer, number: CaptureId, said: str = "") -> Response:
     log, school = filter_log(desk), desk.place.log
@@ -204,7 +227,9 @@ def capture(desk: Reviewer, number: CaptureId, said: str = "") -> Response:
             if not incident["held_by"]
         ],
         alarm=next((alarm for alarm in alarms.open_(log, school, my_subjects(desk)) if alarm.capture == one.id), None),
-        card=incidents.CARDS.get(one.theme, ()),
+        card=guidance.CARDS.get(one.theme, ()),
+        reviewers=reviewers(desk),
+        me=desk.visitor.person.id,
         who_of=who_of,
         categories={},
         **shared(desk),
@@ -225,6 +250,17 @@ def _around(desk: Desk, log: Log, one: Capture) -> Sequence[Any]:
 
 
 # --- alarms ---------------------------------------------------------------------------------------------------------------
+
+
+@router.get("/alarms/open")
+def open_alarms(desk: Reviewer) -> Response:
+    """For pages that are open: what nobody has yet. Words without a name, as in an e-mail."""
+    found = alarms.open_(filter_log(desk), desk.place.log, my_subjects(desk))
+    said = [
+        {"id": one.id, "words": one.words, "href": desk.link(f"/captures/{one.capture}" if one.capture else "/captures")}
+        for one in found
+    ]
+    return JSONResponse({"alarms": said}, headers={"Cache-Control": "no-store"})
 
 
 @router.post("/alarms/{number}/acknowledge")

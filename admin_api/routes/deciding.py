@@ -10,14 +10,15 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from admin_api import words
+from admin_api.ceremony import Given, passkey_asks
 from admin_api.deps import Desk
 from admin_api.filter_state import wait
 from admin_api.forms import Checks, Filled, Form, Wrong, groups_chosen, last_moment
 from admin_api.permissions import Case, on
-from admin_api.routes.requests import Given, passkey_asks, preview_of, show
+from admin_api.routes.requests import preview_of, show
 from admin_api.routes.sign_in import Wait
 from admin_api.telling import Ground, tell
-from change_control import adviser, talk
+from change_control import adviser, screening, talk
 from change_control.adviser import Narrow
 from change_control.authority import NotAllowed, Permission
 from change_control.changes import DoesNotFit, SiteWish
@@ -115,6 +116,18 @@ def _say(case: Case, form: Filled, field: str, said: str) -> Response:
         return show(desk, case.id, error=str(error), at_field=field, status=422)
     desk.note(field, "done", f"change {case.id}")
     return desk.go(f"/requests/{case.id}", said)
+
+
+# --- a pupil's request, before the teacher whom the headteacher named -------------------------------------------------------
+
+
+@router.post("/requests/{number}/pass-on")
+def pass_on(case: Annotated[Case, on(Permission.SCREEN)], form: Form) -> Response:
+    desk = case.desk
+    with desk.write() as session:
+        screening.pass_on(desk.office, session, session.get_one(ChangeRow, case.id), desk.visitor.person, form.text("words"))
+    desk.note("pass_on", "done", f"change {case.id}")
+    return desk.go(f"/requests/{case.id}", "passed-on")
 
 
 # --- how far the count is -------------------------------------------------------------------------------------------------

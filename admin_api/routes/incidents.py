@@ -16,8 +16,8 @@ from admin_api.forms import Filled, Form, last_moment
 from admin_api.permissions import NUMBER, at
 from admin_api.routes.captures import numbers, people, shared
 from change_control.authority import NotAllowed, Permission
-from monitoring import export, incidents
-from monitoring.incidents import Incident, Reader
+from monitoring import export, guidance, incidents
+from monitoring.incidents import Incident, Reader, Viewing
 
 router = APIRouter()
 type Number = Annotated[int, NUMBER]
@@ -48,7 +48,7 @@ def listed(desk: Reviewer, state: Annotated[str, Query(pattern="^(open|closed|)$
         found=incidents.listed(filter_log(desk), desk.place.log, my_subjects(desk), states=states, reader=reader(desk)),
         todo=incidents.to_do(filter_log(desk), desk.place.log, reader(desk)),
         now=desk.office.now(),
-        decisions=incidents.DECISIONS,
+        decisions=guidance.DECISIONS,
         subjects=sorted(my_subjects(desk), key=("pupil", "staff", "head").index),
     )
 
@@ -91,11 +91,11 @@ def page(
         who=people(desk, *(each for each in ids if each)),
         head=reader(desk).head,
         me=desk.visitor.person.id,
-        steps=incidents.STEPS,
-        triggers=incidents.TRIGGERS,
-        decisions=incidents.DECISIONS,
-        thresholds=incidents.THRESHOLDS,
-        card=incidents.CARDS.get(found.row["theme"], ()),
+        steps=guidance.STEPS,
+        triggers=guidance.TRIGGERS,
+        decisions=guidance.DECISIONS,
+        thresholds=guidance.THRESHOLDS,
+        card=guidance.CARDS.get(found.row["theme"], ()),
         day=words.day,
         **shared(desk),
     )
@@ -184,6 +184,19 @@ def action_done(desk: Reviewer, number: Number, form: Form) -> Response:
     desk.note("finish an action", "done", str(number))
     back = f"/incidents/{found['incident']}" if found["incident"] and form.text("back") != "meeting" else "/meeting"
     return desk.go(back, "noted")
+
+
+@router.post("/incidents/{number}/viewing")
+def viewing(desk: Decider, number: Number, form: Form) -> Response:
+    """The record of a decision to look at an image. The image itself never comes here."""
+    wanted = Viewing(
+        form.text("view", 1000), form.text("viewer", 100), form.text("second", 100),
+        bool(form.text("consulted")), bool(form.text("same_sex")),
+    )  # fmt: skip
+    log, now = filter_log(desk), desk.office.now()
+    return _do(
+        desk, number, form, "view", lambda: incidents.view(log, desk.place.log, number, reader(desk), wanted, now), "viewing"
+    )
 
 
 @router.post("/incidents/{number}/close")

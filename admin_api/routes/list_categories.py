@@ -12,7 +12,7 @@ from admin_api.telling import Ground
 from category_lists import rationale
 from category_lists.taxonomy import ACTIONS, PHASES, Category
 from change_control.authority import Permission
-from change_control.wishes import PHASE_WORDS
+from change_control.group_wishes import PHASE_WORDS
 
 router = APIRouter()
 

@@ -8,6 +8,7 @@ from admin_api import counters, outbox
 from admin_api.auth import LOCAL
 from admin_api.deps import Services, address, services
 from admin_api.filter_state import filter_state
+from admin_api.stream_state import stream_states
 from change_control.lifecycle import State
 from change_control.tables import ChangeRow, LogRow
 from monitoring.spool import Reader
@@ -70,11 +71,13 @@ def _lines(desk: Services) -> list[str]:
     ]
     lines += _metric("schoolgate_messages_waiting", "Messages that could not be sent yet.", {"": post.waiting})
     lines += _metric("schoolgate_messages_failed", "Messages given up in the last 14 days.", {"": post.failed})
+    behind_by = {one.name: one.behind for one in stream_states(desk.data)}
+    lines += _metric("schoolgate_stream_behind_lines", "Lines of the log that a receiver has not taken.", behind_by, "stream")
     if (waiting_bytes := behind(desk)) is not None:
         lines += _metric("schoolgate_spool_behind_bytes", "What the filter log has not stored yet.", {"": waiting_bytes})
     return lines
 
 
-def _metric(name: str, meaning: str, values: dict[str, int]) -> list[str]:
-    labelled = [f'{name}{{log="{log}"}} {value}\n' if log else f"{name} {value}\n" for log, value in sorted(values.items())]
+def _metric(name: str, meaning: str, values: dict[str, int], label: str = "log") -> list[str]:
+    labelled = [f'{name}{{{label}="{of}"}} {value}\n' if of else f"{name} {value}\n" for of, value in sorted(values.items())]
     return [f"# HELP {name} {meaning}\n", f"# TYPE {name} gauge\n", *labelled]

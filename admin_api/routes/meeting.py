@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from admin_api import words
 from admin_api.agenda import agenda, subjects, terms, zone
+from admin_api.ceremony import Given, signed
 from admin_api.deps import Desk
 from admin_api.eyes import filter_log
 from admin_api.forms import Form, last_moment
@@ -17,7 +18,6 @@ from admin_api.papers import Paper, Section, Table, pdf
 from admin_api.permissions import NUMBER, at
 from admin_api.routes.captures import people
 from admin_api.routes.sign_in import Wait
-from admin_api.routes.standing import signed
 from change_control.authority import NotAllowed, Permission
 from change_control.ledger import LedgerMismatch
 from change_control.people import WrongCredentials
@@ -120,7 +120,7 @@ def sign(desk: Reviewer, number: Number, form: Form) -> Response:
             meetings.close(log, school, number, found.shown(), entry)
 
     try:
-        signed(desk, form.text("code"), "review", do)
+        signed(desk, Given(form.text("code")), "review", do)
     except (WrongCredentials, Wait) as error:
         desk.note("review", "refused", why=str(error))
         return page(desk, number, "", {"code": str(error)}, 429 if isinstance(error, Wait) else 403)
@@ -222,7 +222,7 @@ def _constancy_paper(desk: Desk, some: Any, proof: constancy.Proof) -> Paper:
     rows = tuple(
         (
             f"{one.day:%a} {_day(one.day)}",
-            "school day" if one.school else "no school",
+            "school day" if one.school else "no school" if one.there else "before there was a filter",
             f"{one.people} looked",
             f"{one.graded} graded",
         )

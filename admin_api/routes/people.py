@@ -1,12 +1,13 @@
 """/people: who holds which role, and how the headteacher invites someone."""
 
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter
 from sqlalchemy import select
 from starlette.responses import Response
 
+from admin_api import ceremony
+from admin_api.ceremony import Draft, Given
 from admin_api.deps import Desk
 from admin_api.forms import Checks, Filled, Form
 from admin_api.permissions import at
@@ -55,6 +56,7 @@ def show(
             )
         )
         back = recovery.cases(desk.services.passkeys, session, log, desk.visitor.person)
+        known = ceremony.known(desk, session)
         back_names = names(session, {each for one in back for each in (one.person, *one.signed)})
     first = "la_officer" if desk.place.tier == "authority" else "headteacher"
     everyone = sorted(held.items(), key=lambda one: min(ROLES.index(role) for role in one[1]))
@@ -72,6 +74,9 @@ def show(
         back=back,
         names=back_names,
         recovery_code=recovery_code,
+        passkey=bool(known),
+        releases={person: ceremony.ask(desk, known, "release", {"person": person}) for person, _ in held},
+        helps={one.person: ceremony.ask(desk, known, "help back in", {"person": one.person}) for one in back},
     )
 
 
@@ -84,50 +89,62 @@ def invite(desk: Annotated[Desk, at(Permission.INVITE)], form: Form) -> Response
         checks.fields["name"] = "give the person’s name"
     if not roles:
         checks.fields["roles"] = "choose at least one role"
-    who = desk.visitor
-    if seconds := desk.services.attempts.seconds(who.address, f"code of {who.person.id}"):
-        checks.fields["code"] = str(Wait(seconds))
     if checks.fields:
         return show(desk, form, errors=checks.fields, status=422)
-    log = desk.place.log
+    name, who = form.text("name", 200), desk.visitor.person
     try:
-        with desk.write() as session:
-            desk.registry.check_code(session, who.person.id, form.text("code"), "invite")
-            signer = desk.registry.signer(session, who.cookie, log)
-            code = desk.registry.invite(
-                session,
-                log,
-                form.text("name", 200),
-                roles,
-                by=who.person,
-                sign=lambda terms: signer.sign("invite", log, terms),
-            )
-    except WrongCredentials as error:
-        desk.services.attempts.failed(who.address, f"code of {who.person.id}")
-        desk.note("invite", "refused", why=str(error))
-        return show(desk, form, errors={"code": str(error)}, status=403)
+        with desk.read() as session:
+            draft = Draft("invite", desk.registry.invite_terms(session, desk.place.log, roles, who), name)
     except NotAllowed as error:
         desk.note("invite", "refused", why=str(error))
         return show(desk, form, errors={"roles": str(error)}, status=403)
-    desk.note("invite", "done", ", ".join(roles))
+    if not form.text("code"):
+        return ceremony.page(desk, draft, "/people/sign")
+    return _invite(desk, form, draft)
+
+
+@router.post("/people/sign")
+def sign(desk: Annotated[Desk, at(Permission.INVITE)], form: Form) -> Response:
+    """An invitation that was read once more, signed with a passkey or a code."""
+    try:
+        draft = Draft.unseal(desk, form.text("draft", 20_000))
+    except WrongCredentials as error:
+        return show(desk, Filled(), errors={"code": str(error)}, status=409)
+    if draft.act != "invite":
+        return show(desk, Filled(), errors={"code": ceremony.TOO_OLD}, status=409)
+    return _invite(desk, form, draft)
+
+
+def _invite(desk: Desk, form: Filled, draft: Draft) -> Response:
+    log, who = desk.place.log, desk.visitor.person
+    try:
+        code = ceremony.signed(
+            desk,
+            Given.of(form),
+            "invite",
+            lambda session, sign: desk.registry.invite_on(session, log, draft.name, draft.terms, who, sign),
+        )
+    except (WrongCredentials, Locked, Wait) as error:
+        desk.note("invite", "refused", why=str(error))
+        status = 429 if isinstance(error, Wait) else 403
+        if form.text("draft", 20_000):
+            return ceremony.page(desk, draft, "/people/sign", error=str(error), status=status)
+        return show(desk, form, errors={"code": str(error)}, status=status)
     return show(desk, Filled(), code=code)
 
 
 @router.post("/people/back-in")
 def back_in(desk: Annotated[Desk, at(Permission.READ_CHANGES)], form: Form) -> Response:
     """One of the three signatures that help a person back in. The last one's answer shows the code, this once."""
-    who, log, person = desk.visitor, desk.place.log, form.text("person", 64)
-    if seconds := desk.services.attempts.seconds(who.address, f"code of {who.person.id}"):
-        return show(desk, form, errors={"back-code": str(Wait(seconds))}, status=429)
+    log, person, passkeys = desk.place.log, form.text("person", 64), desk.services.passkeys
     try:
-        with desk.write() as session:
-            desk.registry.check_code(session, who.person.id, form.text("code"), f"back in {person}"[:200])
-            signer = desk.registry.signer(session, who.cookie, log)
-            sign = partial(signer.sign, "help back in", log)
-            code = recovery.agree(desk.services.passkeys, session, log, person, who.person, sign)
-    except (WrongCredentials, Locked) as error:
-        desk.services.attempts.failed(who.address, f"code of {who.person.id}")
+        code = ceremony.signed(
+            desk,
+            Given.of(form),
+            "help back in",
+            lambda session, sign: recovery.agree(passkeys, session, log, person, desk.visitor.person, sign),
+        )
+    except (WrongCredentials, Locked, Wait) as error:
         desk.note("help back in", "refused", why=str(error))
-        return show(desk, form, errors={"back-code": str(error)}, status=403)
-    desk.note("help back in", "done", person)
+        return show(desk, form, errors={"back-code": str(error)}, status=429 if isinstance(error, Wait) else 403)
     return show(desk, Filled(), recovery_code=code) if code else desk.go("/people", "agreed")

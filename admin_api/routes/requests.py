@@ -1,10 +1,9 @@
 """/requests: asking for a change, and the page on which the headteacher decides."""
 # ruff: noqa: FAST003 - {number} is read by `on(...)`, which finds the change and checks the permission
 
-import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -13,26 +12,28 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from admin_api import words
+from admin_api.ceremony import Given, passkey_asks
 from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, wait
 from admin_api.forms import Filled, Form, Wrong
-from admin_api.kinds import KINDS, OFFERED, hours_typed, terms_typed, wish
+from admin_api.hours import hours_typed, terms_typed
+from admin_api.kinds import KINDS, OFFERED, wish
 from admin_api.past import LONGEST, Preview, diff_of, preview
 from admin_api.permissions import Case, at, on, open_acts
 from admin_api.routes.sign_in import Wait
 from admin_api.telling import Ground, actors, names, standing_sentence, tell
-from change_control import adviser, list_service, standing, talk
+from change_control import adviser, list_service, screening, standing, talk
 from change_control.authority import TIGHTENING, NotAllowed, Permission
 from change_control.changes import Wish
+from change_control.group_wishes import PHASE_WORDS
 from change_control.keys import Locked, Signs
 from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import NotPossible, State
-from change_control.passkeys import url64
 from change_control.people import WrongCredentials
+from change_control.people_wishes import ALERT_THEMES
 from change_control.service import ChangedSinceShown
 from change_control.tables import ChangeRow
-from change_control.wishes import ALERT_THEMES, PHASE_WORDS
-from policy.proof import canonical, challenge, digest
+from policy.proof import digest
 from policy.rules import SchoolPolicy
 
 logger = logging.getLogger(__name__)
@@ -219,6 +220,8 @@ def show(
             names(session, (str(one["person"]) for one in standing.signatures_of(session, row, "enforce"))).values()
         )
         under = _rests_on(desk, session, row)
+        with_teacher = screening.is_with_teacher(desk.office, session, row)
+        passed_on = desk.office.detail(session, change, "passed-on")
         passkeys = passkey_asks(desk, session, row) if acts else {}
     impact = preview_of(desk, told.log, row) if row.state == State.REQUESTED else None
     state = filter_state(desk.services)
@@ -246,6 +249,8 @@ def show(
         code=code,
         glass_signed=glass_signed,
         under=under,
+        with_teacher=with_teacher,
+        passed_on=passed_on,
         passkeys=passkeys,
         first=ground.sentence(first) if first else "",
         talk=said_before,
@@ -257,23 +262,6 @@ def show(
         timetables=document.timetables if isinstance(document, SchoolPolicy) else (),
         offered=offered,
     )
-
-
-def passkey_asks(desk: Desk, session: Session, row: ChangeRow) -> dict[str, str]:
-    """For each act that is signed, what the visitor's passkey would be asked; empty when she has none here."""
-    known = desk.services.passkeys.usable(session, desk.visitor.person.id, row.log)
-    if not known:
-        return {}
-    forth = digest(row.diff)
-    by_herself = row.state == State.PROVISIONAL or not diff_of(row.diff)["set"]  # else it takes a request (open_acts)
-    back = digest(canonical(desk.office.taken_back(session, row))) if by_herself else forth
-    signs = {"approve": forth, "ratify": forth, "break-glass": forth, "reverse": back}
-    named = {"break-glass": "enforce"}
-    rp = desk.services.passkeys.where.rp_id
-    return {
-        act: json.dumps({"challenge": url64(challenge(named.get(act, act), row.log, over)), "rp": rp, "known": known})
-        for act, over in signs.items()
-    }
 
 
 def _rests_on(desk: Desk, session: Session, row: ChangeRow) -> str:
@@ -321,26 +309,6 @@ def preview_of(desk: Desk, log: str, row: ChangeRow, patience: float = LONGEST) 
 # --- deciding ---------------------------------------------------------------------------------------------------------
 
 type Doing = Callable[[Session, ChangeRow, Signs], State]
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a visitor signs with: the code of her phone, or her passkey's answer."""
-
-    code: str = ""
-    answer: str = ""
-
-    @classmethod
-    def of(cls, form: Filled) -> "Given":
-        return cls(form.text("code"), form.text("answer", 8000))
-
-    def signer(self, desk: Desk, session: Session, log: str, purpose: str) -> Signs:
-        """The key to sign with; WrongCredentials when what was given does not open it."""
-        who = desk.visitor
-        if self.answer:
-            return desk.services.passkeys.signer(session, who.person, log, self.answer)
-        desk.registry.check_code(session, who.person.id, self.code, purpose)
-        return desk.registry.signer(session, who.cookie, log)
 
 
 def decide(desk: Desk, change: int, given: Given, act: str, do: Doing) -> State:
@@ -455,7 +423,7 @@ def head_code(case: Annotated[Case, on(Permission.REPLACE_HEAD)], form: Form) ->
 
 @router.post("/requests/{number}/refuse")
 def refuse(
-    case: Annotated[Case, on(Permission.REFUSE, Permission.REPLACE_HEAD, Permission.DELEGATED)], form: Form
+    case: Annotated[Case, on(Permission.REFUSE, Permission.REPLACE_HEAD, Permission.DELEGATED, Permission.SCREEN)], form: Form
 ) -> Response:
     desk, reason = case.desk, form.text("reason")
     if len(reason) < 3:

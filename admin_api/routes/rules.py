@@ -16,7 +16,7 @@ from admin_api.past import decide_category
 from admin_api.permissions import at
 from admin_api.telling import Ground, Told, tell
 from category_lists.taxonomy import Category
-from change_control import wishes
+from change_control import group_wishes, hour_wishes, site_wishes
 from change_control.authority import Permission
 from change_control.tables import ChangeRow
 from policy.decide import Decision
@@ -60,7 +60,7 @@ def rules_in_force(session: Session, desk: Desk, ground: Ground) -> tuple[RuleIn
             who(document, rule.groups),
             behind.get(rule.change),
             ended=rule.until is not None and rule.until <= now,
-            hours=wishes.hours(document, rule.during).strip() if rule.during else "",
+            hours=hour_wishes.hours(document, rule.during).strip() if rule.during else "",
         )
         for rule in sorted(rules, key=lambda one: -one.change)
     )
@@ -116,11 +116,11 @@ def rules(desk: Annotated[Desk, at(Permission.READ_CHANGES)], group: str = "") -
         school=document if isinstance(document, SchoolPolicy) else None,
         suspensions=_suspensions(document, now),
         unknown_rules=[
-            (rule, who(document, rule.groups), wishes.SIGNS[rule.sign])
+            (rule, who(document, rule.groups), site_wishes.SIGNS[rule.sign])
             for rule in (document.unknown_rules if isinstance(document, SchoolPolicy) else ())
         ],
-        windows=wishes.windows_in_words,
-        phases=wishes.PHASE_WORDS,
-        looks=wishes.looked_into,
+        windows=hour_wishes.windows_in_words,
+        phases=group_wishes.PHASE_WORDS,
+        looks=group_wishes.looked_into,
         zone=words.ZONE,
     )

@@ -9,22 +9,25 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from admin_api import words
+from admin_api import ceremony, words
+from admin_api.ceremony import Doing, Draft, Given
 from admin_api.deps import Desk
 from admin_api.forms import Checks, Filled, Form, last_moment, moment
 from admin_api.permissions import at
 from admin_api.routes.sign_in import Wait
 from admin_api.telling import MANDATED, actors, names, standing_sentence
 from change_control import standing
-from change_control.authority import DELEGABLE, MAY, ROLES, NotAllowed, Permission
+from change_control.authority import DELEGABLE, MAY, PUPILS, ROLES, NotAllowed, Permission
+from change_control.keys import Locked
 from change_control.ledger import LedgerMismatch
 from change_control.people import WrongCredentials
-from change_control.standing import Sign
+from change_control.standing import Terms
 from change_control.tables import PersonRow, RoleRow
 from policy.proof import Entry
 
 router = APIRouter()
-type Doing = Callable[[Session, Sign], object]
+type Drawing = Callable[[Session], Terms]
+SAID = {"mandate": "mandated", "delegate": "delegated"}
 
 
 @router.get("/standing")
@@ -46,6 +49,7 @@ def show(desk: Desk, typed: Filled, *, said: str = "", errors: dict[str, str] | 
             .distinct()
         )
         people = [(person, name) for person, name in rows]
+        known = ceremony.known(desk, session)
     return desk.page(
         "standing.html",
         status,
@@ -55,9 +59,12 @@ def show(desk: Desk, typed: Filled, *, said: str = "", errors: dict[str, str] | 
         roles=[role for role in ROLES if role in MAY[Permission.TIGHTEN] and role != "headteacher"],
         mandated=MANDATED,
         kinds=[(kind, words.CHANGE_KINDS[kind]) for kind in words.CHANGE_KINDS if kind in DELEGABLE],
+        pupils=PUPILS,
         typed=typed,
         errors=errors or {},
         said=said,
+        passkey=bool(known),
+        asks={n: ceremony.ask(desk, known, "revoke", {"of": n}) for n in (entry["n"] for entry in (*mandates, *delegations))},
     )
 
 
@@ -65,26 +72,10 @@ def _line(entry: Entry, who: dict[str, str]) -> tuple[int, str, str, datetime]:
     return entry["n"], standing_sentence(entry, who), who.get(entry["by"], ""), datetime.fromisoformat(entry["at"])
 
 
-def signed(desk: Desk, code: str, act: str, do: Doing) -> None:
-    """Something that the visitor signs beforehand: her code checked, her key opened, done and noted. Also the API's."""
-    who, log = desk.visitor, desk.place.log
-    if seconds := desk.services.attempts.seconds(who.address, f"code of {who.person.id}"):
-        raise Wait(seconds)
-    try:
-        with desk.write() as session:
-            desk.registry.check_code(session, who.person.id, code, act)
-            signer = desk.registry.signer(session, who.cookie, log)
-            do(session, lambda terms: signer.sign(act, log, terms))
-    except WrongCredentials:
-        desk.services.attempts.failed(who.address, f"code of {who.person.id}")
-        raise
-    desk.note(act, "done")
-
-
 def _done(desk: Desk, form: Filled, act: str, do: Doing, said: str, *, field: str, page: str = "/standing") -> Response:
     try:
-        signed(desk, form.text("code"), act, do)
-    except (WrongCredentials, Wait) as error:
+        ceremony.signed(desk, Given.of(form), act, do)
+    except (WrongCredentials, Locked, Wait) as error:
         desk.note(act, "refused", why=str(error))
         return show(desk, form, errors={"code": str(error)}, status=429 if isinstance(error, Wait) else 403)
     except (LedgerMismatch, NotAllowed):
@@ -92,6 +83,47 @@ def _done(desk: Desk, form: Filled, act: str, do: Doing, said: str, *, field: st
     except ValueError as error:
         return show(desk, form, errors={field: str(error)}, status=422)
     return desk.go(page, said)
+
+
+def _drafted(desk: Desk, form: Filled, act: str, draw: Drawing, said: str, *, field: str) -> Response:
+    """Whoever has a passkey reads what she signs once more, on a page of its own; a code signs at once."""
+    if form.text("code"):
+        do: Doing = lambda session, sign: standing.write(  # noqa: E731 - one line of it
+            desk.office, session, desk.place.log, desk.visitor.person, act, draw(session), sign
+        )
+        return _done(desk, form, act, do, said, field=field)
+    try:
+        with desk.read() as session:
+            draft = Draft(act, draw(session))
+    except (LedgerMismatch, NotAllowed):
+        raise
+    except ValueError as error:
+        return show(desk, form, errors={field: str(error)}, status=422)
+    return ceremony.page(desk, draft, "/standing/sign")
+
+
+@router.post("/standing/sign")
+def sign(desk: Annotated[Desk, at(Permission.MANDATE)], form: Form) -> Response:
+    """A mandate or a delegation that was read once more, signed with a passkey or a code."""
+    try:
+        draft = Draft.unseal(desk, form.text("draft", 20_000))
+    except WrongCredentials as error:
+        return show(desk, Filled(), errors={"code": str(error)}, status=409)
+    if draft.act not in SAID:
+        return show(desk, Filled(), errors={"code": ceremony.TOO_OLD}, status=409)
+    log, who = desk.place.log, desk.visitor.person
+    try:
+        ceremony.signed(
+            desk,
+            Given.of(form),
+            draft.act,
+            lambda session, sign: standing.write(desk.office, session, log, who, draft.act, draft.terms, sign),
+        )
+    except (WrongCredentials, Locked, Wait) as error:
+        desk.note(draft.act, "refused", why=str(error))
+        status = 429 if isinstance(error, Wait) else 403
+        return ceremony.page(desk, draft, "/standing/sign", error=str(error), status=status)
+    return desk.go("/standing", SAID[draft.act])
 
 
 @router.post("/standing/mandate")
@@ -114,18 +146,18 @@ def sign_mandate(desk: Annotated[Desk, at(Permission.MANDATE)], form: Form) -> R
         checks.fields["until"] = "say until when, at most a year from now"
     if checks.fields or until is None:
         return show(desk, form, errors=checks.fields, status=422)
-    do = mandate(
+    draw = mandate(
         desk, kinds or ["site"], [role for role in form.many("roles") if role in ROLES], until, int(days), glass=glass
     )
-    return _done(desk, form, "mandate", do, "mandated", field="until")
+    return _drafted(desk, form, "mandate", draw, "mandated", field="until")
 
 
-def mandate(desk: Desk, kinds: list[str], roles: list[str], until: datetime, days: int, *, glass: bool) -> Doing:
-    return lambda session, sign: desk.office.sign_mandate(
+def mandate(desk: Desk, kinds: list[str], roles: list[str], until: datetime, days: int, *, glass: bool) -> Drawing:
+    return lambda session: standing.mandate_terms(
+        desk.office,
         session,
         desk.place.log,
         desk.visitor.person,
-        sign,
         kinds=kinds,
         roles=roles,
         until=until,
@@ -148,17 +180,16 @@ def sign_delegation(desk: Annotated[Desk, at(Permission.DELEGATE)], form: Form) 
         checks.fields["to"] = "say until which day"
     if checks.fields or until is None:
         return show(desk, form, errors=checks.fields, status=422)
-    do = delegation(desk, form.text("person"), form.many("scope"), starts, until)
-    return _done(desk, form, "delegate", do, "delegated", field="to")
+    draw = delegation(desk, form.text("person"), form.many("scope"), starts, until)
+    return _drafted(desk, form, "delegate", draw, "delegated", field="to")
 
 
-def delegation(desk: Desk, person: str, kinds: tuple[str, ...], starts: datetime | None, until: datetime) -> Doing:
-    return lambda session, sign: standing.sign_delegation(
+def delegation(desk: Desk, person: str, kinds: tuple[str, ...], starts: datetime | None, until: datetime) -> Drawing:
+    return lambda session: standing.delegation_terms(
         desk.office,
         session,
         desk.place.log,
         desk.visitor.person,
-        sign,
         person=person,
         kinds=kinds,
         starts=starts or desk.office.now() - timedelta(seconds=1),

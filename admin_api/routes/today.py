@@ -15,8 +15,9 @@ from admin_api.deps import Desk
 from admin_api.filter_state import filter_state, problems
 from admin_api.notices import stage
 from admin_api.permissions import at
+from admin_api.stream_state import troubled_streams
 from admin_api.telling import Ground, tell
-from change_control import talk
+from change_control import screening, talk
 from change_control.authority import Permission, Waiting
 from change_control.lifecycle import State
 from change_control.service import HEAD
@@ -88,8 +89,9 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
     with desk.read() as session:
         requested = waiting(session, place.log, State.REQUESTED)
         mine = [row for row in requested if row.requested_by == me]
+        first = screening.with_teacher(desk.office, session, place.log, requested)
         if place.may(Permission.APPROVE):
-            todo = [row for row in requested if row.requested_by != me and row.kind != HEAD]
+            todo = [row for row in requested if row.requested_by != me and row.kind != HEAD and row.id not in first]
         elif place.delegated:
             own = {row.id for row in own_of_head(session, desk, requested)}
             todo = [row for row in requested if row.requested_by != me and (row.kind in place.delegated or row.id in own)]
@@ -97,6 +99,7 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
             todo = [*own_of_head(session, desk, requested), *(row for row in requested if row.kind == HEAD)]
         else:
             todo = []
+        screened = [row for row in requested if row.id in first] if place.may(Permission.SCREEN) else []
         late = list_state.late_feeds(desk, session, ground) if place.may(Permission.READ_SYSTEM) else ()
         post = outbox.state(session, desk.office.now()) if place.may(Permission.READ_SYSTEM) else outbox.State()
         provisional = [
@@ -112,6 +115,8 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
             "overdue": tell(session, desk.services, ground, overdue) if "la_officer" in place.roles else (),
             "todo_count": len(todo),
             "asked_back": {row.id for row in mine if (lines := talk.talk(session, row.id)) and lines[-1].question},
+            "screened": tell(session, desk.services, ground, screened[:SHOWN]),
+            "with_teacher": 0 if place.may(Permission.SCREEN) or not place.may(Permission.APPROVE) else len(first),
             "mine": tell(session, desk.services, ground, mine[:SHOWN]),
             "provisional": [
                 (told, days_left(desk.office.now(), told.ratify_by))
@@ -132,6 +137,7 @@ def today(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str = "") ->
         problems=problems(desk, snapshot, state),
         late=late,
         post=post,
+        streams=troubled_streams(desk.services.data) if place.may(Permission.READ_SYSTEM) else (),
         sealed=list_state.sealed_list(desk, ground),
         lists=list_ages(desk, ground) if place.may(Permission.READ_SYSTEM) else (),
         **context,

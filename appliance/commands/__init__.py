@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, what it does)
     "lists": ("lists", "category lists: import, lookup, status, evaluate"),
     "policy": ("policy", "the policy in force: export it, or let another resolver fetch it"),
     "mail": ("mail", "e-mail: send a test message, see what waits"),
+    "stream": ("stream", "the filter log sent on as it grows: send a test line, see how it stands"),
     "changes": ("changes", "the change log: verify, export"),
 }
 

@@ -16,6 +16,7 @@ from admin_api.app import create_app
 from admin_api.auth import COOKIE, Attempts, form_token
 from admin_api.deps import Services
 from category_lists import lists, taxonomy
+from change_control import founding
 from change_control.changes import SiteWish
 from change_control.dictionaries import Dictionaries
 from change_control.keys import AuthorityKey
@@ -201,8 +202,8 @@ def shipped(tmp_path_factory) -> tuple[Path, str]:
     """A small dictionary with a few lists, compiled once for all tests."""
     data = tmp_path_factory.mktemp("dictionary")
     dictionaries = Dictionaries(data)
-    texts = (dictionaries.objects.put(taxonomy.load().to_json()), dictionaries.objects.put(search_engines.load().to_json()))
-    named = dictionaries._compile([], None, texts)
+    texts = (taxonomy.load().to_json(), search_engines.load().to_json())
+    named = dictionaries._compile([], None, (*map(dictionaries.objects.put, texts), ""))
     for category, text in LISTS.items():
         source = data / f"{category}.src"
         source.write_text(text)
@@ -234,12 +235,13 @@ def found(data: Path, dictionary: str, now) -> tuple[Store, Office, Registry]:
         "hillview": (Group("ks3", "Years 7-9", "ks3"), Group("ks4", "Years 10-11", "ks4"), Group("staff", "Staff", "staff")),
     }
     with store.write() as session:
-        office.found_authority(session, authority)
+        founding.found_authority(office, session, authority)
         for school, name, prefix in (
             ("oakfield", "Oakfield Primary", "127.10.2.0/24"),
             ("hillview", "Hillview Academy", "127.20.3.0/24"),
         ):
-            office.found_school(
+            founding.found_school(
+                office,
                 session,
                 SchoolPolicy(
                     school,

@@ -18,7 +18,17 @@ from policy.rules import Action
 
 from .conftest import PASSWORD, URL
 
-OPEN = {"/sign-in", "/sign-in/passkey", "/sign-in/sso", "/sign-in/sso/back", "/enrol", "/recover", "/healthz", "/metrics"}
+OPEN = {
+    "/sign-in",
+    "/sign-in/passkey",
+    "/sign-in/sso",
+    "/sign-in/sso/back",
+    "/enrol",
+    "/recover",
+    "/asked",
+    "/healthz",
+    "/metrics",
+}
 OPEN |= {"/api/v1/session", "/api/v1/openapi.json", "/api/v1/changes/{number}/impact"}
 OF_ONESELF = {"/sign-out", "/api/v1/schools"}  # about no school in particular
 

@@ -9,26 +9,17 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from admin_api.kinds import OFFERED
-from change_control import standing, talk
-from change_control.authority import DELEGABLE, ROLES, NotAllowed
+from change_control import screening, standing, talk
+from change_control.authority import DELEGABLE, PUPILS, ROLES, NotAllowed
 from change_control.changes import CategoryWish, NetworkWish, SiteWish
+from change_control.group_wishes import GroupWish, InspectionWish, SafetyWish
+from change_control.hour_wishes import TimetableWish
 from change_control.lifecycle import State
+from change_control.people_wishes import AlertWish, SuspensionWish
+from change_control.school_wishes import AnswerWish, HeadWish, TenantsWish
 from change_control.service import Person
+from change_control.site_wishes import ListedWish, PlatformWish, UnknownWish
 from change_control.tables import ChangeRow
-from change_control.wishes import (
-    AlertWish,
-    AnswerWish,
-    GroupWish,
-    HeadWish,
-    InspectionWish,
-    ListedWish,
-    PlatformWish,
-    SafetyWish,
-    SuspensionWish,
-    TenantsWish,
-    TimetableWish,
-    UnknownWish,
-)
 from policy.proof import canonical, digest
 from policy.rules import Action, Window
 
@@ -200,3 +191,36 @@ def test_who_signs_beforehand(world, role):
 
 def test_every_kind_that_the_desk_offers_is_in_this_table():
     assert {*DELEGABLE} - {"dictionary", "reverse"} == set(WISHES) == set(OFFERED)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_pupils_request_is_screened_by_whom_the_head_named_and_by_no_role(world, role):
+    office, who = world.office, person(role)
+    with world.store.write() as session:
+        waiting = office.request(session, "oakfield", WISHES["site"], by=None, reason="for maths", source="block-page").id
+
+    def delegate(session, to):
+        terms = {"person": to, "kinds": [PUPILS], "from": _at(NOW - timedelta(days=1)), "until": _at(SOON)}
+        book = office.book(session, "oakfield")
+        book.append("delegation.signed", office.now(), delegation=terms, by="p-head", rests_on={"signatures": []})
+
+    def tried(do, to):
+        def each(session):
+            delegate(session, to)
+            do(session, session.get_one(ChangeRow, waiting))
+
+        return attempt(world, each)
+
+    def passes(session, row):
+        screening.pass_on(office, session, row, who)
+
+    def refuses(session, row):
+        office.refuse(session, row, who, "not now")
+
+    def approves(session, row):
+        office.approve(session, row, who, Pen(), digest(row.diff))
+
+    assert tried(passes, who.id)
+    assert tried(refuses, who.id)
+    assert not tried(passes, "p-other")
+    assert tried(refuses, "p-other") == tried(approves, who.id) == (role in HEAD)

@@ -9,9 +9,9 @@ import pytest
 
 from admin_api.past import Counts, preview
 from change_control.changes import CategoryWish, SiteWish
+from change_control.hour_wishes import TimetableWish
 from change_control.tables import ChangeRow
 from change_control.verify import verify_installation
-from change_control.wishes import TimetableWish
 from policy.rules import Action, Window
 
 WIDE = SiteWish("crazygames.com", Action.ALLOW)

@@ -1,6 +1,6 @@
 """Telling people: in words without a name, to whom the chain says, once."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
@@ -43,6 +43,23 @@ def test_the_dsl_then_the_head_are_told_and_no_name_leaves(world):
     assert len(hooks) == 1  # what is about staff goes to no hook
     assert "Pupil" not in str(messages(world))
     assert len(alarms.open_(world.log, "oakfield", ("pupil", "staff"))) == 2
+
+
+def test_whoever_is_on_the_rota_is_told_whatever_her_role_and_the_la_is_asked_to_telephone(world):
+    addresses(world, sara="dsl@oakfield.example", olive="olive@oakfield.example", laura="la@birchwood.example")
+    with world.store.read() as session:
+        olive = session.scalars(select(PersonRow.id).where(PersonRow.username == "olive")).one()
+    now = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+    plan = alarms.Plan(rota=((olive,),) * 7)
+    alarms.set_plan(world.log, "oakfield", plan, person="sara", now=now)
+    escalate.raise_for(world.log, Caught(1, "oakfield", "self-harm", "pupil", now, "ks2"), now)
+    for step in range(4):
+        at = now + timedelta(minutes=21 * step)
+        escalate.go_on(world.log, world.store, "https://desk", lambda at=at: at, {})
+    mails = [one for one in messages(world) if one[0] == "email"]
+    assert [to for _, to, _, _ in mails] == ["olive@oakfield.example", "dsl@oakfield.example", "la@birchwood.example"]
+    assert "telephone" in mails[-1][3]
+    assert "/captures/" not in mails[-1][3]  # whom it is about is the school's to see
 
 
 def test_reports_are_told_once_on_their_day(world):

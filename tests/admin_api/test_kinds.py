@@ -4,7 +4,8 @@ from datetime import date
 
 import pytest
 
-from admin_api.kinds import OFFERED, hours_typed, read_hours, read_terms, terms_typed
+from admin_api.hours import hours_typed, read_hours, read_terms, terms_typed
+from admin_api.kinds import OFFERED
 from policy.rules import Window
 
 WEEK = (0, 1, 2, 3, 4)

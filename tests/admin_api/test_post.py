@@ -158,7 +158,7 @@ def test_the_thread_watches_sends_and_stops(world, post, mailbox):
     post.start(0.02)
     mailbox.wait(1)
     post.stop(10)
-    assert not post._thread.is_alive()
+    assert not any(thread.is_alive() for thread in post._threads)
     assert len(mailbox.got) == 1
     with world.store.write() as session:
         outbox.prune(session, world.clock.at + timedelta(days=500))

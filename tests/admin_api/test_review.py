@@ -1,5 +1,6 @@
 """Review at the desk: pseudonyms, triage, alarms, incidents, meeting, reports, keeping; by role and by school."""
 
+import csv
 import io
 import json
 import re
@@ -354,6 +355,53 @@ def test_hostile_words_are_shown_harmlessly_everywhere(world, text):
             assert not cell.startswith(("=", "+", "@")), (page, cell[:80])
     assert sara.get(f"/meeting/{number}/minutes.pdf").content.startswith(b"%PDF")
     assert sara.get("/reports?format=pdf").content.startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    "nasty", ["=HYPERLINK(1) <script>alert(1)</script> \u202e\u2066 \0 end", "@sum <img src=x onerror=alert(1)>" * 30]
+)
+def test_what_staff_type_is_shown_harmlessly_everywhere(world, nasty):
+    world.events(search(world, "how to kill myself"))
+    watch(world)
+    sara, helen, laura = (world.browser(name) for name in ("sara", "helen", "laura"))
+    (one,) = waiting(world)
+    sara.post("/captures/grade", {"capture": one.id, "grade": "behaviour", "said": nasty})
+    helen.post(f"/captures/{one.id}/opinion", {"grade": "serious", "opinion": nasty})
+    opened = sara.post("/incidents", {"capture": one.id, "summary": nasty, "subject": "pupil"})
+    path = opened.headers["location"].partition("?")[0]
+    sara.post(f"{path}/note", {"said": nasty})
+    sara.post(f"{path}/triggers", {})
+    sara.post(f"{path}/decide", {"decision": "school", "reasons": nasty})
+    seen = {"view": nasty, "viewer": f"A{nasty}"[:90], "second": f"B{nasty}"[:90], "consulted": "yes", "same_sex": "yes"}
+    assert sara.post(f"{path}/viewing", seen).status_code == 303
+    sara.post(f"{path}/action", {"what": nasty, "owner": nasty[:150], "due": "2026-12-01"})
+    sara.post(
+        "/lessons", {"topic": nasty, "begins": "2026-11-20T09:00", "ends": "2026-11-20T15:00", "theme": "", "group": ""}
+    )
+    helen.post("/keeping", {"class": "blocked", "days": "300", "why": nasty})
+    helen.post("/keeping/hold", {"begins": "2026-01-01", "ends": "2026-02-01", "reason": nasty})
+    number = sara.post("/meeting").headers["location"].rpartition("/")[2]
+    agenda = re.findall(r'name="said-([a-z-]+)"', sara.get(f"/meeting/{number}").text)
+    sara.post(f"/meeting/{number}/minutes", {f"said-{each}": nasty for each in agenda})
+    pages = ("/", "/captures", f"/captures/{one.id}", "/captures/blind", "/incidents", path, f"/meeting/{number}", "/meeting",
+             "/lessons", "/keeping", "/escalation", "/constancy", "/reports", "/access")  # fmt: skip
+    for page in pages:
+        answer = helen.get(page)
+        assert answer.status_code == 200, page
+        for bad in ("<script>alert", "<img src=x", "\u202e", "\u2066", "\0"):
+            assert bad not in answer.text, (page, bad)
+    sheets = (
+        *(sara.get(f"{path}/export?format={kind}") for kind in ("cpoms", "myconcern")),
+        laura.get("/rollup?school=oakfield&format=csv"),
+    )
+    for sheet in sheets:
+        assert sheet.status_code == 200
+        for row in csv.reader(io.StringIO(sheet.text)):
+            assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
+    for paper in (f"/meeting/{number}/minutes.pdf", "/constancy?format=pdf", "/reports?format=digest", "/reports?format=pdf"):
+        assert sara.get(paper).content.startswith(b"%PDF"), paper
+    assert json.loads(sara.get(f"{path}/export?format=json").text)["summary"]
+    assert sara.get(f"{path}/export?format=bundle").status_code == 200
 
 
 def test_searches_are_kept_by_name_and_by_person(world):

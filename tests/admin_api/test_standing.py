@@ -197,3 +197,79 @@ def test_the_same_for_scripts(world):
     world.clock.forward(seconds=30)
     released = helen.api("POST", "/people/release", json={"person": person(world, "tom"), "totp": world.code("helen")})
     assert released.status_code == 200
+
+
+# --- a pupil's request goes to the named teacher first ------------------------------------------------------------------------
+
+
+def pupil_asks(world, reference="K7F2-9QXM", site="poki.com"):
+    with world.store.write() as session:
+        return world.office.request(
+            session, "oakfield", SiteWish(site, Action.ALLOW, ("ks2",)), by=None, reason="for my maths", source="block-page",
+            asker="Tim", reference=reference, group="ks2",
+        ).id  # fmt: skip
+
+
+def where(world, reference="K7F2-9QXM"):
+    answer = world.stranger().get(f"/asked?reference={reference.lower()}")
+    return re.search(r"<strong>(.*?)</strong>", answer.text)[1]
+
+
+def named(world, username="adam"):
+    return delegated(world, person=person(world, username), scope=["pupil_requests"])
+
+
+def test_a_pupils_request_is_with_the_named_teacher_and_then_with_the_head(world):
+    helen, adam, tom = world.browser("helen"), world.browser("adam"), world.browser("tom")
+    first = pupil_asks(world, "AAAA-2222", "one.example")
+    assert where(world, "AAAA-2222") == "It is with the headteacher."  # nobody is named
+    assert named(world).status_code == 303
+    assert "Adam looks first at what pupils ask for" in helen.get("/standing").text
+    change = pupil_asks(world)
+    assert where(world) == "Your teacher looks at it first."
+    assert "Pupils ask: you look first" in adam.get("/?school=oakfield").text
+    assert f"/requests/{change}" not in helen.get("/").text
+    assert "2 pupils’ requests are with the teacher you named" in helen.get("/").text
+    page = adam.get(f"/requests/{change}").text
+    assert "Pass it on to the headteacher" in page
+    assert "Approve" not in page
+    for who in (tom, world.browser("dora")):
+        assert who.post(f"/requests/{change}/pass-on").status_code == 403
+        assert who.post(f"/requests/{change}/refuse", {"reason": "no, not now"}).status_code == 403
+    assert adam.sign("approve", change).status_code == 403
+    assert adam.post(f"/requests/{change}/pass-on", {"words": "we use it in Year 4"}).status_code == 303
+    assert world.state(change) == "requested"  # nothing opens by it
+    assert where(world) == "It is with the headteacher."
+    assert f"/requests/{change}" in helen.get("/").text
+    assert "Passed on by Adam: “we use it in Year 4”" in helen.get(f"/requests/{change}").text
+    assert adam.post(f"/requests/{change}/refuse", {"reason": "I think again"}).status_code == 403
+    assert adam.post(f"/requests/{change}/pass-on").status_code == 403
+    assert helen.sign("approve", change).status_code == 303
+    assert where(world) == "Yes: it has been opened."
+    assert helen.sign("approve", first).status_code == 303  # she decides also what has not been passed on
+    assert "entries agree" in helen.get("/changes?check=true").text
+
+
+def test_the_named_teacher_refuses_with_a_reason_and_whoever_asked_can_read_it(world):
+    named(world)
+    change, adam = pupil_asks(world), world.browser("adam")
+    staff = world.ask("tom")  # what a colleague asks for is not his
+    assert adam.post(f"/requests/{staff}/refuse", {"reason": "no, not now"}).status_code == 403
+    assert adam.post(f"/requests/{change}/refuse", {"reason": "no"}).status_code == 422
+    assert adam.post(f"/requests/{change}/refuse", {"reason": "It is a game"}).status_code == 303
+    assert where(world) == "No, it stays as it is."
+    page = world.stranger().get("/asked?reference=K7F2-9QXM").text
+    assert "It is a game" in page
+    assert "Tim" not in page
+    assert "Adam" not in page
+    world.clock.forward(days=60)
+    late = pupil_asks(world, "BBBB-2222")
+    assert where(world, "BBBB-2222") == "It is with the headteacher."  # the delegation has ended
+    assert adam.post(f"/requests/{late}/pass-on").status_code in {303, 403}
+    assert world.state(late) == "requested"
+
+
+def test_references_are_not_guessed(world):
+    stranger = world.stranger()
+    assert stranger.get("/asked?reference=ZZZZ-9999").status_code == 404
+    assert 429 in {stranger.get(f"/asked?reference=ZZZZ-{n}").status_code for n in range(1000, 1012)}

@@ -8,7 +8,10 @@ from dataclasses import replace
 
 import pytest
 import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
+from starlette.testclient import TestClient
 
 from admin_api.app import create_app
 from admin_api.notices import Watcher
@@ -16,9 +19,11 @@ from admin_api.witnessing import Asked, Cosigner, Keeper, post, witnessed_file
 from change_control.keys import AuthorityKey
 from change_control.replay import DoesNotAgree, verify_text
 from change_control.verify import witnessed, write_export
-from change_control.witness import Behind, Witness, request
+from change_control.witness import Behind, Witness, cosignatures, request
 from policy.live import Trust
 from policy.proof import Checkpoint, ProofRefused
+
+from .conftest import URL, closed, opened
 
 
 @pytest.fixture
@@ -160,3 +165,44 @@ def test_a_clock_that_was_set_back_is_refused_and_told(world):
         world.ask("adam")
     watcher()
     assert "has been set back" in world.services.alarms["clock"]
+
+
+@pytest.fixture(scope="module")
+def witnessing(tmp_path_factory, built):
+    """A witness's desk, in this process, and a request that it would answer with a cosignature."""
+    source, secrets = built
+    data = tmp_path_factory.mktemp("witness") / "data"
+    shutil.copytree(source, data)
+    world = opened(data, secrets)
+    keeper = Keeper(data.parent / "elsewhere", "birchwood.example/witness", {"birchwood": world.office.key.public})
+    app = create_app(replace(world.services, keeper=keeper))
+    with world.store.read() as session:
+        good = request(0, [], world.office.book(session, "oakfield").row.checkpoint).encode()
+    client = TestClient(app, base_url=URL, raise_server_exceptions=False)
+    yield client, keeper, good
+    client.close()
+    closed(world)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_strangers_bytes_get_no_cosignature_and_break_nothing(witnessing, data):
+    """Any bytes, and a good request with a few of its bytes changed, cut, doubled or joined with others."""
+    client, keeper, good = witnessing
+    edit = data.draw(st.sampled_from(("bytes", "flip", "cut", "insert", "twice")))
+    at = data.draw(st.integers(0, len(good) - 1))
+    some = data.draw(st.binary(min_size=1, max_size=60))
+    body = {
+        "bytes": some,
+        "flip": good[:at] + bytes([good[at] ^ (some[0] or 1)]) + good[at + 1 :],
+        "cut": good[:at],
+        "insert": good[:at] + some + good[at:],
+        "twice": good[:at] + good[: at + 1] + good,
+    }[edit]
+    answer = client.post("/witness/add-checkpoint", content=body)
+    assert answer.status_code in {200, 400, 403, 404, 409, 413, 422}, answer.text
+    if answer.status_code == 200:  # what was changed was nothing that the note says: it is the good checkpoint's cosignature
+        note = good.decode().partition("\n\n")[2]
+        assert [one.witness for one in cosignatures(note + answer.text, [keeper.witness])] == [keeper.witness.name]
+    again = client.post("/witness/add-checkpoint", content=good)
+    assert again.status_code in {200, 409, 422}

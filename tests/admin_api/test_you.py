@@ -8,6 +8,9 @@ import re
 import pyotp
 import pytest
 
+from change_control import standing
+from policy.proof import canonical, digest
+
 from .conftest import PASSWORD, URL
 
 
@@ -193,3 +196,89 @@ def test_two_named_people_and_the_la_officer_help_her_back_in(world):
     world.clock.forward(days=4)
     world.browsers.clear()
     assert "Signed by" not in world.browser("carl").get("/people").text, "a signature does not wait for ever"
+
+
+# --- what the headteacher signs beforehand: the same ceremony as for a change ------------------------------------------------
+
+MANDATE = {"kinds": ["site"], "roles": ["teacher"], "until": "2027-06-30", "days": "5"}
+
+
+def drafted(answer) -> dict[str, str]:
+    assert answer.status_code == 200, answer.text
+    return {"draft": html.unescape(re.search(r'name="draft" value="([^"]*)"', answer.text)[1])}
+
+
+def person(world, username):
+    with world.store.read() as session:
+        return world.registry.signed_in(session, world.cookie(username)).id
+
+
+def entries(world, kind):
+    with world.store.read() as session:
+        return standing.entries(session, world.office.book(session, "oakfield"), kind)
+
+
+def test_a_mandate_and_a_delegation_are_signed_with_a_passkey_over_exactly_their_terms(world, device):
+    helen = world.browser("helen")
+    add(world, device)
+    for path, form, kind, terms, says in (
+        ("mandate", MANDATE, "mandate.signed", "mandate", "The teacher may block a site at once until"),
+        (
+            "delegation",
+            {"person": person(world, "dora"), "scope": ["site"], "to": "2026-12-18"},
+            "delegation.signed",
+            "delegation",
+            "Dora may approve in the headteacher’s place",
+        ),
+    ):
+        page = helen.post(f"/standing/{path}", form)
+        assert says in page.text
+        signed = helen.post("/standing/sign", {**drafted(page), "answer": device.get(challenge(page.text))})
+        assert signed.status_code == 303, signed.text
+        (entry,) = entries(world, kind)
+        (signature,) = entry["rests_on"]["signatures"]
+        assert signature["factor"] == "passkey"
+        assert signature["over"] == digest(canonical(entry[terms]))
+    change, dora = world.ask(), world.browser("dora")
+    assert dora.sign("approve", change).status_code == 303  # what rests on it is believed by whoever checks
+    page = helen.get("/standing").text
+    back = {"entry": re.search(r'name="entry" value="(\d+)"', page)[1], "answer": device.get(challenge(page))}
+    assert helen.post("/standing/revoke", back).status_code == 303
+    assert "entries agree" in helen.get("/changes?check=true").text
+
+
+def test_an_invitation_and_a_release_are_signed_with_a_passkey(world, device):
+    helen = world.browser("helen")
+    add(world, device)
+    page = helen.post("/people/invite", {"name": "Nora", "roles": ["teacher"]})
+    assert "Nora is invited as teacher." in page.text
+    signed = helen.post("/people/sign", {**drafted(page), "answer": device.get(challenge(page.text))})
+    assert "Give this code to the person you invited" in signed.text
+    assert entries(world, "person.invited")[-1]["rests_on"]["signatures"][0]["factor"] == "passkey"
+    form = re.search(rf'name="person" value="{person(world, "gita")}".*?</form>', helen.get("/people").text, re.DOTALL)[0]
+    gone = {"person": person(world, "gita"), "answer": device.get(challenge(form))}
+    assert helen.post("/people/release", gone).status_code == 303
+    assert helen.post("/people/release", gone).status_code == 403  # an answer signs once
+    assert "entries agree" in helen.get("/changes?check=true").text
+
+
+def test_a_draft_is_signed_as_it_was_shown_once_and_in_time(world, device):
+    helen = world.browser("helen")
+    add(world, device)
+    page = helen.post("/standing/mandate", MANDATE)
+    other = helen.post("/standing/mandate", {**MANDATE, "roles": ["technician"]})
+    crossed = helen.post("/standing/sign", {**drafted(page), "answer": device.get(challenge(other.text))})
+    assert crossed.status_code == 403  # the answer was given for other terms
+    assert not entries(world, "mandate.signed")
+    good = {**drafted(page), "answer": device.get(challenge(page.text))}
+    assert world.browser("dora").post("/standing/sign", good).status_code == 403
+    assert helen.post("/people/sign", good).status_code == 409
+    assert helen.post("/standing/sign", {**good, "draft": good["draft"][:-8] + "AAAAAAA="}).status_code == 409
+    assert helen.post("/standing/sign", good).status_code == 303
+    again = helen.post("/standing/sign", {**drafted(page), "answer": device.get(challenge(page.text))})
+    assert again.status_code == 422
+    assert "exactly this is signed already" in again.text.lower()
+    late = helen.post("/standing/mandate", {**MANDATE, "days": "9"})
+    world.clock.forward(minutes=11)
+    assert helen.post("/standing/sign", {**drafted(late), "answer": device.get(challenge(late.text))}).status_code == 409
+    assert len(entries(world, "mandate.signed")) == 1

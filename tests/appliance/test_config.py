@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.config import ENVIRONMENT, SECTIONS, BadConfiguration, Config, address, load, on_loopback_only
+from appliance.receivers import syslog_server
 
 
 @pytest.fixture
@@ -78,6 +79,17 @@ def test_whom_messages_go_to(written):
     assert Config.from_json(config.to_json()) == config
 
 
+def test_who_gets_the_log_as_it_grows(written):
+    config = written(
+        "log_to:\n  siem: {syslog: 'tls://siem.school.example', ca: /etc/siem.pem, school: hillview}\n"
+        "  soc: {webhook: 'https://soc.example/hook', secret_file: /etc/hook}\n"
+    )
+    assert [(one.name, one.school) for one in config.log_to] == [("siem", "hillview"), ("soc", "")]
+    assert syslog_server("", config.log_to[0].syslog) == ("tls", "siem.school.example", 6514)
+    assert syslog_server("", "udp://[::1]:1514") == ("udp", "::1", 1514)
+    assert Config.from_json(config.to_json()) == config
+
+
 def test_encrypted_dns_and_balancers(written):
     dns = written(
         "dns: {dot_listen: 10.0.0.1, doh_listen: ['10.0.0.1', '[::1]:8443'], proxy_protocol_from: 10.0.0.0/30, client_queries_per_s: 50}"
@@ -121,7 +133,7 @@ def test_what_is_commented_out_is_not_there(written, text):
     ("text", "said"),
     [
         ("dnss: {}", "unknown key 'dnss'; did you mean 'dns'?"),
-        ("policy: {}", "unknown key 'policy'; there are: dns, proxy, admin, database, mail, witness, webhooks"),
+        ("policy: {}", "unknown key 'policy'; there are: dns, proxy, admin, database, mail, witness, webhooks, log_to"),
         ("dns: {lisen: 127.0.0.1:53}", "in dns, unknown key 'lisen'; did you mean 'listen'?"),
         ("dns: {allow: games}", "in dns, unknown key 'allow'; there are: listen, upstreams"),
         ("mail: {server: smtp.example}", "mail.server: 'smtp.example' is not host:port"),
@@ -137,6 +149,14 @@ def test_what_is_commented_out_is_not_there(written, text):
         ("webhooks: {desk: {url: 'http://desk.example/', secret_file: /x}}", "webhooks.desk.url: 'http://desk.example/' is not"),
         ("webhooks: {desk: {url: 'https://desk.example/'}}", "webhooks.desk: secret_file names the file"),
         ("webhooks: {desk: {urll: 'https://desk.example/'}}", "in webhooks.desk, unknown key 'urll'; did you mean 'url'?"),
+        ("log_to: {siem: {syslog: 'tls://'}}", "log_to.siem.syslog: 'tls://' is not udp://, tcp:// or tls:// and a host"),
+        ("log_to: {siem: {syslog: 'http://x'}}", "log_to.siem.syslog: 'http://x' is not"),
+        ("log_to: {siem: {syslog: 'tcp://x:99999'}}", "log_to.siem.syslog: 'tcp://x:99999' is not"),
+        ("log_to: {siem: {syslog: 5}}", "log_to.siem.syslog: 5 is not a text"),
+        ("log_to: {siem: {sislog: 'tcp://x'}}", "in log_to.siem, unknown key 'sislog'; did you mean 'syslog'?"),
+        ("log_to: {siem: {ca: /x}}", "log_to.siem: either syslog or webhook says where the log goes"),
+        ("log_to: {soc: {webhook: 'http://soc.example'}}", "log_to.soc.webhook: 'http://soc.example' is not an address"),
+        ("log_to: {soc: {webhook: 'https://soc.example'}}", "log_to.soc: secret_file names the file"),
         ("witness: {logs: {birchwood: nokey}}", "witness.logs.birchwood: 'nokey' is not an authority's public key"),
         ("witness: {ask: {'https://w.example/witness': nokey}}", "'nokey' is not a witness's key"),
         ("witness: {ask: {'ftp://w.example': x}}", "is not an address such as https://filter.birchwood.example/witness"),

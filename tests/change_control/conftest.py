@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from change_control import founding
 from change_control.dictionaries import Dictionaries
 from change_control.keys import AuthorityKey
 from change_control.people import Registry
@@ -154,8 +155,9 @@ def _open(data: Path, url: str, clock: Clock, *, create: bool = False) -> World:
 def _found(world: World, dictionary: str) -> None:
     with world.store.write() as session:
         authority = AuthorityPolicy("birchwood", "Birchwood", dictionary)
-        world.office.found_authority(session, authority)
-        world.office.found_school(
+        founding.found_authority(world.office, session, authority)
+        founding.found_school(
+            world.office,
             session,
             SchoolPolicy(
                 "oakfield",

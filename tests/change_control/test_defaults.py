@@ -1,5 +1,7 @@
 """What an upgrade brings is proposed to the headteacher, never just there."""
 
+from category_lists.phrases import shipped
+from change_control import list_service
 from change_control.dictionaries import Dictionaries
 from change_control.lifecycle import State
 from change_control.tables import ChangeRow
@@ -10,19 +12,19 @@ from policy.rules import Dictionary, read, write
 
 
 def older(world) -> str:
-    """The dictionary as an older version shipped it: one starter list fewer."""
+    """The dictionary as an older version shipped it: one starter list fewer, and no phrase sets."""
     dictionaries: Dictionaries = world.office.dictionaries
     with world.store.read() as session:
         now = read(
             Dictionary, dictionaries.objects.text(world.office.book(session, "oakfield").in_force().document.dictionary)
         )
     versions = [dictionaries._version(ref) for ref in now.lists if ref.id != "starter-games"]
-    return dictionaries._compile(versions, None, (now.taxonomy, now.engines))
+    return dictionaries._compile(versions, None, (now.taxonomy, now.engines, ""))
 
 
 def propose(world):
     with world.store.write() as session:
-        row = world.office.propose_defaults(session, "oakfield", "9.9")
+        row = list_service.propose_defaults(world.office, session, "oakfield", "9.9")
         return row.id if row else None
 
 
@@ -49,7 +51,9 @@ def test_new_defaults_wait_and_are_proposed_once(world):
     assert propose(world) is None
     world.publish()
     snapshot = Live(world.data).snapshot
-    assert snapshot.dictionaries[snapshot.schools["oakfield"].dictionary].index.find("poki.com")
+    now = snapshot.dictionaries[snapshot.schools["oakfield"].dictionary]
+    assert now.index.find("poki.com")
+    assert now.phrases.ready().digest == shipped().digest
     with world.store.read() as session:
         verify_installation(session, world.data)
     assert write(snapshot.schools["oakfield"])

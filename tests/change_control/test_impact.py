@@ -27,6 +27,9 @@ class FakeNames:
         kind = host.partition(".")[0]
         return (Match(kind, "test", "1", host, ""),) if kind in {"games", "gambling"} else ()
 
+    def kin(self, host):
+        return host.partition(".")[0] if self.find(host) else ()
+
     def has_pages(self, host):
         return False
 

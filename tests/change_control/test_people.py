@@ -6,9 +6,10 @@ from datetime import timedelta
 import pyotp
 import pytest
 
+from change_control import founding
 from change_control.authority import NotAllowed
 from change_control.people import ALPHABET, WrongCredentials, new_code
-from change_control.service import enrolled
+from change_control.quorum import enrolled
 
 from .conftest import PASSWORD
 
@@ -94,7 +95,7 @@ def test_there_is_one_headteacher(world):
 def test_of_two_codes_for_the_first_headteacher_one_enrols(world):
     with world.store.write() as session:
         oakfield = world.office.book(session, "oakfield").in_force().document
-        world.office.found_school(session, replace(oakfield, log="hillview", name="Hillview", networks=()))
+        founding.found_school(world.office, session, replace(oakfield, log="hillview", name="Hillview", networks=()))
         first, second = (world.registry.invite(session, "hillview", name, ["headteacher"], by=None) for name in ("A", "B"))
         enrol(world, session, second, "harriet")
     with pytest.raises(NotAllowed, match="its headteacher already"), world.store.write() as session:

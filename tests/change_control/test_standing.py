@@ -9,17 +9,20 @@ from sqlalchemy import select
 from change_control import standing
 from change_control.authority import DELEGABLE, NotAllowed, Waiting, waits
 from change_control.changes import SiteWish
+from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import State
+from change_control.people_wishes import SuspensionWish
+from change_control.school_wishes import HeadWish
 from change_control.service import HEAD
 from change_control.tables import ChangeRow, EntryRow
 from change_control.verify import DoesNotAgree, export_logs, replay, verify_installation
-from change_control.wishes import HeadWish, SuspensionWish
 from policy.decide import Question, decide
 from policy.live import Live, Trust
 from policy.proof import ProofRefused, check_authority, digest
 from policy.rules import Action
 
 LOG = "oakfield"
+AT = "2026-11-20T10:00:00Z"
 OPEN = SiteWish("crazygames.com", Action.ALLOW, ("ks2",))
 SHUT = SiteWish("bbc.co.uk", Action.BLOCK, ("ks2",))
 
@@ -469,3 +472,30 @@ def test_every_entry_of_these_stories_is_of_a_known_kind(world):
     with world.store.read() as session:
         kinds = set(session.scalars(select(EntryRow.kind).where(EntryRow.log == LOG)))
     assert kinds <= set(ENTRIES)
+
+
+def test_a_signature_given_beforehand_counts_once(world):
+    """Whoever rules the database and the authority's key could otherwise bring back a mandate that she revoked."""
+    number = mandate(world)
+    first = entry(world, number)
+    revoke(world, number)
+    with pytest.raises(ValueError, match="signed already"):
+        signed(world, "mandate", lambda s, helen, _: standing.write(
+            world.office, s, LOG, helen, "mandate", first["mandate"], lambda _: first["rests_on"]["signatures"][0]
+        ))  # fmt: skip
+    agreed(world)
+    with world.store.write() as session:
+        again = {name: first[name] for name in ("mandate", "by", "rests_on")}
+        world.office.book(session, LOG).append("mandate.signed", world.clock(), **again)
+    with pytest.raises(DoesNotAgree, match="given once, and stands in the log already"):
+        agreed(world)
+
+
+def test_nobody_signs_beforehand_by_a_role_that_the_log_does_not_give(world):
+    with world.store.write() as session:
+        adam, signer = world.who(session, "adam"), world.signer(session, "adam")
+        terms = {"kinds": ["site"], "roles": ["teacher"], "from": AT, "until": "2026-12-20T10:00:00Z", "ratify_days": 5}
+        made = {"kind": "mandate.signed", "by": adam.id, "at": AT}
+        made["rests_on"] = {"signatures": [signer.sign("mandate", LOG, terms)]}
+        with pytest.raises(LedgerMismatch, match="not signed by the headteacher"):
+            standing.borne_out(session, world.office.book(session, LOG), made, terms)

@@ -7,16 +7,11 @@ import pytest
 from category_lists.taxonomy import load
 from change_control import changes
 from change_control.changes import CategoryWish, NetworkGone, NetworkWish, SiteWish
-from change_control.wishes import (
-    AnswerWish,
-    GroupWish,
-    InspectionWish,
-    ListedWish,
-    SafetyWish,
-    SuspensionWish,
-    TenantsWish,
-    TimetableWish,
-)
+from change_control.group_wishes import GroupWish, InspectionWish, SafetyWish
+from change_control.hour_wishes import TimetableWish
+from change_control.people_wishes import SuspensionWish
+from change_control.school_wishes import AnswerWish, TenantsWish
+from change_control.site_wishes import ListedWish
 from policy.proof import undone
 from policy.rules import (
     Action,

@@ -1,6 +1,7 @@
 """In a real Chromium with a virtual authenticator: a headteacher adds a passkey, approves with it, and signs in with it."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -55,6 +56,19 @@ def test_a_passkey_from_adding_it_to_the_signature_in_the_log(box, browser):  # 
     head.get_by_role("button", name="Approve these with your passkey").click()  # a touch for each, a signature for each
     expect(head.get_by_text("All of them are signed")).to_be_visible()
 
+    head.goto(f"{box.ready['admin']}/standing")
+    head.get_by_text("Sign a standing mandate…").click()
+    head.get_by_label("Block a site at once").check()
+    head.get_by_label("Online safety co-ordinator").check()
+    head.get_by_label("Until when?").fill((datetime.now(UTC) + timedelta(days=9)).strftime("%Y-%m-%d"))
+    head.get_by_role("button", name="Read it once more and sign").last.click()
+    expect(head.get_by_role("heading", level=1)).to_contain_text("may block a site at once until")
+    keep(head, "sign-passkey")
+    head.get_by_role("button", name="Sign it with your passkey").click()
+    expect(head.get_by_text("may block a site at once until").first).to_be_visible()
+    expect(head.get_by_text("Signed by").first).to_be_visible()
+    keep(head, "standing-passkey")
+
     head.get_by_role("button", name="Sign out").click()
     head.get_by_role("button", name="Sign in with a passkey").click()
     expect(head.get_by_role("heading", level=1)).to_contain_text("Today")
@@ -63,6 +77,8 @@ def test_a_passkey_from_adding_it_to_the_signature_in_the_log(box, browser):  # 
     entries = [json.loads(text) for text in box.desk("hillview-head").get("/ledger", school="hillview")["entries"]]
     signed = {one["change"]: one["rests_on"]["signatures"][0] for one in entries if one["kind"] == "change.approved"}
     assert {signed[one["id"]]["factor"] for one in like} == {"passkey"}
+    (mandate,) = [one for one in entries if one["kind"] == "mandate.signed" and one["mandate"]["kinds"] == ["site"]][-1:]
+    assert mandate["rests_on"]["signatures"][0]["factor"] == "passkey"
     (approved,) = [one for one in entries if one["kind"] == "change.approved" and one["change"] == asked["id"]]
     assert approved["rests_on"]["signatures"][0]["factor"] == "passkey"
     assert (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from change_control.wishes import ALERT_THEMES
+from change_control.people_wishes import ALERT_THEMES
 from monitoring import captures, store
 from monitoring.lines import microseconds
 from monitoring.log import Log

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -17,7 +17,7 @@ from monitoring.masks import Masks, who_of
 from monitoring.meetings import Item, Minute
 from monitoring.search import search as look
 from monitoring.tables import captures as capture_rows
-from monitoring.tables import clean, hours
+from monitoring.tables import clean, day_sums, hour_sums, hours, meta
 from policy.event import Event
 
 NOW = datetime(2026, 11, 18, 11, 0, tzinfo=UTC)  # a Wednesday
@@ -198,11 +198,59 @@ def test_both_sign_the_same_and_writing_takes_signatures_back(log):
         meetings.one(log, "oakfield", number)
 
 
+def test_a_second_opinion_stands_beside_the_grade_and_is_asked_for(log):
+    number = capture(log)
+    captures.grade(log, "hillview", [number], "behaviour", person="olu", subjects=["pupil"], now=NOW)
+    captures.assign(log, "hillview", [number], "sara", ["pupil"])
+    assert [one.id for one in captures.waiting(log, "hillview", ["pupil"], assigned="sara")] == [number]
+    assert captures.waiting(log, "hillview", ["pupil"]) == []
+    captures.grade(
+        log, "hillview", [number], "serious", person="sara", subjects=["pupil"], now=NOW, said="I know her", purpose="second"
+    )
+    assert captures.one(log, "hillview", number, ["pupil"]).grade == "behaviour"
+    assert [(row["purpose"], row["grade"]) for row in captures.history(log, "hillview", number)] == [
+        ("triage", "behaviour"), ("second", "serious"),
+    ]  # fmt: skip
+    assert captures.waiting(log, "hillview", ["pupil"], assigned="sara") == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"why": "to be sure"}, ""),
+        ({"why": "just so"}, "say why"),
+        ({"second": ""}, "as second person"),
+        ({"second": "Sam Hall"}, "somebody else"),
+        ({"consulted": False}, "headteacher is asked first"),
+        ({"same_sex": False}, "of the same sex"),
+    ],
+)
+def test_an_image_is_viewed_only_as_the_guidance_asks_and_that_is_recorded(log, changed, said):
+    dsl = Reader("sara", frozenset({"pupil"}), head=False)
+    number = incidents.open_(
+        log, "hillview", [], summary="An image was sent", subject="pupil", subjects=["pupil"], person="sara", now=NOW
+    )
+    wanted = replace(
+        incidents.Viewing("it is not clear whether", "Sam Hall", "Ann Lee", consulted=True, same_sex=True), **changed
+    )
+    if said:
+        with pytest.raises(ValueError, match=said):
+            incidents.view(log, "hillview", number, dsl, wanted, NOW)
+        return
+    incidents.view(log, "hillview", number, dsl, wanted, NOW)
+    entry = incidents.incident(log, "hillview", number, dsl).timeline[-1]
+    assert (entry["kind"], entry["person"]) == ("viewing", "sara")
+    assert "Viewed by Sam Hall, with Ann Lee as second person" in entry["said"]
+
+
 TERMS = ((date(2026, 9, 3), date(2026, 11, 13)), (date(2026, 11, 16), date(2026, 12, 18)))
 
 
 def test_nobody_looked_counts_school_days_alone_and_tells_once(log):
     capture(log)
+    log.append(
+        [PAGE._replace(at=datetime(2026, 11, 9, 8, tzinfo=UTC).timestamp())], {"d": (1, 1)}
+    )  # a Monday: the filter begins
     assert not constancy.alarm_if_nobody_looked(log, "oakfield", NOW, TERMS, "Europe/London")  # nothing was there to look at
     captures.look(log, "hillview", "sara", datetime(2026, 11, 13, 9, 0, tzinfo=UTC))  # a Friday
     monday = datetime(2026, 11, 16, 9, 0, tzinfo=UTC)
@@ -215,6 +263,9 @@ def test_nobody_looked_counts_school_days_alone_and_tells_once(log):
     assert constancy.nobody_looked(log, "hillview", NOW, TERMS, "Europe/London") == ()
     some = constancy.days(log, "hillview", date(2026, 11, 9), date(2026, 11, 18), TERMS, NOW.date())
     assert constancy.proof(some) == constancy.Proof(1, 7, 4)
+    before = constancy.days(log, "hillview", date(2026, 10, 26), date(2026, 11, 9), TERMS, NOW.date())
+    assert [(day.heat, day.there) for day in before] == [("off", False)] * 10 + [("none", True)]
+    assert constancy.proof(before) == constancy.Proof(0, 1, 1)  # nobody can have looked before there was a filter
     holiday = constancy.days(log, "hillview", date(2026, 12, 21), date(2026, 12, 25), TERMS, date(2027, 1, 1))
     assert [day.heat for day in holiday] == ["off"] * 5
 
@@ -289,6 +340,30 @@ def test_a_search_that_reads_much_says_how_far_back_it_looked_and_goes_on(log):
     assert log.search(Query("hillview", but_groups=("ks3",))).rows == ()
 
 
+@pytest.mark.parametrize(
+    ("since", "until"), [(0, 1), (1, 2), (3, 30), (24, 48), (23, 49), (24, 47), (0, 96), (30, 31), (70, 90)]
+)
+def test_a_period_is_counted_to_the_hour_whether_from_hours_or_from_days(log, since, until):
+    start = datetime(2026, 11, 2, tzinfo=UTC)
+    asked = [
+        PAGE._replace(at=(start + timedelta(hours=hour)).timestamp(), kind=kind, action=action)
+        for hour in range(0, 96, 5)
+        for kind, action in (("page", "allow"), ("search", "block"), ("dns", "allow"), ("notice", "block"))
+    ]
+    log.append(asked, {"d": (1, 1)})
+    within = sum(since <= hour < until for hour in range(0, 96, 5))
+    for _ in range(2):
+        found = log.counted("hillview", start + timedelta(hours=since), start + timedelta(hours=until))
+        assert sum(one.count for one in found.what) == sum(one.asked for one in found.hours) == 3 * within
+        assert sum(one.blocked for one in found.hours) == within
+        assert log.completeness().stored == len(asked)
+        with log.open().begin() as connection:  # the same from a log whose sums were never written
+            for table in (hour_sums, day_sums):
+                connection.execute(table.delete())
+            connection.execute(meta.update().where(meta.c.name == "version").values(value="2"))
+        log.close()
+
+
 def test_counts_agree_with_the_lines_and_tell_how_complete_they_are(log):
     log.append(
         [PAGE, PAGE._replace(kind="search", term="x", action="allow"), PAGE._replace(kind="dns", action="allow")] * 4,
@@ -300,7 +375,8 @@ def test_counts_agree_with_the_lines_and_tell_how_complete_they_are(log):
     assert log.top("term", "hillview", *wide) == (("x", 4),)
     assert log.top("host", "hillview", *wide, action="block") == (("a.example", 4),)
     assert log.top("host", "hillview", *wide, but_groups=("ks3",)) == ()
-    assert sum(one.count for one in log.counted("hillview", *wide)) == 12
+    counted = log.counted("hillview", *wide)
+    assert (sum(one.count for one in counted.what), sum(one.asked for one in counted.hours)) == (12, 12)
     assert log.completeness() == Completeness(12, 2)
     assert round(Completeness(999_998, 2).percent, 4) == 99.9998
     assert [(asked, blocked) for _, asked, blocked in log.days_of("hillview", "p1", *wide)] == [(12, 4)]

@@ -19,6 +19,12 @@ from policy.search_engines import load as load_engines
 
 from .conftest import HELEN, KEY, Log
 
+WORDS = """
+theme: drugs_alcohol_tobacco
+language: en
+hard: badger
+"""
+
 
 @dataclass
 class Published:
@@ -88,7 +94,8 @@ def published(tmp_path) -> Published:
     index = compile_index([(version, tmp_path / "lists" / "games" / f"{version.digest}.txt")], aside)
     objects.folder.mkdir()
     aside.rename(objects.path(index, "idx"))
-    dictionary = objects.put(write(Dictionary(index, objects.put(load().to_json()), objects.put(load_engines().to_json()))))
+    texts = [objects.put(text) for text in (load().to_json(), load_engines().to_json(), json.dumps({"en.yaml": WORDS}))]
+    dictionary = objects.put(write(Dictionary(index, texts[0], texts[1], phrases=texts[2])))
     authority = AuthorityPolicy("birchwood", "Birchwood", dictionary)
     write_aside(
         tmp_path / "trust" / "authority.json", json.dumps({"authority": "birchwood", "public": b64(KEY.public)}).encode()
@@ -235,7 +242,7 @@ def test_a_part_under_another_logs_name_is_refused(published):
     assert "hillview" not in live.snapshot.schools
 
 
-@pytest.mark.parametrize("which", ["dictionary", "authority", "taxonomy", "index"])
+@pytest.mark.parametrize("which", ["dictionary", "authority", "taxonomy", "phrases", "index"])
 def test_a_damaged_object_keeps_the_old_snapshot_and_is_told_once(published, which):
     told = []
     live = Live(published.data, told=told.append)
@@ -247,6 +254,7 @@ def test_a_damaged_object_keeps_the_old_snapshot_and_is_told_once(published, whi
         "dictionary": school.dictionary,
         "authority": school.authority,
         "taxonomy": named["taxonomy"],
+        "phrases": named["phrases"],
         "index": named["index"],
     }[which]
     path = objects.path(old, "idx" if which == "index" else "json")
@@ -276,10 +284,20 @@ def test_an_edited_object_is_refused_by_a_worker_that_starts(published):
         Live(published.data)
     data[-20] ^= 1
     path.write_bytes(data)
-    path = objects.path(named["taxonomy"])
-    path.write_text(path.read_text().replace('"block"', '"allow"'))
-    with pytest.raises(PolicyMissing, match="not what its name says"):
-        Live(published.data)
+    for which, there, instead in (("taxonomy", '"block"', '"allow"'), ("phrases", "badger", "hamster")):
+        path = objects.path(named[which])
+        text = path.read_text()
+        path.write_text(text.replace(there, instead))
+        with pytest.raises(PolicyMissing, match="not what its name says"):
+            Live(published.data)
+        path.write_text(text)
+
+
+def test_words_are_judged_by_the_phrase_sets_that_were_signed(published):
+    snapshot = Live(published.data).snapshot
+    [named] = snapshot.dictionaries.values()
+    assert named.phrases.score("badger " * 9, "search").themes
+    assert not named.phrases.score("hamster " * 9, "search").themes
 
 
 def test_each_of_several_problems_is_told_once(published):

@@ -278,9 +278,9 @@ def read_frame(file) -> bytes:
 class Origin(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address: str, context: ssl.SSLContext | None, port: int = 0) -> None:
+    def __init__(self, address: str, context: ssl.SSLContext | None, port: int = 0, site: type = Site) -> None:
         self.context, self.seen = context, []
-        super().__init__((address, port), Site)
+        super().__init__((address, port), site)
         self.port = self.server_address[1]
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
@@ -498,6 +498,17 @@ def school(internet, worker) -> Iterator[School]:
 @pytest.fixture(scope="session")
 def snapshot() -> Snapshot:
     return build_snapshot()
+
+
+@pytest.fixture(scope="session")
+def phases() -> Snapshot:
+    """The same school with a group of each phase."""
+    made = build_snapshot()
+    named = {"early": "early-years", "sixth": "sixth-form"}
+    ids = ("early", "ks1", "ks2", "ks3", "ks4", "sixth", "staff", "guest")
+    groups = tuple(Group(id_, id_.capitalize(), named.get(id_, id_)) for id_ in ids)
+    school = dataclasses.replace(made.schools["hillview"], groups=groups)
+    return dataclasses.replace(made, schools={"hillview": school}, clients=Clients([school]), _profiles={})
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,14 @@ from mitmproxy.test import tflow
 from category_lists.phrases import shipped
 from proxy.addon import Judge
 from proxy.block_page import Pages
+from proxy.connections import Connections
 from proxy.destinations import Destinations
 from proxy.embedding import GateMode
 from proxy.internal import Internal
 from proxy.reach import Reach
+from proxy.record import Record
 from proxy.tls import greeted_host
+from proxy.tunnels import Tunnels
 from proxy.wording import Wording
 
 KEY = b"k" * 32
@@ -37,18 +40,28 @@ async def resolve(_host):
     return ["1.1.1.1"]
 
 
+def parts(live, events):
+    pages, record = Pages(KEY, "https://desk.test"), Record(events.append, "w1")
+    return pages, record, Tunnels(live, record, pages=pages, reach=Reach(resolve, Destinations(()), 5))
+
+
 def a_judge(live, gate, events):
-    pages = Pages(KEY, "https://desk.test")
+    pages, record, tunnels = parts(live, events)
     return Judge(
         live,
-        events.append,
+        record,
+        tunnels,
         pages=pages,
         internal=Internal(KEY, pages, b""),
         form_key=KEY,
         gate=gate,
         wording=Wording(shipped()),
-        reach=Reach(resolve, Destinations(()), 5),
     )
+
+
+def the_connections(live, gate, events):
+    _, record, tunnels = parts(live, events)
+    return Connections(live, record, tunnels, gate)
 
 
 @pytest.fixture
@@ -74,21 +87,21 @@ def test_a_request_that_cannot_be_decided_is_refused(flow):
 
 
 def test_a_connection_whose_client_cannot_be_told_is_closed(flow):
-    a_judge(Broken(), Gate(), []).client_connected(flow.client_conn)
+    the_connections(Broken(), Gate(), []).client_connected(flow.client_conn)
     assert flow.client_conn.error
 
 
 def test_a_public_address_of_no_school_is_closed(flow, snapshot):
     flow.client_conn.peername = ("8.8.8.8", 5000)
-    judge = a_judge(SimpleNamespace(snapshot=snapshot), Gate(), [])
-    judge.client_connected(flow.client_conn)
+    live = SimpleNamespace(snapshot=snapshot)
+    the_connections(live, Gate(), []).client_connected(flow.client_conn)
     assert flow.client_conn.error
-    judge.requestheaders(flow)
+    a_judge(live, Gate(), []).requestheaders(flow)
     assert flow.error  # killed, even if the connection had stayed
 
 
 def test_a_tunnel_that_cannot_be_decided_is_refused(flow):
-    asyncio.run(a_judge(Broken(), Gate(), []).http_connect(flow))
+    asyncio.run(the_connections(Broken(), Gate(), []).http_connect(flow))
     assert flow.response.status_code == 403
 
 
@@ -96,7 +109,7 @@ def test_a_greeting_that_cannot_be_decided_does_not_pass_through(flow):
     gate, greeting = Gate(), SimpleNamespace(sni="bank.test", extensions=[])
     context = SimpleNamespace(server=SimpleNamespace(address=("bank.test", 443)), client=flow.client_conn, layers=[None])
     data = SimpleNamespace(context=context, client_hello=greeting, ignore_connection=False)
-    a_judge(Broken(), gate, []).tls_clienthello(data)
+    the_connections(Broken(), gate, []).tls_clienthello(data)
     assert (data.ignore_connection, gate.opened) == (False, [])
 
 
@@ -108,7 +121,7 @@ def test_only_an_honest_greeting_passes_through(flow, snapshot, sni, extensions,
     gate, greeting = Gate(), SimpleNamespace(sni=sni, extensions=extensions)
     context = SimpleNamespace(server=SimpleNamespace(address=("Bank.test.", 443)), client=flow.client_conn, layers=[None])
     data = SimpleNamespace(context=context, client_hello=greeting, ignore_connection=False)
-    a_judge(SimpleNamespace(snapshot=snapshot), gate, []).tls_clienthello(data)
+    the_connections(SimpleNamespace(snapshot=snapshot), gate, []).tls_clienthello(data)
     assert data.ignore_connection is passes
     assert gate.opened == ([("bank.test", 443)] if passes else [])
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import socket
 import subprocess
 import sys
 import time
@@ -9,16 +10,22 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from mitmproxy import version
+from hypothesis import given
+from hypothesis import strategies as st
+from mitmproxy import http as messages
+from mitmproxy import optmanager, version
 from mitmproxy.connection import Server
 from mitmproxy.options import Options
 from mitmproxy.proxy.commands import OpenConnection
+from mitmproxy.test import tutils
 
+from proxy import inside
 from proxy.destinations import Destinations
 from proxy.embedding import GateMode, Handler
 from proxy.failures import NOT_DECIDED
 from proxy.inside import READ_AGAINST, Quick, install
 from proxy.reach import INNER_ADDRESS, Reach
+from proxy.server import bind
 
 
 def test_the_overrides_were_read_against_this_mitmproxy():
@@ -32,6 +39,45 @@ def test_with_another_version_the_plain_path_is_taken_and_said(caplog):
     assert "slow path" in caplog.text
     assert install(gate)
     assert gate.handler is Quick
+
+
+def test_answers_wait_for_nobodys_acknowledgement(make_settings, internet, tmp_path):
+    """asyncio sets TCP_NODELAY where a socket says that it is TCP's; what is accepted says what its listener said."""
+    sockets = bind(make_settings(tmp_path, internet.ca.path, {"ks3": 0}))
+    assert {each.proto for each in sockets.values()} == {socket.IPPROTO_TCP}
+    for each in sockets.values():
+        each.close()
+
+
+FIELDS = st.lists(st.tuples(st.sampled_from([b"Host", b"host", b"Accept", b"X"]), st.binary(max_size=8)), max_size=5)
+
+
+@given(FIELDS, st.sampled_from(["host", "HOST", "accept", b"x", "none"]))
+def test_a_field_is_found_as_mitmproxy_finds_it(fields, key):
+    headers = messages.Headers(fields)
+    found = headers.get_all(key)
+    assert inside._header(headers, key) == (", ".join(found) if found else None)
+    assert inside._has_header(headers, key) is bool(found)
+
+
+@pytest.mark.parametrize("value", ["text", None, True, 7, ["a", "b"]])
+def test_an_option_is_what_it_was_set_to_and_nobodys_to_change(value):
+    option = optmanager._Option("x", object, value, "help", None)
+    found = inside._current(option)
+    assert found == value
+    assert found is not value or not isinstance(value, list)
+
+
+def test_a_message_is_made_of_what_it_should_be_made_of():
+    good = tutils.treq().data
+    inside._typed(good)
+    good.timestamp_end = 1  # a whole number of seconds is a time too
+    inside._typed(good)
+    for name, value in (("method", "GET"), ("headers", {}), ("port", "80"), ("content", "text")):
+        bad = tutils.treq().data
+        setattr(bad, name, value)
+        with pytest.raises(TypeError, match=name):
+            inside._typed(bad)
 
 
 def test_two_workers_share_a_port(school):

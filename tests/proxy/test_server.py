@@ -489,6 +489,22 @@ def test_asking_for_a_site(school):
     assert school.browse("ks3", "https://schoolgate.internal/ask", "-d", "x" * 9000).status == 413
 
 
+def test_what_the_sites_pages_were_refused_goes_with_the_request(school):
+    import re
+
+    for want, asked in (("image", "https://games.test:{https}/x.png"), ("iframe", "https://badbank.test:{https}/")):
+        headers = ["-H", f"Sec-Fetch-Dest: {want}", "-H", "Referer: https://mixed.test/lesson"]
+        assert school.curl("ks3", asked, *headers).status == 403
+    page = school.browse("ks3", "https://mixed.test:{https}/else").text
+    assert "badbank.test, games.test" in page
+    token = re.search(r'name="token" value="([^"]+)"', page)[1]
+    school.events.clear()
+    assert school.browse("ks3", "https://schoolgate.internal/ask", "-d", f"reason=chess&token={token}").status == 200
+    assert [(event.host, event.path, event.list) for event in school.events] == [
+        ("mixed.test", "/else", "badbank.test games.test")
+    ]
+
+
 def test_a_request_that_cannot_be_written_down_is_not_thanked_for(school):
     import re
 
