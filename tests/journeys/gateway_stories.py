@@ -211,7 +211,7 @@ def dead(world: World) -> dict:
     """The proxy says nothing any more: the kernel itself goes to the mode that was chosen, and back."""
     leads = world.dig(BESIDE)[-1], world.dig(INSPECTED)[-1]
     os.kill(world.pid("proxy-1"), signal.SIGSTOP)
-    until(lambda: set(nft.state().alive.values()) == {False}, 20, "the kernel knows")
+    until(lambda: set(nft.alive().values()) == {False}, 20, "the kernel knows")
     found: dict[str, object] = {}
     for mode in ("closed", "direct"):
         world.configure(dead=mode)

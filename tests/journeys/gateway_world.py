@@ -52,7 +52,7 @@ def until(what, seconds: float, about: str):
     while time.monotonic() < end:
         if found := what():
             return found
-        time.sleep(0.02)
+        time.sleep(0.1)
     raise AssertionError(f"not within {seconds} s: {about}")
 
 
@@ -299,7 +299,7 @@ class World:
         return int(json.loads((self.data / "run" / "ready.json").read_text())["pids"][name])
 
     def alive(self) -> bool:
-        return set(nft.state().alive.values()) == {True}
+        return set(nft.alive().values()) == {True}
 
     def close(self) -> None:
         for each in self.processes:
