@@ -1,6 +1,6 @@
 """Does a worker grow? Requests and connections in numbers, and its resident memory along the way.
 
-Pages whose words are judged, their parts, searches, names that are new, sites that pass through, and new connections among them,
+Pages whose words are judged, their parts, searches, new names, sites that pass through, and new connections among them,
 through one worker on one core. `--requests 1000000 --connections 10000` is the whole; the default is a minute's share. Memory
 is taken as settled after the first tenth, and 10,000 requests at least: until then caches fill. Ends with code 1 where it
 grew by more than a tenth since.
