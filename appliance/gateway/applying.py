@@ -159,7 +159,9 @@ def wait_for_a_person(folder: Path, seconds: float) -> None:
 
 def main() -> int:
     folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
-    time.sleep(seconds)
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and (folder / "trying.nft").exists():
+        time.sleep(min(left, 0.5))
     try:
         first = (folder / "trying.nft").read_text(encoding="utf-8").partition("\n")[0]
     except FileNotFoundError:
