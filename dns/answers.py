@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
-from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Final, Protocol
 
 from dns import bypass, codec
@@ -28,14 +27,15 @@ from dns.fetching import Fetching
 from dns.limits import Rate
 from dns.local import Local
 from dns.newnames import NewNames
-from dns.ready import Ready, ReadyReplies, Seat
+from dns.ready import Ready, ReadyReplies
 from dns.respond import Forward, Reply, Ways, could_not_decide, question, remaining, respond, tunnelled
 from dns.screen import screened
+from dns.seats import Seat, Seats, text_of
 from dns.settings import Settings
 from dns.steering import Steering, Wanted, Way
 from dns.tunnel import Tunnels
 from policy.decide import Decision, Reason, decide
-from policy.event import Event, decode, ending, opening, stamp
+from policy.event import Event, decode, ending, stamp
 from policy.rules import Action
 from policy.snapshot import Snapshot
 
@@ -46,7 +46,6 @@ LARGEST_MESSAGE: Final = 65_535
 LARGE: Final = 512  # bytes of a UDP reply that are worth an attacker's while
 COMPLAINTS: Final = 20  # different failures that are logged with where they were; all are counted
 STALE: Final = Ede(codec.STALE, "No resolver can be reached just now; this is what the last one said.")
-ADDRESSES: Final = 65_536  # clients remembered; then the memory starts afresh
 
 
 class InForce(Protocol):
@@ -101,13 +100,11 @@ class Answers:
         self._ways = Ways(settings.page_addresses, settings.ttl_block_s, settings.ttl_allow_max_s, inner, local)
         self._tunnels, self._block_tunnels, self._scores = Tunnels(), settings.block_tunnels, Scores()
         self._snapshot: Snapshot | None = None
-        self._seats: dict[tuple[str, str, bool], Seat] = {}
-        self._near: dict[str, dict[bytes, Seat]] = {}  # the same for UDP, by listener and by the address as sockets have it
-        self._profiles: dict[tuple[str, str, bool, str | None, bool], bytes] = {}
         self._complained: set[str] = set()
         self._latest = 0.0  # when something was last asked
         self.counters = Counters()
         self.steering = Steering(settings.steered, clock, self._forget) if settings.steered else None
+        self._seats = Seats(self.steering)
         self._cookie_key, self._keepalive = settings.cookie_key or secrets.token_bytes(32), int(settings.tcp_idle_s * 10)
         self._large, self._refusals = Rate(settings.large_replies_s), Rate(settings.refusals_s)
         self.unrecorded = 0  # events that the recorder would not take
@@ -167,12 +164,12 @@ class Answers:
         began = stamp(now)
         lines: list[bytes] = []
         replies: list[bytes | Waiting | None] = []
-        self._follow_snapshot()
-        near, find = self._near.setdefault(listener, {}), self._ready.find
+        snapshot = self._follow_snapshot()
+        near, find = self._seats.near(listener), self._ready.find
         decisions = self.counters.decisions
         for packet, source in packets:
             try:
-                seat = near.get(source) or self._near_seat(near, listener, source)
+                seat = near.get(source) or self._seats.sit(snapshot, listener, source)
                 if found := find(packet, seat, now):
                     reply, written, ready = found
                     lines.append(began + seat.opening + written)
@@ -425,41 +422,13 @@ class Answers:
         snapshot = self._live.snapshot
         if snapshot is not self._snapshot:
             self._seats.clear()
-            self._near.clear()
-            self._profiles.clear()
             self._ready.clear()
             self._snapshot = snapshot
         return snapshot
 
     def _seat(self, listener: str, address: str, tcp: bool) -> Seat:
         """Who asks."""
-        snapshot = self._follow_snapshot()
-        return self._seats.get((listener, address, tcp)) or self._new_seat(snapshot, listener, address, tcp)
-
-    def _near_seat(self, near: dict[bytes, Seat], listener: str, source: bytes) -> Seat:
-        if len(near) >= ADDRESSES:
-            near.clear()
-        seat = near[source] = self._seat(listener, text_of(source), tcp=False)
-        return seat
-
-    def _new_seat(self, snapshot: Snapshot, listener: str, address: str, tcp: bool) -> Seat:
-        if len(self._seats) >= ADDRESSES:
-            self._seats.clear()
-        client = snapshot.clients.of(listener, address)
-        if client is None:
-            who = ("", "", "", "none", "", address)
-            nobody = bytes(18 if self.steering else 2)  # as long as the others': no packet may be another's key
-            seat = Seat(None, who, nobody, opening("dns", *who, ""))
-        else:
-            if self.steering and self.steering.network(address):
-                client = replace(client, forced=True)  # the kernel sees to that
-            alike = (client.school, client.group, client.forced, client.person, tcp)
-            number = self._profiles.setdefault(alike, (len(self._profiles) + 1).to_bytes(2))
-            number = self.steering.profile(number, address) if self.steering else number
-            who = (client.school, client.group, client.network, client.identified_by, client.person or "", address)
-            seat = Seat(client, who, number, opening("dns", *who, ""), snapshot.profile(client.school, client.group))
-        self._seats[listener, address, tcp] = seat
-        return seat
+        return self._seats.of(self._follow_snapshot(), listener, address, tcp)
 
     def _log(self, lines: Sequence[bytes]) -> None:
         try:
@@ -485,11 +454,6 @@ class Answers:
             )  # fmt: skip
         except Exception:  # noqa: BLE001 - a full log must not stop a school's lookups; the count shows what was lost
             self.unrecorded += 1
-
-
-def text_of(address: bytes) -> str:
-    """An address as sockets have it, in words."""
-    return inet_ntop(AF_INET6 if len(address) > 4 else AF_INET, address)
 
 
 def describe(query: Query, decision: Decision | None, action: str, outcome: str, detail: str = "") -> What:

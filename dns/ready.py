@@ -23,9 +23,8 @@ from typing import Final
 from dns.cache import Generations
 from dns.codec import LONGEST_NAME, Query
 from dns.respond import by_rule_book
+from dns.seats import Seat
 from policy.decide import alike
-from policy.identity import Client
-from policy.snapshot import Profile
 
 FORMS: Final = 4_096  # profiles by shapes of packets by kinds of names; then the memory starts afresh
 OF_LATE: Final = 8_192  # blocked names whose form is remembered, 250 bytes each; then the memory starts afresh
@@ -34,17 +33,6 @@ _LONGEST_LABEL: Final = 44  # of a plain name: lengths up to it cannot be taken 
 _DOTTED: Final = bytes(  # lengths become dots, and what has no place in a plain name becomes NUL
     byte if byte in _PLAIN_BYTES else ord(".") if 0 < byte <= _LONGEST_LABEL else 0 for byte in range(256)
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """A client's address on one listener: what its events say, and which replies it shares with its profile."""
-
-    client: Client | None
-    who: tuple[str, str, str, str, str, str]  # school, group, network, identified_by, person, address
-    profile: bytes  # two bytes at the end of a key: a reply is for all clients that are decided upon alike
-    opening: bytes = b""  # `who` as the event log has it
-    rules: Profile | None = None  # what the client is judged by
 
 
 @dataclass(frozen=True, slots=True)

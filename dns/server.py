@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from dns import proxied
-from dns.answers import Answers, InForce, Waiting, Write, text_of
+from dns.answers import Answers, InForce, Waiting, Write
 from dns.datagrams import Batches
 from dns.explain import Questions
 from dns.limits import Rate
 from dns.proxied import Balancers
+from dns.seats import text_of
 from dns.settings import Settings
 from dns.streams import Door, Listener
 from dns.tasks import Tasks

@@ -1,0 +1,78 @@
+"""Who asks: a client's address on a listener, looked up once for each policy. Of one worker, for one snapshot at a time."""
+
+from dataclasses import dataclass, replace
+from socket import AF_INET, AF_INET6, inet_ntop
+from typing import Final
+
+from dns.steering import Steering
+from policy.event import opening
+from policy.identity import Client
+from policy.snapshot import Profile, Snapshot
+
+ADDRESSES: Final = 65_536  # clients remembered; then the memory starts afresh
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A client's address on one listener: what its events say, and which replies it shares with its profile."""
+
+    client: Client | None
+    who: tuple[str, str, str, str, str, str]  # school, group, network, identified_by, person, address
+    profile: bytes  # at the end of a key, as long for all: a reply is for all clients that are decided upon alike
+    opening: bytes = b""  # `who` as the event log has it
+    rules: Profile | None = None  # what the client is judged by
+
+
+class Seats:
+    """The clients that were seen under one policy."""
+
+    def __init__(self, steering: Steering | None) -> None:
+        self._steering = steering
+        self._of: dict[tuple[str, str, bool], Seat] = {}
+        self._near: dict[str, dict[bytes, Seat]] = {}  # the same for UDP, by listener and by the address as sockets have it
+        self._profiles: dict[tuple[str, str, bool, str | None, bool], bytes] = {}
+
+    def clear(self) -> None:
+        """Another policy is in force."""
+        self._of.clear()
+        self._near.clear()
+        self._profiles.clear()
+
+    def near(self, listener: str) -> dict[bytes, Seat]:
+        """Those that asked one listener by UDP. A caller in a hurry looks in here before it calls `sit`."""
+        return self._near.setdefault(listener, {})
+
+    def sit(self, snapshot: Snapshot, listener: str, source: bytes) -> Seat:
+        """The seat of a sender of a datagram, which is then among those that are near."""
+        near = self.near(listener)
+        if len(near) >= ADDRESSES:
+            near.clear()
+        seat = near[source] = self.of(snapshot, listener, text_of(source), tcp=False)
+        return seat
+
+    def of(self, snapshot: Snapshot, listener: str, address: str, tcp: bool) -> Seat:
+        return self._of.get((listener, address, tcp)) or self._new(snapshot, listener, address, tcp)
+
+    def _new(self, snapshot: Snapshot, listener: str, address: str, tcp: bool) -> Seat:
+        if len(self._of) >= ADDRESSES:
+            self._of.clear()
+        client = snapshot.clients.of(listener, address)
+        if client is None:
+            who = ("", "", "", "none", "", address)
+            nobody = bytes(18 if self._steering else 2)  # as long as the others': no packet may be another's key
+            seat = Seat(None, who, nobody, opening("dns", *who, ""))
+        else:
+            if self._steering and self._steering.network(address):
+                client = replace(client, forced=True)  # the kernel sees to that
+            alike = (client.school, client.group, client.forced, client.person, tcp)
+            number = self._profiles.setdefault(alike, (len(self._profiles) + 1).to_bytes(2))
+            number = self._steering.profile(number, address) if self._steering else number
+            who = (client.school, client.group, client.network, client.identified_by, client.person or "", address)
+            seat = Seat(client, who, number, opening("dns", *who, ""), snapshot.profile(client.school, client.group))
+        self._of[listener, address, tcp] = seat
+        return seat
+
+
+def text_of(address: bytes) -> str:
+    """An address as sockets have it, in words."""
+    return inet_ntop(AF_INET6 if len(address) > 4 else AF_INET, address)
