@@ -27,7 +27,7 @@ from dns.fetching import Fetching
 from dns.limits import Rate
 from dns.local import Local
 from dns.newnames import NewNames
-from dns.ready import Ready, ReadyReplies
+from dns.ready import Form, ReadyReplies
 from dns.respond import Forward, Reply, Ways, could_not_decide, question, remaining, respond, tunnelled
 from dns.screen import screened
 from dns.seats import Seat, Seats, text_of
@@ -146,9 +146,9 @@ class Answers:
         try:
             seat = self._seat(listener, address, tcp)
             if found := self._ready.find(packet, seat, now):
-                reply, written, ready = found
+                reply, written, kind = found
                 self._log((stamp(now) + seat.opening + written,))
-                self.counters.decisions[ready.kind] += 1
+                self.counters.decisions[kind] += 1
                 self.counters.replies["ready"] += 1
                 return reply
         except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
@@ -166,15 +166,15 @@ class Answers:
         replies: list[bytes | Waiting | None] = []
         snapshot = self._follow_snapshot()
         near, find = self._seats.near(listener), self._ready.find
-        decisions = self.counters.decisions
+        kinds: list[tuple[str, str]] = []
         for packet, source in packets:
             try:
                 seat = near.get(source) or self._seats.sit(snapshot, listener, source)
                 if found := find(packet, seat, now):
-                    reply, written, ready = found
+                    reply, written, kind = found
                     lines.append(began + seat.opening + written)
                     replies.append(reply if len(reply) <= LARGE else self._moderated(packet, reply, seat.who[5], now))
-                    decisions[ready.kind] += 1
+                    kinds.append(kind)
                     continue
             except Exception as error:  # noqa: BLE001 - as above
                 replies.append(self._undecided(packet, text_of(source), error, now))
@@ -186,6 +186,7 @@ class Answers:
         self._log(lines)
         self.counters.queries["udp"] += len(packets)
         self.counters.replies["ready"] += len(lines)
+        self.counters.decisions.update(kinds)
         return replies
 
     def _the_long_way(
@@ -383,8 +384,8 @@ class Answers:
             query = waiting.query
             end = 11 + len(query.qname)
             written = ending(query.name or ".", "", "", *what, self._worker)
-            ready = Ready(until, wire[2:12], wire[end:], written, (what[0], what[2]))
-            self._ready.keep(waiting.packet, query, seat, ready, blocked=blocked)
+            said = Form(until, wire[2:12], wire[end:], written, (what[0], what[2]))
+            self._ready.keep(waiting.packet, query, seat, said, blocked=blocked)
 
     def _undecided(self, packet: bytes, address: str, error: Exception, now: float) -> bytes | None:
         """Fail closed: an event each time, and once a line in the program's log, without the name (that is the pupil's)."""

@@ -29,6 +29,7 @@ from policy.decide import alike
 FORMS: Final = 4_096  # profiles by shapes of packets by kinds of names; then the memory starts afresh
 OF_LATE: Final = 8_192  # blocked names whose form is remembered, 250 bytes each; then the memory starts afresh
 _PLAIN_BYTES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
+_ASKED: Final = 10  # where the question begins in what follows an id
 _LONGEST_LABEL: Final = 44  # of a plain name: lengths up to it cannot be taken for a letter, a digit or a hyphen
 _DOTTED: Final = bytes(  # lengths become dots, and what has no place in a plain name becomes NUL
     byte if byte in _PLAIN_BYTES else ord(".") if 0 < byte <= _LONGEST_LABEL else 0 for byte in range(256)
@@ -36,14 +37,24 @@ _DOTTED: Final = bytes(  # lengths become dots, and what has no place in a plain
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """A reply kept ready, in two halves between which the asker's spelling goes, and the ending of its event."""
+class Form:
+    """A reply in two halves between which the asker's spelling of the name goes, and the ending of its event."""
 
     until: float
     head: bytes  # from behind the id to the question
     tail: bytes  # from behind the name's last letter
-    ending: bytes  # of a form: what follows the host
+    ending: bytes  # in the memory of forms: what follows the host
     kind: tuple[str, str]  # action and reason, for the counters
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A reply kept ready for one name: all of it but the id, as to someone who spells the name in lower case."""
+
+    until: float
+    reply: bytes
+    ending: bytes
+    kind: tuple[str, str]
 
 
 class ReadyReplies:
@@ -51,8 +62,8 @@ class ReadyReplies:
 
     def __init__(self, entries: int) -> None:
         self._kept: Generations[bytes, Ready] = Generations(entries)
-        self._forms: dict[bytes, dict[Hashable, Ready]] = {}  # by the packet without its name, then by `alike`
-        self._of_late: dict[bytes, tuple[Ready, bytes]] = {}  # forms by the whole question, with the event's ending
+        self._forms: dict[bytes, dict[Hashable, Form]] = {}  # by the packet without its name, then by `alike`
+        self._of_late: dict[bytes, tuple[Form, bytes]] = {}  # forms by the whole question, with the event's ending
         self._count = 0
 
     def clear(self) -> None:
@@ -61,43 +72,50 @@ class ReadyReplies:
         self._of_late.clear()
         self._count = 0
 
-    def find(self, packet: bytes, seat: Seat, now: float) -> tuple[bytes, bytes, Ready] | None:
-        """The reply to a packet, its event's ending, and where they are from, if they are ready."""
+    def find(self, packet: bytes, seat: Seat, now: float) -> tuple[bytes, bytes, tuple[str, str]] | None:
+        """The reply to a packet, its event's ending and its kind, if they are ready."""
+        # Most names come in lower case, and then the packet is the key as it stands: see `keep`.
+        ready = self._kept.young.get(packet[2:] + seat.profile)
+        if ready is not None and now < ready.until:
+            return packet[:2] + ready.reply, ready.ending, ready.kind
         end = packet.find(b"\0", 12)
-        head, tail = packet[2:end].lower(), packet[end:] + seat.profile
+        head, tail, asked = packet[2:end].lower(), packet[end:] + seat.profile, packet[12:end]
         key = head + tail
-        ready = self._kept.young.get(key) or self._kept.get(key)
+        ready = self._kept.get(key)
         if ready is not None:
             if now >= ready.until:
                 return None
-            written = ready.ending
-        else:
-            late = self._of_late.get(key)
-            if late is None or now >= late[0].until:  # another form may have taken its place
-                late = self._by_form(head, tail, seat, now)
-                if late is None:
-                    return None
-                self._remember(key, late)
-            ready, written = late
-        return b"".join((packet[:2], ready.head, packet[12:end], ready.tail)), written, ready
+            halves = ready.reply[:_ASKED], ready.reply[_ASKED + len(asked) :]
+            return b"".join((packet[:2], halves[0], asked, halves[1])), ready.ending, ready.kind
+        late = self._of_late.get(key)
+        if late is None or now >= late[0].until:  # another form may have taken its place
+            late = self._by_form(head, tail, seat, now)
+            if late is None:
+                return None
+            self._remember(key, late)
+        form, written = late
+        return b"".join((packet[:2], form.head, asked, form.tail)), written, form.kind
 
-    def _by_form(self, head: bytes, tail: bytes, seat: Seat, now: float) -> tuple[Ready, bytes] | None:
+    def _by_form(self, head: bytes, tail: bytes, seat: Seat, now: float) -> tuple[Form, bytes] | None:
         """For a name without a reply of its own, the form that it is blocked by, and its event's ending."""
-        forms = self._forms.get(head[:10] + tail)
+        forms = self._forms.get(head[:_ASKED] + tail)
         if forms is None or seat.rules is None or (host := _plain_host(head)) is None or not by_rule_book(host):
             return None
-        ready = forms.get(alike(seat.rules, host))
-        if ready is None or now >= ready.until:
+        form = forms.get(alike(seat.rules, host))
+        if form is None or now >= form.until:
             return None
-        return ready, b'"%b"%b' % (host.encode(), ready.ending)
+        return form, b'"%b"%b' % (host.encode(), form.ending)
 
-    def _remember(self, key: bytes, late: tuple[Ready, bytes]) -> None:
+    def _remember(self, key: bytes, late: tuple[Form, bytes]) -> None:
         if len(self._of_late) >= OF_LATE:
             self._of_late.clear()
         self._of_late[key] = late
 
-    def keep(self, packet: bytes, query: Query, seat: Seat, ready: Ready, *, blocked: bool) -> None:
-        """Keep a reply: under the whole question, or if it is a block by the rule book, as the form of all that are alike."""
+    def keep(self, packet: bytes, query: Query, seat: Seat, said: Form, *, blocked: bool) -> None:
+        """Keep a reply: under the whole question, or if it is a block by the rule book, as the form of all that are alike.
+
+        The whole question is the packet behind its id, its name in lower case.
+        """
         end = 11 + len(query.qname)
         if not repeatable(packet, end, query):
             return
@@ -106,11 +124,11 @@ class ReadyReplies:
         if blocked and seat.rules and host == query.name and by_rule_book(host):
             kin = alike(seat.rules, host)
             if kin is not None:
-                self._keep_form(head[:10] + tail, kin, replace(ready, ending=ready.ending[len(host) + 2 :]))
+                self._keep_form(head[:_ASKED] + tail, kin, replace(said, ending=said.ending[len(host) + 2 :]))
                 return
-        self._kept.put(head + tail, ready)
+        self._kept.put(head + tail, Ready(said.until, said.head + head[_ASKED:] + said.tail, said.ending, said.kind))
 
-    def _keep_form(self, shape: bytes, kin: Hashable, form: Ready) -> None:
+    def _keep_form(self, shape: bytes, kin: Hashable, form: Form) -> None:
         if self._count >= FORMS:
             self._forms.clear()
             self._count = 0

@@ -79,7 +79,7 @@ def fronted(world: World) -> dict:
     return {
         "blocked": world.curl(f"https://{BLOCKED}/", "-k", leads=four),
         "blocked 6": world.curl(f"https://{BLOCKED}/", "-k", leads=six),
-        "plain": world.curl(f"http://{BLOCKED}/", leads=four),
+        "plain": world.curl(f"http://{BLOCKED}/long", leads=four),
         "to be seen": world.curl(f"https://{INSPECTED}/", "-k", leads=four),
         "no name": world.curl(f"https://{four}/", "-k"),
         "its own": world.curl(f"https://{DIRECT}/", leads=four),

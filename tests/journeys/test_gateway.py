@@ -67,6 +67,9 @@ def test_what_was_never_resolved_is_judged_by_its_name(told):
 def test_a_permitted_address_is_no_way_to_another_name(told):
     got = told["fronted"]
     assert seen_from(got.pop("its own")) == "10.99.1.10"
+    plain = got.pop("plain")  # read beside the connection: the site may have begun to answer when it is reset
+    assert plain["code"] in {52, 56}
+    assert plain["took"] < 5
     assert {name: each["status"] for name, each in got.items()} == dict.fromkeys(got, 0)
     assert {each["code"] for each in got.values()} <= {35, 55, 56}, "reset"
 
