@@ -146,9 +146,9 @@ class Answers:
         try:
             seat = self._seat(listener, address, tcp)
             if found := self._ready.find(packet, seat, now):
-                reply, written, kind = found
+                reply, written, of_kind = found
                 self._log((stamp(now) + seat.opening + written,))
-                self.counters.decisions[kind] += 1
+                self.counters.decisions[of_kind] += 1
                 self.counters.replies["ready"] += 1
                 return reply
         except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
