@@ -199,7 +199,7 @@ def actors(entry: Entry) -> set[str]:
 
 
 def _roles(roles: Iterable[str]) -> str:
-    return " and ".join(words.ROLES.get(role, role).lower() if role != "dsl" else "DSL" for role in roles)
+    return " and ".join(words.role_within(role) for role in roles)
 
 
 MANDATED = {

@@ -101,6 +101,14 @@ ROLES = {
     "analyst": "Analyst",
 }
 
+
+
+def role_within(role: str) -> str:
+    """A role within a sentence: "the deputy headteacher", but "the LA officer"."""
+    name = "DSL" if role == "dsl" else ROLES.get(role, role)
+    return name if name[:2].isupper() else name[:1].lower() + name[1:]
+
+
 PERMISSIONS = {
     "request": "Ask for a change",
     "approve": "Approve a request, with a signature",
