@@ -1,6 +1,8 @@
 """A real installation, begun by `schoolgate init` once; tests get copies of it."""
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,15 @@ import pytest
 from appliance.__main__ import main
 
 INIT = ["init", "--authority", "Birchwood Council", "--school", "Oakfield Primary", "--network", "ks2=10.20.2.0/24"]
+
+
+@pytest.fixture(autouse=True)
+def own_umask() -> Iterator[None]:
+    """`up` sets the umask of its process, which here is that of the tests."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(scope="session")

@@ -137,6 +137,7 @@ def a_package(folder: Path) -> None:
         "Package: lesson\nVersion: 1.0\nArchitecture: all\nMaintainer: A Teacher <t@school.test>\nDescription: a lesson\n"
     )
     (folder / "deb" / "DEBIAN" / "control").write_text(control)
+    (folder / "deb" / "DEBIAN").chmod(0o755)  # dpkg-deb looks, whatever the umask is
     (folder / "apt").mkdir()
     made = folder / "apt" / "lesson.deb"
     subprocess.run(["dpkg-deb", "--build", str(folder / "deb"), str(made)], check=True, capture_output=True)
