@@ -102,7 +102,6 @@ ROLES = {
 }
 
 
-
 def role_within(role: str) -> str:
     """A role within a sentence: "the deputy headteacher", but "the LA officer"."""
     name = "DSL" if role == "dsl" else ROLES.get(role, role)
