@@ -7,7 +7,7 @@ the person's own key, which signs the same. A draft is signed once, and within t
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -69,13 +69,14 @@ class Draft:
         return keys.wrap(text.encode(), desk.registry.desk_secret, b"draft")
 
     @classmethod
-    def unseal(cls, desk: Desk, text: str) -> "Draft":
+    def unseal(cls, desk: Desk, text: str, acts: Container[str]) -> "Draft":
+        """WrongCredentials unless this desk sealed it for this visitor a moment ago, for one of these acts."""
         try:
             found = json.loads(keys.unwrap(text, desk.registry.desk_secret, b"draft"))
         except ValueError:
             raise WrongCredentials(TOO_OLD) from None
         mine = (found["person"], found["log"]) == (desk.visitor.person.id, desk.place.log)
-        if not mine or found["until"] < desk.office.now().timestamp():
+        if not mine or found["act"] not in acts or found["until"] < desk.office.now().timestamp():
             raise WrongCredentials(TOO_OLD)
         return cls(found["act"], found["terms"], found["name"])
 

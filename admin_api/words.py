@@ -130,6 +130,7 @@ PERMISSIONS = {
     "decide": "Decide what becomes of an incident",
     "declare": "Say what a lesson will search for",
     "read_reports": "Read reports",
+    "compare": "See schools side by side, in counts",
     "retain": "Say how long what is kept, and hold it from deletion",
     "read_access": "Read the access log",
     "read_system": "See how the filter is running",

@@ -30,16 +30,14 @@ def webhooks(file: str, raw: object) -> tuple[WebhookConfig, ...]:
     """webhooks: {helpdesk: {url: https://..., secret_file: /...}}"""
     found = []
     for name, given in keys(file, "webhooks", raw).items():
-        values = keys(file, f"webhooks.{name}", given)
-        if unknown := set(values) - {"url", "secret_file"}:
-            known = {"url": str, "secret_file": str}
-            raise BadConfiguration(f"{file}: in webhooks.{name}, unknown key {hint(min(map(str, unknown)), known)}")
-        url, secret = str(values.get("url", "")), str(values.get("secret_file", ""))
-        if not good_url(url):
-            raise BadConfiguration(f"webhooks.{name}.url: {url!r} is not an address such as https://helpdesk.example/hook")
-        if not secret:
-            raise BadConfiguration(f"webhooks.{name}: secret_file names the file of the shared secret")
-        found.append(WebhookConfig(str(name)[:60], url, secret))
+        where = f"webhooks.{name}"
+        values = texts(file, where, given, WebhookConfig)
+        hook = WebhookConfig(str(name)[:60], values.get("url", ""), values.get("secret_file", ""))
+        if not good_url(hook.url):
+            raise BadConfiguration(f"{where}.url: {hook.url!r} is not an address such as https://helpdesk.example/hook")
+        if not hook.secret_file:
+            raise BadConfiguration(f"{where}: secret_file names the file of the shared secret")
+        found.append(hook)
     return tuple(found)
 
 
@@ -48,11 +46,7 @@ def streams(file: str, raw: object) -> tuple[StreamConfig, ...]:
     found = []
     for name, given in keys(file, "log_to", raw).items():
         where = f"log_to.{name}"
-        values = {str(key): value for key, value in keys(file, where, given).items()}
-        known = {each.name: each for each in fields(StreamConfig) if each.name != "name"}
-        if unknown := set(values) - set(known):
-            raise BadConfiguration(f"{file}: in {where}, unknown key {hint(min(unknown), known)}")
-        stream = StreamConfig(str(name)[:32], **{key: text(f"{where}.{key}", value) for key, value in values.items()})
+        stream = StreamConfig(str(name)[:32], **texts(file, where, given, StreamConfig))
         if bool(stream.syslog) == bool(stream.webhook):
             raise BadConfiguration(f"{where}: either syslog or webhook says where the log goes")
         if stream.syslog:
@@ -65,6 +59,18 @@ def streams(file: str, raw: object) -> tuple[StreamConfig, ...]:
     return tuple(found)
 
 
+def texts(file: str, where: str, given: object, kind: type[WebhookConfig | StreamConfig]) -> dict[str, str]:
+    """The keys of one receiver but its name, each known and a text."""
+    known = {each.name: each for each in fields(kind) if each.name != "name"}
+    values = {str(key): value for key, value in keys(file, where, given).items()}
+    if unknown := set(values) - set(known):
+        raise BadConfiguration(f"{file}: in {where}, unknown key {hint(min(unknown), known)}")
+    for key, value in values.items():
+        if not isinstance(value, str):
+            raise BadConfiguration(f"{where}.{key}: {value!r} is not a text")
+    return values
+
+
 def syslog_server(where: str, url: str) -> tuple[str, str, int]:
     """How, host and port of tls://siem.school.example:6514."""
     try:
@@ -75,9 +81,3 @@ def syslog_server(where: str, url: str) -> tuple[str, str, int]:
     if how not in PORTS or not host or parts.path.strip("/") or parts.username:
         raise BadConfiguration(f"{where}.syslog: {url!r} is not udp://, tcp:// or tls:// and a host, with a port or without")
     return how, host, port or PORTS[how]
-
-
-def text(where: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise BadConfiguration(f"{where}: {value!r} is not a text")
-    return value

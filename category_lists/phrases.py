@@ -297,16 +297,20 @@ def _understood(text: str) -> Phrases:
 class Sets:
     """Phrase sets as their text, understood when first asked: only those who judge words need the third of a second."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_ready", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._ready: Phrases | None = None
 
     def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4") -> Score:
         return self.ready().score(text, kind, phase=phase)
 
     def ready(self) -> Phrases:
-        return _understood(self._text)
+        """Kept here too: by its text alone it would be found by comparing all of that, for every page and search."""
+        if self._ready is None:
+            self._ready = _understood(self._text)
+        return self._ready
 
 
 # --- reading, strictly ------------------------------------------------------------------------------------------------

@@ -54,17 +54,17 @@ VETTED: Final = frozenset(_VETTED.split())
 
 # What the name itself says. Narrow on purpose: measured on full feeds, a pattern must not open one harmful name in a
 # thousand (benchmarks/accuracy.py). Words of help on a drugs list count only under endings that sellers seldom take.
+_HELP_ENDS = (".org", ".uk", ".ie", ".ca", ".au", ".nz", ".scot", ".wales", ".cymru", ".edu", ".gov")
 _HELP = (
     r"(?:rehab|recover[iy]|sobriety|harmreduction|needleexchange|anonymous|awareness"
     r"|addict(?:ion)?-?(?:help|support|advice|service|centre|center|treatment|care)"
     r"|(?:drug|alcohol|substance)s?-?(?:and-?\w+-?)?(?:advice|aware|education|help|support|treatment|policy|prevent))"
-    r".*\.(?:org|uk|ie|ca|au|nz|scot|wales|cymru|edu|gov)$"
+    rf".*(?:{'|'.join(map(re.escape, _HELP_ENDS))})$"
 )
-_HELP_ENDS = (".org", ".uk", ".ie", ".ca", ".au", ".nz", ".scot", ".wales", ".cymru", ".edu", ".gov")
 _BODY = r"sexual-?health|rape-?crisis|sexual-?(?:assault|abuse|violence)|breast-?(?:cancer|feed)|asexuality"
+_HELPED = ("drugs_substance", "alcohol_tobacco_vaping")  # where words of help count, besides the words of their own
 _WORDS_OF: Final = {
-    "drugs_substance": _HELP,
-    "alcohol_tobacco_vaping": _HELP + r"|quit-?smok|stop-?smok|smoke-?free",
+    "alcohol_tobacco_vaping": r"quit-?smok|stop-?smok|smoke-?free",
     "gambling": (
         r"gambl\w*-?(?:help|aware|care|anonymous|support|therapy|with-?lives|harm|clinic)|problem-?gambl|stop-?gambl"
     ),
@@ -72,10 +72,13 @@ _WORDS_OF: Final = {
     "adult_mixed": _BODY,
     "games": r"phonics|times-?tables|spelling|literacy|numeracy|preschool",
 }
-_SENSE: Final = {category: re.compile(words).search for category, words in _WORDS_OF.items()}
-_OTHER_WORDS = dict.fromkeys(words.removeprefix(_HELP).removeprefix("|") for words in _WORDS_OF.values())
-_HELPS: Final = re.compile(_HELP).search  # apart, since few names end as it asks: this runs for each blocked question
-_OTHER_SENSE: Final = re.compile("|".join(filter(None, _OTHER_WORDS))).search  # flat, or `re` could not skip by first letters
+_SENSE: Final = {category: re.compile(words).search for category, words in _WORDS_OF.items()} | {
+    category: re.compile("|".join(filter(None, (_HELP, _WORDS_OF.get(category))))).search for category in _HELPED
+}
+# For each blocked question: words of help apart, since few names end as they ask, and the others in one flat row, since `re`
+# passes over letters that none of them begins with only then.
+_HELPS: Final = re.compile(_HELP).search
+_OTHER_SENSE: Final = re.compile("|".join(dict.fromkeys(_WORDS_OF.values()))).search
 _VETTED_ENDS: Final = frozenset(name.rpartition(".")[2] for name in VETTED)
 
 

@@ -51,6 +51,7 @@ class Permission(StrEnum):
     DECIDE = "decide"  # decide what becomes of an incident
     DECLARE = "declare"  # say what a lesson will search for
     READ_REPORTS = "read_reports"  # reports in counts
+    COMPARE = "compare"  # the LA's schools side by side, in counts
     RETAIN = "retain"  # say how long what is kept, and hold it
     READ_ACCESS = "read_access"  # who tried what at the desk
     READ_SYSTEM = "read_system"  # workers, lists, disk
@@ -81,6 +82,7 @@ MAY: dict[Permission, frozenset[str]] = {
     Permission.DECIDE: frozenset({"headteacher", "dsl", "chair_of_governors", "la_officer"}),
     Permission.DECLARE: ADULTS - {"analyst", "governor"},
     Permission.READ_REPORTS: ADULTS - {"teacher", "technician", "analyst"},
+    Permission.COMPARE: frozenset({"la_officer"}),
     Permission.RETAIN: HEAD,
     Permission.READ_ACCESS: HEAD,
     Permission.READ_SYSTEM: frozenset({"headteacher", "dsl", "online_safety_coordinator", "technician", "la_officer"}),

@@ -242,10 +242,10 @@ class Answers:
             said: bytes | Waiting | None = waiting
             if not waiting.wanted:
                 got = await self._fetching.fetched(waiting.asked or waiting.query)
-                said = self._conclude(waiting, got, self._clock())
+                said = self._conclude(waiting, got, self._now())
             if self.steering and isinstance(said, Waiting) and said.wanted:
                 await self.steering.ask(said.wanted)
-                said = self._after_asking(said, self._clock())
+                said = self._after_asking(said, self._now())
             return None if isinstance(said, Waiting) else said  # silence if a new policy asks something else: they ask again
         except Exception as error:  # noqa: BLE001 - as above
             return self._undecided(waiting.packet, waiting.address, error, self._clock())
@@ -254,7 +254,7 @@ class Answers:
         """What a query gets that would be one too many to wait."""
         self.counters.dropped["overloaded"] += 1
         too_many = Ede(codec.NETWORK_ERROR, "Too many questions are waiting for an answer already.")
-        wire = self._conclude(waiting, too_many, self._clock())
+        wire = self._conclude(waiting, too_many, self._now())
         return None if isinstance(wire, Waiting) else wire
 
     def _conclude(self, waiting: Waiting, got: Stored | Ede | None, now: float) -> bytes | Waiting | None:

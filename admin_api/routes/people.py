@@ -107,11 +107,9 @@ def invite(desk: Annotated[Desk, at(Permission.INVITE)], form: Form) -> Response
 def sign(desk: Annotated[Desk, at(Permission.INVITE)], form: Form) -> Response:
     """An invitation that was read once more, signed with a passkey or a code."""
     try:
-        draft = Draft.unseal(desk, form.text("draft", 20_000))
+        draft = Draft.unseal(desk, form.text("draft", 20_000), ("invite",))
     except WrongCredentials as error:
         return show(desk, Filled(), errors={"code": str(error)}, status=409)
-    if draft.act != "invite":
-        return show(desk, Filled(), errors={"code": ceremony.TOO_OLD}, status=409)
     return _invite(desk, form, draft)
 
 

@@ -106,11 +106,9 @@ def _drafted(desk: Desk, form: Filled, act: str, draw: Drawing, said: str, *, fi
 def sign(desk: Annotated[Desk, at(Permission.MANDATE)], form: Form) -> Response:
     """A mandate or a delegation that was read once more, signed with a passkey or a code."""
     try:
-        draft = Draft.unseal(desk, form.text("draft", 20_000))
+        draft = Draft.unseal(desk, form.text("draft", 20_000), SAID)
     except WrongCredentials as error:
         return show(desk, Filled(), errors={"code": str(error)}, status=409)
-    if draft.act not in SAID:
-        return show(desk, Filled(), errors={"code": ceremony.TOO_OLD}, status=409)
     log, who = desk.place.log, desk.visitor.person
     try:
         ceremony.signed(

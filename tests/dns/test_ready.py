@@ -127,6 +127,18 @@ def test_nothing_of_the_future_is_said_when_the_clock_is_set_back(make_live, at)
     assert str(dnslib.DNSRecord.parse(reply).rr[0].rdata) == "127.0.0.1"  # the rule has not begun
 
 
+def test_what_is_concluded_later_is_of_the_clock_too(make_live, at):
+    two = Two(make_live(names=NAMES), at)
+    waiting = two.fast.at_once(bytes(dnslib.DNSRecord.question("news.test").pack()), LISTENER, "127.20.3.5")
+    two.now += 10
+    two.fast.overloaded(waiting)
+    two.ask(bytes(dnslib.DNSRecord.question("schoolgate.internal").pack()))
+    assert len(two.fast._ready)
+    two.now -= 5  # later than the question, and before its answer
+    two.ask(bytes(dnslib.DNSRecord.question("other.test").pack()))
+    assert len(two.fast._ready) == 0
+
+
 @pytest.mark.parametrize(
     ("wire", "host"),
     [

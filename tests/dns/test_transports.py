@@ -133,8 +133,8 @@ def run(kind, certificate, work, name=NAME):
             return await work(server, asked, trusted)
         finally:
             listening.close()
-            for writer in server.writers:
-                writer.transport.abort()
+            listening.abort_clients()  # those whose handshake never ended too
+            await asyncio.sleep(0)
 
     return asyncio.run(whole())
 

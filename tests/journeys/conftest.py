@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -36,6 +36,8 @@ from cryptography.x509.oid import NameOID
 from appliance import demo
 from appliance.config import load
 
+from .waiting import until
+
 SCHOOLGATE = str(Path(sys.executable).with_name("schoolgate"))
 SITES = ("poki.com", "crazygames.com", "bet365.com", "en.wikipedia.org", "coolmath.example", "www.google.com", "bank.example")
 
@@ -50,16 +52,6 @@ ELSEWHERE = {  # names that do not simply lead to loopback
     "outside.example": "outside.example. 300 IN A 203.0.113.9",
     "hidden.example": "hidden.example. 300 IN HTTPS 1 . alpn=h3,h2 echconfig=AAAA",
 }
-
-
-def until(what: Callable[[], object], seconds: float, about: str) -> object:
-    """What `what` returns once it is true; fails after so many seconds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := what():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {about}")
 
 
 # --- the little internet --------------------------------------------------------------------------------------------------

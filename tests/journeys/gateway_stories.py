@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 
-from gateway_world import BESIDE, BLOCKED, DIRECT, INSPECTED, NEVER, World, run, until
+from gateway_world import BESIDE, BLOCKED, DIRECT, INSPECTED, NEVER, World, run
+from waiting import until
 
 from appliance.capabilities import has
 from appliance.gateway import nft

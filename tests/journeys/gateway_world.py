@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from waiting import until
 
 from appliance.__main__ import main
 from appliance.gateway import nft
@@ -45,15 +46,6 @@ PUPIL, PUPIL6, STAFF = "10.99.1.10", "fd99:1::10", "10.99.5.10"
 
 def run(*words: str, check: bool = True, **more) -> subprocess.CompletedProcess:
     return subprocess.run([*words], capture_output=True, text=True, check=check, timeout=60, **more)
-
-
-def until(what, seconds: float, about: str):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := what():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds} s: {about}")
 
 
 # --- the little internet, in its own namespace ----------------------------------------------------------------------------

@@ -289,6 +289,8 @@ def two(internet, tmp_path):
         ready.set()
         await made.stop.wait()
         server.close()
+        server.abort_clients()
+        await asyncio.sleep(0)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
