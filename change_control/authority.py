@@ -113,6 +113,7 @@ DELEGABLE = frozenset(
         "never_inspect",
         "group",
         "network",
+        "belonging",
         "dictionary",
         "reverse",
     }

@@ -18,6 +18,7 @@ from change_control.replay import DoesNotFit
 from policy.proof import canonical, tightens
 from policy.rules import (
     AlertRule,
+    Belonging,
     CategoryRule,
     Document,
     Group,
@@ -49,6 +50,7 @@ COLLECTIONS: dict[str, type[Any]] = {
     "suspensions": Suspension,
     "unknown_rules": UnknownRule,
     "alert_rules": AlertRule,
+    "belongings": Belonging,
 }
 SETTABLE = frozenset(
     {"dictionary", "authority", "blocked_answer", "google_domains", "microsoft_tenants", "microsoft_directory"}
