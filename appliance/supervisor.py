@@ -85,6 +85,8 @@ def settle(config: Config) -> Config:
             page_listen=real("proxy", config.proxy.page_listen, stream),
         ),
         admin=replace(config.admin, listen=real("admin", config.admin.listen, stream)),
+        devices=config.devices
+        and replace(config.devices, radius_listen=real("radius", config.devices.radius_listen, (socket.SOCK_DGRAM,))),
         group_listeners=groups,
     )
 
@@ -105,6 +107,7 @@ def _check_free(section: str, host: str, port: int, kinds: tuple[socket.SocketKi
         except OSError as error:
             variable = f"SCHOOLGATE_{section.upper()}_LISTEN"
             key = f"dns.{section}_listen" if section in ("dot", "doh") else f"{section}.listen"
+            key, variable = ("devices.radius_listen", "another port there") if section == "radius" else (key, variable)
             raise PortTaken(
                 f"cannot listen on {host}:{port} ({error.strerror}); stop what uses it, or set {key} or {variable}"
             ) from None
@@ -136,6 +139,7 @@ class Supervisor:
             Child("recorder", "recorder"),
             *(Child(kind, name) for kind, name in config.filter_processes if kind != "steer" or not _apart(config)),
             *([Child("rpz", "rpz")] if config.dns.rpz_listen else []),
+            *([Child("devices", "devices")] if config.devices else []),
         ]
         self._stop = asyncio.Event()
         self._failed: str | None = None
@@ -191,6 +195,7 @@ class Supervisor:
             **({"proxy_page": [_text(each) for each in config.proxy.page_listen]} if config.proxy.page_listen else {}),
             "admin": config.desk_url,
             "ca_certificate": str(config.data / "ca" / "schoolgate-ca.pem"),
+            **({"radius": [_text(each) for each in config.devices.radius_listen]} if config.devices else {}),
             **({"dot": [_text(address) for address in config.dns.dot_listen]} if config.dns.dot_listen else {}),
             **({"doh": [_text(address) for address in config.dns.doh_listen]} if config.dns.doh_listen else {}),
             "pids": {child.name: child.process.pid for child in self.children if child.process},

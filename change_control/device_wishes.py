@@ -21,7 +21,7 @@ MOST_AT_ONCE = 2000
 
 @dataclass(frozen=True, slots=True)
 class BelongingWish:
-    """Some devices, or whoever signs in with such a name or role, are filtered as a group; no group: by their network again."""
+    """Some devices, or whoever signs in with such a name or role, are filtered as a group; none: by their network again."""
 
     group: str
     devices: tuple[str, ...] = ()

@@ -420,7 +420,7 @@ class Answers:
         return now
 
     def _follow_snapshot(self) -> Snapshot:
-        """With another snapshot all that rests on the old one is forgotten; with other people, whoever sat in their places."""
+        """With another snapshot all that rests on the old one is forgotten; with other people, who sat in their places."""
         snapshot = self._live.snapshot
         presence = snapshot.clients.presence
         if snapshot is not self._snapshot:

@@ -250,8 +250,8 @@ class AlertRule:
 class Belonging:
     """Whose rules hold for one device, or for people who sign in, on whichever of the school's networks they are.
 
-    Exactly one of `device`, `user` and `role` says whom it is about. What someone is at sign-in counts before the device, the
-    device before the network; of names the whole one counts before a role, a role before a pattern, the longest pattern first.
+    Exactly one of `device`, `user` and `role` says whom it is about. Who signed in counts before the device, the device
+    before the network; of names the whole one before a role, a role before a pattern, and the longest pattern first.
     """
 
     __pydantic_config__ = STRICT

@@ -35,9 +35,9 @@ class Asking(BaseModel):
     "video", "unknown", or "all" or "none" alone), wording "block", "tell" or "off". answer: answer "page", "nxdomain" or
     "null". tenants: google, microsoft (domains), directory. never_inspect, coursework: site, gone. video_site, platform:
     site, groups, until. suspension: groups or person, starts, until. unknown: sign "any", "looks_harmful" or "generated",
-    action, groups, until. network: prefix, group, listener, forced, or network, the one that goes. belonging: group ("none": their network's again), and
-    devices (ids of the register), user or role. `groups` left out or
-    empty: everyone. `until`: 2026-12-18.
+    action, groups, until. network: prefix, group, listener, forced, or network, the one that goes. belonging: group ("none":
+    their network's again), and devices (ids of the register), user or role. `groups` left out or empty: everyone. `until`:
+    2026-12-18.
     """
 
     model_config = CLOSED
