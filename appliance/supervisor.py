@@ -5,11 +5,10 @@ import contextlib
 import json
 import logging
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,93 +23,8 @@ CALM_S = 10.0  # a process that lived this long is started again at once, others
 LONGEST_PAUSE_S = 5.0
 
 
-class PortTaken(OSError):
-    """A port that we should listen on belongs to another program."""
-
-
 class NotStarted(RuntimeError):
     """A process did not come up; its own line says why."""
-
-
-def free_port(host: str) -> int:
-    """A port that is free for UDP and TCP at this moment."""
-    while True:
-        with _bound(host, 0, socket.SOCK_DGRAM) as datagrams:
-            port = int(datagrams.getsockname()[1])
-            with contextlib.suppress(OSError), _bound(host, port, socket.SOCK_STREAM):
-                return port
-
-
-def _bound(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
-    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
-    if kind is socket.SOCK_STREAM:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        found.bind((host, port))
-    except OSError:
-        found.close()
-        raise
-    return found
-
-
-def settle(config: Config) -> Config:
-    """Every port 0 made a real one, and every port looked at: PortTaken says in one line which is not free."""
-
-    def real(section: str, addresses: tuple[Address, ...], kinds: tuple[socket.SocketKind, ...]) -> tuple[Address, ...]:
-        found = []
-        for host, port in addresses:
-            number = port or free_port(host)
-            _check_free(section, host, number, kinds)
-            found.append((host, number))
-        return tuple(found)
-
-    both = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-    stream = (socket.SOCK_STREAM,)
-    groups = tuple((name, host, port or free_port(host)) for name, host, port in config.group_listeners)
-    for _, host, port in groups:
-        _check_free("proxy", host, port, stream)
-    return replace(
-        config,
-        dns=replace(
-            config.dns,
-            listen=real("dns", config.dns.listen, both),
-            rpz_listen=real("dns", config.dns.rpz_listen, both),
-            dot_listen=real("dot", config.dns.dot_listen, stream),
-            doh_listen=real("doh", config.dns.doh_listen, stream),
-        ),
-        proxy=replace(
-            config.proxy,
-            listen=real("proxy", config.proxy.listen, stream),
-            transparent_listen=real("proxy", config.proxy.transparent_listen, stream),
-            page_listen=real("proxy", config.proxy.page_listen, stream),
-        ),
-        admin=replace(config.admin, listen=real("admin", config.admin.listen, stream)),
-        devices=config.devices
-        and replace(config.devices, radius_listen=real("radius", config.devices.radius_listen, (socket.SOCK_DGRAM,))),
-        group_listeners=groups,
-    )
-
-
-def is_free(host: str, port: int) -> bool:
-    """Is a TCP port free at this moment?"""
-    try:
-        _bound(host, port, socket.SOCK_STREAM).close()
-    except OSError:
-        return False
-    return True
-
-
-def _check_free(section: str, host: str, port: int, kinds: tuple[socket.SocketKind, ...]) -> None:
-    for kind in kinds:
-        try:
-            _bound(host, port, kind).close()
-        except OSError as error:
-            variable = f"SCHOOLGATE_{section.upper()}_LISTEN"
-            key = f"dns.{section}_listen" if section in ("dot", "doh") else f"{section}.listen"
-            key, variable = ("devices.radius_listen", "another port there") if section == "radius" else (key, variable)
-            raise PortTaken(
-                f"cannot listen on {host}:{port} ({error.strerror}); stop what uses it, or set {key} or {variable}"
-            ) from None
 
 
 def _apart(config: Config) -> bool:

@@ -373,6 +373,7 @@ def _listening(host: str, port: int) -> Any:
 
     found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # with the socket that holds a chosen port for us
     found.bind((host, port))
     found.listen(128)
     found.setblocking(False)
