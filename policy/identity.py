@@ -68,7 +68,7 @@ class Clients:
     """
 
     def __init__(self, schools: Iterable[SchoolPolicy], presence: Presence | None = None) -> None:
-        self.presence = presence or Presence()
+        self.presence = Presence() if presence is None else presence
         tables: dict[tuple[str, int], dict[int, dict[int, Client]]] = {}
         self._belongings: dict[str, _Belongings] = {}
         for school in schools:

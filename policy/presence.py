@@ -76,9 +76,6 @@ class Presence:
             return self._held.get(network_of(address))
         return found
 
-    def __len__(self) -> int:
-        return len(self._held)
-
     def since(self, version: int) -> frozenset[str] | None:
         """The addresses of which something else is known than at an earlier version; None: look at all of them."""
         if self.version == version:

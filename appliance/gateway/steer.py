@@ -168,7 +168,7 @@ class Steer:
 
     def _may_say(self, source: str, to: bytes, host: str, now: float) -> bool:
         """Was this name told by this address, or may it be had unseen anyway?"""
-        device = self._near.device(source, patient=True)
+        device = self._near.device(source)  # not patient: an IPv6 address that a device has just made up is looked for
         for owner in (device, ip_address(source).packed):
             if owner and host in self.permits.because(owner, to):
                 return True

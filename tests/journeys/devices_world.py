@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sqlite3
-
 import sys
 import time
 from datetime import UTC, datetime
@@ -71,10 +70,10 @@ class School(World):
     # --- what came of it ---
 
     def event(self) -> dict:
-        """The newest line of the filter log about the device's page."""
+        """The newest line of the filter log about the device, by the resolver or by the proxy."""
         with sqlite3.connect(f"file:{self.data / 'log.sqlite3'}?mode=ro", uri=True) as log:
             log.row_factory = sqlite3.Row
-            asked = 'select * from events where address in (?, ?) and kind = "page" order by at desc limit 1'
+            asked = "select * from events where address in (?, ?) order by at desc limit 1"
             row = log.execute(asked, ("10.99.1.10", "fd99:1::aaaa")).fetchone()
         names = ("group", "identified_by", "person", "device")
         return {name: row[name] for name in names} if row else dict.fromkeys(names, "")
@@ -122,11 +121,13 @@ def tell(world: School, sign) -> dict:
     told["without a rule"] = world.page()
     sign(BelongingWish("staff", role="Staff"))
     until(lambda: world.page() == 200, 10, "her own rules")
-    told["six"] = world.page("6")
+    told["way"] = world.curl(f"https://{DIRECT}/")["body"]
+    until(lambda: world.page("6") == 200, 10, "by IPv6, too: the device is the same")
+    told["six"] = world.curl(f"https://{DIRECT}/", v="6")["body"]
     os.kill(world.pid("devices"), signal.SIGKILL)
     told["killed"] = world.page()
     download = long_download(world)
-    world.send(world.accounting(2))
+    until(lambda: world.send(world.accounting(2), 0.5), 10, "started again, as a sender finds that tries again")
     told["reset"] = ended(download)
     until(lambda: world.page() == 403, 10, "signed out")
     told["signed out"] = world.event()
