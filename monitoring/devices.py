@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import sqlalchemy as sql
@@ -101,6 +101,14 @@ class Device:
     @property
     def called(self) -> str:
         return self.name or self.told or self.mac
+
+    @property
+    def first(self) -> datetime | None:
+        return datetime.fromtimestamp(self.first_seen / 1e6, UTC) if self.first_seen else None
+
+    @property
+    def last(self) -> datetime | None:
+        return datetime.fromtimestamp(self.last_seen / 1e6, UTC) if self.last_seen else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +273,7 @@ def write_csv(found: Iterable[Device], groups: Mapping[str, str]) -> str:
     writer.writerow(COLUMNS)
     for each in found:
         cells = [each.mac, *(getattr(each, name) for name in FIELDS), groups.get(each.device, ""), each.told]
-        times = [_day(each.first_seen), _day(each.last_seen)]
+        times = [at.isoformat(timespec="seconds") if at else "" for at in (each.first, each.last)]
         writer.writerow([_harmless(cell) for cell in (*cells, *times, " ".join(each.addresses))])
     return text.getvalue()
 
@@ -273,10 +281,6 @@ def write_csv(found: Iterable[Device], groups: Mapping[str, str]) -> str:
 def _harmless(cell: str) -> str:
     """A spreadsheet takes what begins so for a formula."""
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
-
-
-def _day(at: int) -> str:
-    return datetime.fromtimestamp(at / 1e6).astimezone().isoformat(timespec="seconds") if at else ""
 
 
 @dataclass(frozen=True, slots=True)

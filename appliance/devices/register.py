@@ -46,7 +46,8 @@ class Taking:
 
 
 async def keep_register(config: "Config", stop: asyncio.Event) -> None:
-    taking = Taking(config.data / "run" / "devices.json", Log(config.log_database))
+    opened = Log(config.log_database)
+    taking = Taking(config.data / "run" / "devices.json", opened)
     while not stop.is_set():
         try:
             await asyncio.to_thread(taking.step)
@@ -54,3 +55,4 @@ async def keep_register(config: "Config", stop: asyncio.Event) -> None:
             log.warning("cannot take devices into the register", exc_info=True)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_S)
+    opened.close()

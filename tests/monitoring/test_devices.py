@@ -22,7 +22,9 @@ def seen(mac=MAC, *, school="hill", at=NOW, name="", addresses=("10.1.0.5",), us
 
 @pytest.fixture
 def log(tmp_path):
-    return Log(f"sqlite:///{tmp_path / 'log.sqlite3'}")
+    made = Log(f"sqlite:///{tmp_path / 'log.sqlite3'}")
+    yield made
+    made.close()
 
 
 def test_first_and_last_seen(log):
