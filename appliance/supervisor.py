@@ -5,7 +5,7 @@ import contextlib
 import json
 import logging
 import signal
-import sys
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.config import Address, Config
+from appliance.nursery import Hatched, Nursery
 from policy.live import write_aside
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Child:
 
     kind: str
     name: str
-    process: asyncio.subprocess.Process | None = None
+    process: Hatched | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     said: Mapping[str, Any] = field(default_factory=dict)
     failures: int = 0
@@ -55,6 +56,7 @@ class Supervisor:
             *([Child("rpz", "rpz")] if config.dns.rpz_listen else []),
             *([Child("devices", "devices")] if config.devices else []),
         ]
+        self._nursery = Nursery()
         self._stop = asyncio.Event()
         self._failed: str | None = None
 
@@ -122,11 +124,11 @@ class Supervisor:
         """Start a process, and again whenever it ends before we do."""
         while not self._stop.is_set():
             started = time.monotonic()
-            await self._start(child)
-            process = child.process
-            if process is None:
-                return
-            code = await process.wait()
+            try:
+                pid, code = await self._run_one(child)
+            except OSError as error:
+                self._failed = f"{child.name} does not start: {error}"
+                self._stop.set()
             if self._stop.is_set():
                 return
             came_up = child.ready.is_set()
@@ -137,50 +139,39 @@ class Supervisor:
                 return
             child.failures = 0 if time.monotonic() - started > CALM_S else child.failures + 1
             pause = min(LONGEST_PAUSE_S, 0.5 * max(0, child.failures - 2)) if came_up else 0.5
-            log.warning("%s (pid %d) ended with code %d; starting it again", child.name, process.pid, code)
+            log.warning("%s (pid %d) ended with code %d; starting it again", child.name, pid, code)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), pause or 0.01)
 
-    async def _start(self, child: Child) -> None:
-        child.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "appliance.worker",
-            child.kind,
-            child.name,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C reaches us alone; we stop the others in order
-        )
-        stdin, stdout = child.process.stdin, child.process.stdout
-        if stdin is None or stdout is None:
-            raise NotStarted(f"{child.name} has no pipes")
-        with contextlib.suppress(ConnectionError):
-            stdin.write(self._config.to_json().encode() + b"\n")  # kept open: its end tells the child that we are gone
-            await stdin.drain()
-        asyncio.create_task(self._listen(child, stdout)).add_done_callback(lambda task: task.cancelled())
-
-    async def _listen(self, child: Child, stdout: asyncio.StreamReader) -> None:
-        line = await stdout.readline()
-        if line:
-            child.said = json.loads(line)
-            child.ready.set()
-            if all(other.ready.is_set() for other in self.children) and self._ready_file.exists():
-                self._tell()  # with the new pid
+    async def _run_one(self, child: Child) -> tuple[int, int]:
+        """One life of a process: its number, and its exit code."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            child.process = process = await self._nursery.hatch(child.kind, child.name, theirs.fileno())
+        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            writer.write(self._config.to_json().encode() + b"\n")
+            if line := await reader.readline():
+                child.said = json.loads(line)
+                child.ready.set()
+                if all(other.ready.is_set() for other in self.children) and self._ready_file.exists():
+                    self._tell()  # with the new pid
+            return process.pid, await process.wait()
+        finally:
+            writer.close()  # kept open until now: its end tells the child that we are gone
 
     async def _end(self, keepers: list[asyncio.Task[None]]) -> None:
         running = [child.process for child in self.children if child.process and child.process.returncode is None]
         for process in running:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+            process.send(signal.SIGTERM)
         if running:
             _, late = await asyncio.wait(
                 [asyncio.ensure_future(process.wait()) for process in running], timeout=STOP_WITHIN_S
             )
             for process in running if late else ():
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+                process.send(signal.SIGKILL)
         await asyncio.gather(*keepers, return_exceptions=True)
+        await self._nursery.close()
 
 
 def _text(address: Address) -> str:

@@ -1,7 +1,7 @@
 """Where the parts meet: each process of the box, put together from its parts and run until it is told to stop.
 
 No part below imports another part beside it; what it needs from there is handed in here as a plain callable. Each process
-imports its own parts when it runs: a resolver carries no database, and is back the sooner when it is started again.
+imports its own parts when it runs, which the nursery has loaded already; tests and commands load only what they use.
 """
 
 import asyncio
