@@ -84,8 +84,8 @@ def tell_belonging(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
         said.append(f"{_whom(some)} {is_} filtered as {name}, on whichever of the school’s networks.")
     new = {_key(one) for one in diff["add"].get("belongings", ())}
     if gone := [one for one in diff["remove"].get("belongings", ()) if _key(one) not in new]:
-        is_ = "is" if len(gone) == 1 and gone[0].get("device") else "are"
-        said.append(f"{_whom(gone)} {is_} filtered as the network says that they are on.")
+        is_ = "is filtered as its" if len(gone) == 1 and gone[0].get("device") else "are filtered as their"
+        said.append(f"{_whom(gone)} {is_} network says.")
     return " ".join(said)
 
 
