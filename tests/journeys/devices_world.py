@@ -121,7 +121,7 @@ def tell(world: School, sign) -> dict:
     told["without a rule"] = world.page()
     sign(BelongingWish("staff", role="Staff"))
     until(lambda: world.page() == 200, 10, "her own rules")
-    told["way"] = world.curl(f"https://{DIRECT}/")["body"]
+    until(lambda: world.curl(f"https://{DIRECT}/")["body"].endswith("10.99.1.10"), 10, "forwarded by the kernel")
     until(lambda: world.page("6") == 200, 10, "by IPv6, too: the device is the same")
     told["six"] = world.curl(f"https://{DIRECT}/", v="6")["body"]
     os.kill(world.pid("devices"), signal.SIGKILL)
@@ -130,7 +130,7 @@ def tell(world: School, sign) -> dict:
     until(lambda: world.send(world.accounting(2), 0.5), 10, "started again, as a sender finds that tries again")
     told["reset"] = ended(download)
     until(lambda: world.page() == 403, 10, "signed out")
-    told["signed out"] = world.event()
+    told["signed out"] = world.known_as("lease")
     told["ended"] = world.send(world.accounting(3, ip=False))
     told["begun again"] = world.page()
     log = Log(f"sqlite:///{world.data / 'log.sqlite3'}")
