@@ -27,6 +27,7 @@ from proxy.reach import Reach, Resolve, system_resolve
 from proxy.record import Record
 from proxy.settings import Settings
 from proxy.tunnels import Tunnels
+from proxy.wires import Wires
 from proxy.wording import Scores, Wording
 
 LOOK_EVERY = 0.2  # seconds between looks for a new policy: an approval is in force within two
@@ -87,8 +88,10 @@ async def serve(
     internal = Internal(settings.form_key, pages, certificate.read_bytes())
     with contextlib.suppress(Exception):  # a policy that cannot be read refuses each request; here it is only made ready
         _understand(live)
-    sockets = bind(settings)
-    try:
+    with contextlib.ExitStack() as stack:
+        sockets = bind(settings)
+        for each in sockets.values():
+            stack.callback(each.close)
         names = {name: each.getsockname()[:2] for name, each in sockets.items()}
         reach.own_ports = frozenset(port for _, port in names.values())
         gate = Gate(sockets, listeners(settings), reach)
@@ -106,7 +109,10 @@ async def serve(
             pages_at=frozenset(name for name, _, _ in settings.page),
             proxy_ports=tuple(names[name][1] for name, _, _ in settings.listen),
         )
-        front = gate.front = Front(tunnels, reach, gate.take, Names(settings.names) if settings.names else None)
+        wires = Wires()
+        stack.callback(wires.close)
+        reach.connect = wires.connect
+        front = gate.front = Front(tunnels, reach, gate.take, wires, Names(settings.names) if settings.names else None)
         chief = _chief(settings, names, str(trust), gate, (Connections(live, told, tunnels, gate), judge))
 
         def judge_again() -> None:
@@ -133,9 +139,6 @@ async def serve(
                 chief.should_exit.set()
                 with contextlib.suppress(asyncio.CancelledError):
                     await running
-    finally:
-        for each in sockets.values():
-            each.close()
 
 
 def listeners(settings: Settings) -> dict[str, Listener]:
