@@ -22,7 +22,7 @@ from mitmproxy.proxy.server import ConnectionIO
 
 from proxy.failures import NOT_DECIDED
 from proxy.front import Entrance, Front, Given, Listener
-from proxy.reach import Reach
+from proxy.reach import Reach, spoken_to
 
 type Hooks = Mapping[str, Sequence[Callable[..., Any]]]
 
@@ -72,16 +72,7 @@ class Gate(Proxyserver):
 
     async def take(self, given: Given) -> None:
         """Open a connection that the front hands over."""
-        reader = asyncio.StreamReader()
-        if given.data:
-            reader.feed_data(given.data)  # before anything more is read
-        try:
-            loop = asyncio.get_running_loop()
-            transport, protocol = await loop.connect_accepted_socket(lambda: asyncio.StreamReaderProtocol(reader), given.sock)
-        except BaseException:
-            given.sock.close()
-            raise
-        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        reader, writer = await spoken_to(given.sock, given.data)
         handler = self.handler(ctx.master, reader, writer, ctx.options, self.modes[given.listener], self)
         handler.client.peername = given.address
         context = handler.layer.context

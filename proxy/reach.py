@@ -9,6 +9,7 @@ from category_lists.names import canonical_host, is_address
 from proxy.destinations import Destinations
 
 SILENT_SECONDS = 300
+LARGEST_PIECE = 1 << 18  # bytes, as asyncio reads them
 INNER_ADDRESS = "Schoolgate: an inner address"
 
 type Resolve = Callable[[str], Awaitable[Sequence[str]]]
@@ -50,12 +51,7 @@ class Reach:
 
     async def open(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to the first address that answers; OSError otherwise."""
-        sock = await self.connected(host, port)
-        try:
-            return await asyncio.open_connection(sock=sock)
-        except BaseException:
-            sock.close()
-            raise
+        return await spoken_to(await self.connected(host, port))
 
     async def connected(self, host: str, port: int) -> socket.socket:
         """The same as a plain socket, for its taker to close."""
@@ -83,6 +79,26 @@ class Reach:
             made.close()
             raise
         return made
+
+
+class Reader(asyncio.StreamReader):
+    """mitmproxy asks for 64 KB at a time. What is here is given whole, for each piece goes through all its layers."""
+
+    async def read(self, n: int = -1) -> bytes:
+        return await super().read(max(n, LARGEST_PIECE) if n > 0 else n)
+
+
+async def spoken_to(sock: socket.socket, data: bytes = b"") -> tuple[Reader, asyncio.StreamWriter]:
+    """A connected socket as asyncio's streams; `data` was read from it before."""
+    reader, loop = Reader(), asyncio.get_running_loop()
+    if data:
+        reader.feed_data(data)
+    try:
+        transport, protocol = await loop.create_connection(lambda: asyncio.StreamReaderProtocol(reader), sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 def keep_alive(sock: socket.socket) -> None:
