@@ -352,19 +352,25 @@ class Door:
         if self.fd < 0:
             site.close()
             return
-        keep_alive(self.sock)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.resting:
-            self.front.wires.change(self.fd, READ)
-        self.joined = Joined(self.front.wires, self.sock, site, self._gone)
-        self.joined.far.send(self.data)
+        try:
+            keep_alive(self.sock)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.resting:
+                self.front.wires.change(self.fd, READ)
+            joined = Joined(self.front.wires, self.sock, site, self._gone)
+        except OSError:
+            site.close()
+            self.close()
+            return
+        self.joined = joined
+        joined.far.send(self.data)
         self.data = b""
 
     def _give(self, tunnel: tuple[str, int] | None) -> None:
         """To mitmproxy, which opens it."""
+        keep_alive(self.sock)
         self.front.wires.forget(self.fd)
         self._gone()
-        keep_alive(self.sock)
         self.front.run(self.front.hand_over(Given(self.listener.name, self.sock, self.data, self.address, tunnel)))
 
     def _wait(self) -> None:

@@ -4,9 +4,8 @@ A connection that passes through is a handful of short events: read so much here
 each of them (a transport, a handle, a selector in Python), which is more than the event itself. Here an event is one call
 of a function. What is opened is no such matter, and stays asyncio's.
 
-A watcher is called for what was true when the events were fetched; an earlier event of the same batch may have changed it,
-and a closed socket's number may be another's by now. So a watcher takes nothing for granted but tries, and a call that would
-block is no error.
+Within one batch of events a socket may be closed and its number become another's. So an event counts only for the watcher
+that was there when the batch was fetched; whatever is still true is told again with the next.
 """
 
 import asyncio
@@ -61,9 +60,9 @@ class Wires:
         self._watchers.clear()
 
     def _turn(self) -> None:
-        for fd, what in self._epoll.poll(0, AT_ONCE):
-            watcher = self._watchers.get(fd)
-            if watcher is None:
+        watchers = self._watchers
+        for fd, what, watcher in [(fd, what, watchers.get(fd)) for fd, what in self._epoll.poll(0, AT_ONCE)]:
+            if watcher is None or watchers.get(fd) is not watcher:
                 continue
             try:
                 watcher(what)

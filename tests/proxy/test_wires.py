@@ -58,3 +58,40 @@ def test_one_watchers_trouble_is_not_the_others():
 
     asyncio.run(tries())
     assert heard == [b"y"]
+
+
+def test_an_event_is_not_for_who_has_the_number_now():
+    """Two sockets speak at once; whoever hears the first closes the second, and another comes to have its number."""
+    heard, opened = [], []
+
+    async def tries():
+        wires = Wires()
+        (a, b), (c, d) = socket.socketpair(), socket.socketpair()
+
+        def close(other):
+            def happened(_):
+                wires.forget(other.fileno())
+                number = other.fileno()
+                other.close()
+                opened.extend(socket.socketpair())
+                assert number in {each.fileno() for each in opened}
+                wires.watch(number, READ, heard.append)
+                wires.forget(b.fileno() if other is d else d.fileno())
+
+            return happened
+
+        try:
+            wires.watch(b.fileno(), READ, close(d))
+            wires.watch(d.fileno(), READ, close(b))
+            a.send(b"x")
+            c.send(b"y")
+            for _ in iter(lambda: bool(opened), True):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        finally:
+            wires.close()
+            for each in (a, b, c, d, *opened):
+                each.close()
+
+    asyncio.run(tries())
+    assert heard == []
