@@ -13,7 +13,6 @@ from proxy.answer import Wanted
 from proxy.block_page import Asker, Pages
 
 pytestmark = pytest.mark.browser
-LEAN = "axe.run({resultTypes: ['violations'], iframes: false, preload: false})"
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 PICTURES = os.environ.get("SCHOOLGATE_SCREENSHOTS")  # a folder to keep the pictures in, to look at
 AT = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -54,8 +53,10 @@ def test_axe_finds_nothing(phases, browser, languages, groups):
     found = []
     for name, answer in seen(phases, languages, groups):
         page.set_content(answer.body.decode())
-        page.evaluate(AXE)
-        found += [f"{name}: {one['id']}: {one['nodes'][0]['html'][:200]}" for one in page.evaluate(LEAN)["violations"]]
+        if not page.evaluate("'axe' in window"):  # the window outlives its content
+            page.evaluate(AXE)
+        told = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+        found += [f"{name}: {one['id']}: {one['nodes'][0]['html'][:200]}" for one in told]
         for width in (320, 390, 1280):
             page.set_viewport_size({"width": width, "height": 844})
             wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
