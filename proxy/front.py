@@ -244,6 +244,7 @@ class Door(asyncio.Protocol):
             self._not_unasked(self.target[0])
             self._greeted(found)
             return
+        read.begins_as_http(self.data)
         host = read.plain_host(self.data)
         if host is not None:
             self._not_unasked(host or self.target[0])
@@ -260,6 +261,7 @@ class Door(asyncio.Protocol):
         if not self.data:
             return
         if self.data[0] != 0x16:
+            read.begins_as_http(self.data)
             self._give(self.target)
         elif (found := read.greeting(self.data)) is not None:
             self._greeted(found)

@@ -19,7 +19,9 @@ are, chains are flushed and filled. As text, since nft 1.0.6 cannot read its own
 A connection's mark says what became of it; only its lowest byte is ours.
 
 What a device first says on a forwarded connection is shown to the process that steers (greetings.py), until it has marked the
-connection GREETED or REVOKED.
+connection GREETED or REVOKED. Meanwhile nothing passes that could be a tunnel's: on port 443 only what begins as TLS does
+(HELLO), and on port 80 no answer. A greeting's answer may pass, since a page needs more words than those; what is held back
+is said again by whoever said it, a fifth of a second later, so a verdict that comes late costs that and no more.
 
 INVARIANT: the guard comes first in `steer` and in `input`, so no other rule can lock the technician out.
 INVARIANT: nothing is forwarded to the web's ports but with the mark DIRECT, or from a network that is not filtered.
@@ -36,6 +38,8 @@ from policy.synthetic import FOUR, SIX
 TABLE: Final = "schoolgate"
 PROXIED, DIRECT, REFUSED = 0x01, 0x02, 0x04  # marks of connections, in the lowest byte
 GREETED, REVOKED = 0x12, 0x22  # of DIRECT ones: its first words name a site that may be had so; it is to end
+HELLO: Final = 0x42  # of a DIRECT one to port 443: it began as TLS does, and is not judged yet
+FORWARDED: Final = (DIRECT, HELLO, GREETED)
 SHOWN: Final = 1107  # the nflog group of first words
 RENEWED_S: Final = 600  # for so long after its last use a permit holds
 SET_SIZE: Final = 1 << 20
@@ -57,7 +61,8 @@ SETS: Final[dict[str, str]] = {  # name: the type of its elements
     for by in ("mac", "ip")
     for family in ("4", "6")
 }
-ALIVE: Final = ("proxy_alive", "filter_alive")  # sets of heartbeats: `filter` is all that `closed` waits for
+# Sets of heartbeats: `filter` is all that `closed` waits for, `steer` the process that reads first words.
+ALIVE: Final = ("proxy_alive", "filter_alive", "steer_alive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,10 @@ def _mark(value: int) -> str:
 
 def _marked(value: int) -> str:
     return f"ct mark and 0xff == 0x{value:02x}"
+
+
+def _unjudged() -> str:
+    return f"ct mark and 0xff == {{ 0x{DIRECT:02x}, 0x{HELLO:02x} }}"
 
 
 def _group(items: Iterable[str | int]) -> str:
@@ -197,17 +206,25 @@ def _to_proxy(counter: str, family: str, port: int) -> str:
 
 
 _SYNTHETIC: Final = (("ip", FOUR), ("ip6", SIX))
+_FIRST_BYTE: Final = "@ih,0,8"  # of what a packet carries; a packet that carries nothing matches nothing that is said of it
+_SAYS_SOMETHING: Final = f"{_FIRST_BYTE} & 0x00 == 0x00"
 _REFUSE: Final = ("meta l4proto tcp reject with tcp reset", "reject with icmpx type port-unreachable")
 
 
 def _forward(config: GatewayConfig) -> list[str]:
+    # Where direct names are to go on though nobody reads first words, plain answers do not wait for that.
+    judge = "@steer_alive " if config.when_dead == "direct" else "tcp "
     rules = [
         # What was revoked ends at its next packet, from whichever side: a site's is made the reset itself, with the number
         # that the device waits for (a device that only listens would hang otherwise), a device's is answered with one.
         f"{_marked(REVOKED)} ct direction reply meta l4proto tcp counter name revoked tcp flags set rst accept",
         f"{_marked(REVOKED)} meta l4proto tcp counter name revoked reject with tcp reset",
         f"{_marked(REVOKED)} counter name revoked drop",
-        f"{_marked(DIRECT)} ct direction original meta l4proto tcp tcp dport {{ 80, 443 }} log group {SHOWN}",
+        f"{_marked(DIRECT)} ct direction original meta l4proto tcp tcp dport 443 {_FIRST_BYTE} 0x16 {_mark(HELLO)}",
+        f"{_unjudged()} ct direction original meta l4proto tcp tcp dport {{ 80, 443 }} log group {SHOWN}",
+        f"{_marked(DIRECT)} meta l4proto tcp tcp dport 443 {_SAYS_SOMETHING} drop",
+        f"{_marked(DIRECT)} ct direction reply meta l4proto tcp tcp sport 443 {_SAYS_SOMETHING} drop",
+        f"{_marked(DIRECT)} ct direction reply meta l4proto {judge}tcp sport 80 {_SAYS_SOMETHING} drop",
         "ct state established,related accept",
         "ct state invalid drop",
     ]
@@ -228,7 +245,7 @@ def _from(network: Inside, config: GatewayConfig) -> list[str]:
         rules += [
             f"{_marked(REFUSED)} counter name refused {_REFUSE[0]}",
             *(f"{word} daddr {range_} counter name other {each}" for word, range_ in _SYNTHETIC for each in _REFUSE),
-            f'oifname "{config.outside}" {_marked(DIRECT)} accept',
+            f'oifname "{config.outside}" {_unjudged()} accept',
             f"meta l4proto udp udp dport {{ 80, 443 }} counter name quic {_REFUSE[1]}",
             f"meta l4proto udp udp dport {{ 853, 784, 8853 }} counter name encrypted_dns {_REFUSE[1]}",
             f"meta l4proto tcp tcp dport 853 counter name encrypted_dns {_REFUSE[0]}",

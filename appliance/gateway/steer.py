@@ -28,7 +28,7 @@ from appliance.gateway.greetings import Greetings
 from appliance.gateway.names import Numbers
 from appliance.gateway.netlink import ROUTE, Element, Flow, Netlink, Shown, flow_of, neighbours
 from appliance.gateway.permits import Asker, Pair, Permits, is_direct, removal
-from appliance.gateway.ruleset import DIRECT, GREETED, REVOKED, SHOWN
+from appliance.gateway.ruleset import DIRECT, FORWARDED, GREETED, REVOKED, SHOWN
 from appliance.gateway.settings import GatewayConfig
 from category_lists.names import NameRefused, canonical_host
 from policy.snapshot import Snapshot
@@ -42,7 +42,7 @@ NEIGHBOURS_S: Final = 5.0
 PROXY_S: Final = 2.5  # so long a proxy may take to close a connection
 AT_ONCE: Final = 500  # permits judged again in one go
 TCP: Final = 6
-HEARTBEATS: Final = {"proxy": "proxy_alive", "filter": "filter_alive"}
+HEARTBEATS: Final = {"proxy": "proxy_alive", "filter": "filter_alive", "steer": "steer_alive"}
 
 
 class InForce(Protocol):
@@ -167,7 +167,7 @@ class Steer:
 
     def reset(self, pairs: set[Pair] | None) -> None:
         """End running connections for which no name speaks: of these pairs, or all of them."""
-        for flow in (*self._kernel.flows(DIRECT), *self._kernel.flows(GREETED)):
+        for flow in (flow for mark in FORWARDED for flow in self._kernel.flows(mark)):
             to = ip_address(flow.to).packed
             owners = (self._near.device(flow.source, patient=True), ip_address(flow.source).packed)
             if pairs is not None and not any((owner, to) in pairs for owner in owners):
@@ -177,13 +177,11 @@ class Steer:
 
     def beat(self, proxy: bool) -> None:
         """Tell the kernel what lives. What it is not told any more it takes for dead."""
-        now, elements = self._clock(), []
-        if proxy:
-            elements.append(Element(HEARTBEATS["proxy"], bytes([TCP]), ALIVE_S))
-            if now - self.beaten < ALIVE_S:
-                elements.append(Element(HEARTBEATS["filter"], bytes([TCP]), ALIVE_S))
-        if elements:
-            self._kernel.write(elements)
+        left = ALIVE_S - (self._clock() - self.beaten)  # of the resolver's own beat
+        lives = {"steer": ALIVE_S, "proxy": ALIVE_S if proxy else 0.0, "filter": left if proxy else 0.0}
+        self._kernel.write(
+            [Element(HEARTBEATS[name], bytes([TCP]), seconds) for name, seconds in lives.items() if seconds > 0]
+        )
 
     def told(self) -> dict[str, object]:
         return {"permits": len(self.permits), "granted": self.granted, "revoked": self.revoked, "unnamed": self.unnamed}

@@ -57,6 +57,16 @@ def test_when_the_filter_dies(mode):
     assert web[-1] == "ct mark set ct mark and 0xffffff00 or 0x04 accept", "what nothing takes is refused"
 
 
+@pytest.mark.parametrize("mode", ["closed", "direct"])
+def test_until_its_first_words_are_judged_a_connection_is_no_tunnel(mode):
+    forward = chain(ruleset(replace(CONFIG, when_dead=mode), PORTS), "forward")
+    held = [rule for rule in forward if rule.endswith(" drop") and "ct mark and 0xff == 0x02" in rule]
+    assert [rule.partition("@ih")[0].split()[-1] for rule in held] == ["443", "443", "80"]
+    assert forward.index(held[-1]) < forward.index("ct state established,related accept")
+    assert "log group" in forward[forward.index(held[0]) - 1], "what is held back is shown before it is"
+    assert ("@steer_alive" in held[-1]) == (mode == "direct")
+
+
 def test_permits_are_renewed_when_used_but_not_past_policy():
     web = chain(ruleset(CONFIG, PORTS), "web")
     assert sum("update @direct_" in rule for rule in web) == 4

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.gateway.names import Numbers
 from appliance.gateway.netlink import Element, Flow, flow_of
-from appliance.gateway.ruleset import DIRECT, GREETED, REVOKED
+from appliance.gateway.ruleset import GREETED, HELLO, REVOKED
 from appliance.gateway.settings import read
 from appliance.gateway.steer import ALIVE_S, Near, Steer
 from policy.rules import Action, SiteRule
@@ -96,7 +96,10 @@ def test_what_the_kernel_did_not_take_is_not_said(made):
 def test_a_change_of_policy_reaches_permits_and_running_connections(made, make_snapshot):
     steer, kernel, live = made
     ask(steer, permit(1, "news.example"), permit(2, "helpline.example", address="45.33.32.2"))
-    ends = [flow_of(bytes([127, 20, 3, 5]), bytes([45, 33, 32, each]), (4000, 443), GREETED) for each in (1, 2, 3)]
+    ends = [
+        flow_of(bytes([127, 20, 3, 5]), bytes([45, 33, 32, each]), (4000, 443), mark)
+        for each, mark in ((1, HELLO), (2, GREETED), (3, GREETED))
+    ]
     kernel.running, kernel.written = ends, []
     asyncio.run(steer.look())
     assert (kernel.written, kernel.marks) == ([], []), "nothing has changed"
@@ -120,11 +123,15 @@ def test_first_words(made):
 
 def test_heartbeats(made, at):
     steer, kernel, _ = made
-    steer.beat(proxy=False)
-    assert kernel.written == []
-    steer.beat(proxy=True)
-    assert [each.set for each in kernel.written] == ["proxy_alive"], "no resolver has said that it lives"
+
+    def beat(proxy=True):
+        kernel.written = []
+        steer.beat(proxy=proxy)
+        return {each.set: each.seconds for each in kernel.written}
+
+    assert beat() == {"steer_alive": ALIVE_S, "proxy_alive": ALIVE_S}, "no resolver has said that it lives"
     ask(steer, ["beat"])
-    steer.beat(proxy=True)
-    assert [(each.set, each.seconds) for each in kernel.written[1:]] == [("proxy_alive", ALIVE_S), ("filter_alive", ALIVE_S)]
-    assert DIRECT == 2
+    assert beat(proxy=False) == {"steer_alive": ALIVE_S}
+    assert beat() == {"steer_alive": ALIVE_S, "proxy_alive": ALIVE_S, "filter_alive": ALIVE_S}
+    steer.beaten = at - 4
+    assert beat()["filter_alive"] == ALIVE_S - 4, "as long after the resolver's last beat, not after ours"
