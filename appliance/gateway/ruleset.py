@@ -40,7 +40,8 @@ PROXIED, DIRECT, REFUSED = 0x01, 0x02, 0x04  # marks of connections, in the lowe
 GREETED, REVOKED = 0x12, 0x22  # of DIRECT ones: its first words name a site that may be had so; it is to end
 HELLO: Final = 0x42  # of a DIRECT one to port 443: it began as TLS does, and is not judged yet
 FORWARDED: Final = (DIRECT, HELLO, GREETED)
-SHOWN: Final = 1107  # the nflog group of first words
+SHOWN: Final = 1107  # the nflog group of first words, and of what became of connections
+MOST_TOLD: Final = 500  # a second and rule
 RENEWED_S: Final = 600  # for so long after its last use a permit holds
 SET_SIZE: Final = 1 << 20
 COUNTERS: Final = (
@@ -134,6 +135,16 @@ def _unjudged() -> str:
     return f"ct mark and 0xff == {{ 0x{DIRECT:02x}, 0x{HELLO:02x} }}"
 
 
+def _told(way: str) -> str:
+    """Shows the process that steers the first packet of a connection, with what becomes of it (monitoring/coverage.py)."""
+    return f'log prefix "{way}" group {SHOWN}'
+
+
+def _told_some(way: str) -> str:
+    """Of packets that may be many."""
+    return f"limit rate {MOST_TOLD}/second {_told(way)}"
+
+
 def _group(items: Iterable[str | int]) -> str:
     return "{ " + ", ".join(map(str, items)) + " }"
 
@@ -183,26 +194,28 @@ def _reached(network: Inside, config: GatewayConfig) -> list[str]:
 
 def _web(config: GatewayConfig, ports: Ports) -> list[str]:
     """Where a connection to the web goes."""
-    closed = [f"meta l4proto != @filter_alive {_mark(REFUSED)} accept"] if config.when_dead == "closed" else []
+    closed = (
+        [f"meta l4proto != @filter_alive {_told('refused')} {_mark(REFUSED)} accept"] if config.when_dead == "closed" else []
+    )
     rules = list(closed)
     for (word, prefix), family, port in zip(_SYNTHETIC, ("ipv4", "ipv6"), ports.proxy, strict=True):
-        rules.append(f"{word} daddr {prefix} meta l4proto @proxy_alive {_to_proxy('inspected', family, port)}")
-        rules.append(f"{word} daddr {prefix} {_mark(REFUSED)} accept")
+        rules.append(f"{word} daddr {prefix} meta l4proto @proxy_alive {_to_proxy('inspected', 'content', family, port)}")
+        rules.append(f"{word} daddr {prefix} {_told('refused')} {_mark(REFUSED)} accept")
     for name, kind in SETS.items():
         word = "ip6" if name.endswith("6") else "ip"
         key = ("ether saddr" if kind.startswith("ether") else f"{word} saddr") + f" . {word} daddr"
         renew = f"update @{name} {{ {key} timeout {RENEWED_S}s }} " if name.startswith("direct") else ""
-        rules.append(f"{key} @{name} {renew}{_mark(DIRECT)} counter name direct accept")
+        rules.append(f"{key} @{name} {renew}{_mark(DIRECT)} counter name direct {_told('name')} accept")
     for family, port in zip(("ipv4", "ipv6"), ports.proxy, strict=True):
-        rules.append(f"meta l4proto @proxy_alive {_to_proxy('unresolved', family, port)}")
-    return [*rules, f"{_mark(REFUSED)} accept"]
+        rules.append(f"meta l4proto @proxy_alive {_to_proxy('unresolved', 'unresolved', family, port)}")
+    return [*rules, f"{_told('refused')} {_mark(REFUSED)} accept"]
 
 
-def _to_proxy(counter: str, family: str, port: int) -> str:
+def _to_proxy(counter: str, way: str, family: str, port: int) -> str:
     """`redirect` wants to see the protocol in its own rule."""
     if not port:
         return f"meta nfproto {family} {_mark(REFUSED)} accept"
-    return f"meta nfproto {family} meta l4proto tcp {_mark(PROXIED)} counter name {counter} redirect to :{port}"
+    return f"meta nfproto {family} meta l4proto tcp {_mark(PROXIED)} counter name {counter} {_told(way)} redirect to :{port}"
 
 
 _SYNTHETIC: Final = (("ip", FOUR), ("ip6", SIX))
@@ -247,11 +260,16 @@ def _from(network: Inside, config: GatewayConfig) -> list[str]:
             *(f"{word} daddr {range_} counter name other {each}" for word, range_ in _SYNTHETIC for each in _REFUSE),
             f'oifname "{config.outside}" {_unjudged()} accept',
             f"meta l4proto udp udp dport {{ 80, 443 }} counter name quic {_REFUSE[1]}",
+            f"meta l4proto {{ tcp, udp }} th dport {{ 853, 784, 8853 }} {_told_some('refused')}",
             f"meta l4proto udp udp dport {{ 853, 784, 8853 }} counter name encrypted_dns {_REFUSE[1]}",
             f"meta l4proto tcp tcp dport 853 counter name encrypted_dns {_REFUSE[0]}",
         ]
     rules += [f"{to} accept" for to in _reached(network, config)]
-    rules += [f'oifname "{config.outside}" {each} accept'.replace("  ", " ") for each in _other_ports(network)]
+    for each in _other_ports(network):
+        passed = f'oifname "{config.outside}" {each}'.rstrip()
+        rules += [f"{passed} {_told_some('forwarded')}", f"{passed} accept"]
+    if network.filtered:
+        rules.append(_told_some("refused"))
     return [*rules, *(f"counter name other {each}" for each in _REFUSE)]
 
 

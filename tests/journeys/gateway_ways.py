@@ -171,4 +171,14 @@ def dead(world: World, name: str) -> dict:
     return found
 
 
+def covered(world: World) -> dict:
+    """What the box says of all this, once its recorder has it."""
+
+    def said() -> dict:
+        return json.loads(world.gate("coverage", "--json").stdout)
+
+    until(lambda: any("no web" in each["kinds"] for each in said()["attempts"]), 10, "attempts are in the filter log")
+    return said() | {"text": world.gate("coverage", "--school", "hill").stdout}
+
+
 STORIES = (guests, vpn, fronting, encrypted_dns, six_alone, under_load)

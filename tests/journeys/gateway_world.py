@@ -429,6 +429,7 @@ def tell(folder: Path) -> dict:
         for name in ("dns-1", "proxy-1"):
             told[f"killed {name}"] = more.killed(world, name)
             told[f"dead {name}"] = more.dead(world, name)
+        told["covered"] = more.covered(world)
         told["shown"] = world.gate("show").stdout
         told["removed"] = world.gate("remove").stdout
         told["after"] = world.curl(f"https://{DIRECT}/", leads="45.33.32.20")["code"]

@@ -138,6 +138,21 @@ def test_when_one_is_dead_for_good(told, name):
     assert seen_from(got["back"]) == "45.33.32.1"
 
 
+def test_what_was_seen_of_all_this(told):
+    """By network and device; and which device tried to get round."""
+    got = {(one["network"], one["device"]): one for one in told["covered"]["connections"]}
+    pupils = got["pupils", ""]
+    assert {way for way in ("content", "name", "refused", "unresolved") if pupils[way]} == {
+        "content", "name", "refused", "unresolved"
+    }  # fmt: skip
+    (device,) = [device for network, device in got if network == "pupils" and device.count(":") == 5]
+    assert got["pupils", device]["name"]
+    assert got["guests", ""]["refused"]
+    tried = {one["device"] or one["address"]: one["kinds"] for one in told["covered"]["attempts"]}
+    assert {"wrong name", "no web", "no name"} <= set(tried[device])
+    assert device in told["covered"]["text"]
+
+
 def test_without_rules_nothing_is_forwarded(told):
     assert "the filter as a whole is there" in told["shown"]
     assert "forwards nothing" in told["removed"]

@@ -11,6 +11,8 @@ from appliance.gateway.netlink import Element, Flow, flow_of
 from appliance.gateway.ruleset import GREETED, HELLO, REVOKED
 from appliance.gateway.settings import read
 from appliance.gateway.steer import ALIVE_S, Near, Steer
+from monitoring.coverage import Tally, seen
+from policy.event import Event
 from policy.rules import Action, SiteRule
 
 PUPIL, DEVICE, SITE = "127.20.3.5", b"\x02\0\0\0\0\x05", "45.33.32.1"
@@ -31,6 +33,7 @@ class Kernel:
     written: list[Element] = field(default_factory=list)
     running: list[Flow] = field(default_factory=list)
     marks: list[tuple[str, int]] = field(default_factory=list)
+    recorded: list[Event] = field(default_factory=list)
     fails: bool = False
 
     def write(self, elements):
@@ -58,7 +61,8 @@ class Live:
 def made(make_snapshot, at, tmp_path):
     live, kernel = Live(make_snapshot()), Kernel()
     numbers = Numbers(tmp_path / "names")
-    steer = Steer(live, kernel, Near(CONFIG, lambda: {PUPIL: DEVICE, "127.20.9.5": DEVICE}), numbers, lambda: at)
+    near, tally = Near(CONFIG, lambda: {PUPIL: DEVICE, "127.20.9.5": DEVICE}), Tally(tmp_path / "coverage", at)
+    steer = Steer(live, kernel, near, numbers, tally, kernel.recorded.append, lambda: at)
     yield steer, kernel, live
     numbers.close()
 
@@ -116,9 +120,27 @@ def test_first_words(made):
     steer, kernel, _ = made
     ask(steer, permit(1, "news.example"))
     for name in ("news.example", "bet.example", "a_b..example"):
-        steer.shown([SYN, packet(hello(name) if ".." not in name else b"\x16\3\1", 100)])
+        steer.shown([("", SYN), ("", packet(hello(name) if ".." not in name else b"\x16\3\1", 100))])
     assert [mark for _, mark in kernel.marks] == [REVOKED, REVOKED], "from an address of no school, to one never permitted"
     assert steer.unnamed == 2
+
+
+def test_what_became_of_connections_is_counted_and_attempts_are_recorded(made, at, tmp_path):
+    from .test_greetings import hello, packet
+
+    steer, kernel, _ = made
+    pupil, stranger = bytes([127, 20, 3, 5]), bytes([10, 9, 9, 9])
+    syn = [packet(b"", 99, 2, between=(each, bytes([45, 33, 32, 9]))) for each in (pupil, stranger)]
+    steer.shown([("content", syn[0]), ("name", syn[0]), ("name", syn[0]), ("refused", syn[1]), ("refused", b"")])
+    steer.shown([("", syn[0]), ("", packet(hello("bet.example"), 100, between=(pupil, bytes([45, 33, 32, 9]))))])
+    steer._tally.write()
+    network, device = seen(tmp_path / "coverage", at, 1)
+    assert (network.device, device.device) == ("", "02:00:00:00:00:05")
+    assert device.counts == {"content": 1, "name": 2, "forwarded": 0, "refused": 0, "unresolved": 0}
+    (event,) = kernel.recorded
+    assert (event.school, event.device, event.host, event.detail) == (
+        "hillview", "02:00:00:00:00:05", "bet.example", "bypass:wrong name"
+    )  # fmt: skip
 
 
 def test_heartbeats(made, at):
