@@ -1,7 +1,7 @@
 """Where the parts meet: each process of the box, put together from its parts and run until it is told to stop.
 
 No part below imports another part beside it; what it needs from there is handed in here as a plain callable. Each process
-imports its own parts when it runs: a resolver carries no database, and is back the sooner when it is started again.
+imports its own parts when it runs, which the nursery has loaded already; tests and commands load only what they use.
 """
 
 import asyncio
@@ -360,6 +360,7 @@ def _listening(host: str, port: int) -> Any:
 
     found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # with the socket that holds a chosen port for us
     found.bind((host, port))
     found.listen(128)
     found.setblocking(False)
