@@ -253,7 +253,7 @@ WAYS = {  # what a gateway saw of a connection: monitoring/coverage.py says what
     "name": "Name seen",
     "forwarded": "Not seen",
     "refused": "Refused",
-    "unresolved": "Told nobody",
+    "unresolved": "Unknown address",
 }
 ATTEMPTS = {
     "tunnel": "data hidden in names",

@@ -18,7 +18,7 @@ WAYS: Final = {  # what became of a connection: what was seen of it
     "name": "forwarded, or passed on unopened: only its site’s name is seen",
     "forwarded": "forwarded unseen: other ports that a network may use, and networks that are not filtered",
     "refused": "refused: other ports, encrypted DNS elsewhere, or the filter was not there",
-    "unresolved": "to an address that was told nobody: the proxy judges the name that it gives",
+    "unresolved": "to an address that this machine told nobody: the proxy judges the name that it gives",
 }
 KEPT_DAYS: Final = 7
 MOST: Final = 20_000  # devices of a day; the others are counted together
