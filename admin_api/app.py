@@ -31,6 +31,7 @@ from admin_api.routes import (
     captures,
     changes,
     contact,
+    coverage,
     deciding,
     enrol,
     help,  # noqa: A004 - a page is one name in four places
@@ -78,7 +79,7 @@ logger = logging.getLogger(__name__)
 PAGES = (
     sign_in, asked, enrol, today, requests, deciding, rules, changes, filter_log, captures, incidents, meeting, reports,
     rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access,
-    resolver, help,
+    resolver, coverage, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.
