@@ -31,7 +31,7 @@ from change_control.lifecycle import State
 from change_control.screening import BLOCK_PAGE
 from change_control.service import HEAD
 from change_control.tables import ChangeRow, EntryRow, LogRow, RoleRow
-from policy.proof import SECOND_ROLES
+from policy.grounds import SECOND_ROLES
 from policy.rules import SchoolPolicy, instant
 from policy.words import uk_end
 

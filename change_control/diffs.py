@@ -14,8 +14,9 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, get_args
 
-from change_control.replay import DoesNotFit
-from policy.proof import canonical, tightens
+from change_control.plain import DoesNotFit
+from policy.grounds import tightens
+from policy.proof import canonical
 from policy.rules import (
     AlertRule,
     CategoryRule,

@@ -30,7 +30,8 @@ from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import Act, State
 from change_control.replay import PEOPLE, ended_by, signed_under
 from change_control.tables import ChangeRow, EntryRow, RoleRow, SignatureRow
-from policy.proof import Entry, ProofRefused, canonical, check_signatures, digest, tightens
+from policy.grounds import check_signatures, tightens
+from policy.proof import Entry, ProofRefused, canonical, digest
 from policy.rules import instant
 
 if TYPE_CHECKING:
