@@ -35,7 +35,7 @@ from policy.rules import (
     write,
 )
 
-__all__ = ["DoesNotFit", "tightens"]  # a worker must be able to tell as well, so it stands in policy/proof.py
+__all__ = ["DoesNotFit", "tightens"]  # a worker must be able to tell as well, so it stands in policy/grounds.py
 
 type Diff = Mapping[str, Any]
 
