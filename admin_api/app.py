@@ -46,6 +46,7 @@ from admin_api.routes import (
     standing,
     then,
     today,
+    together,
     tokens,
     why,
     witness,
@@ -71,8 +72,8 @@ from policy.words import uk_date, uk_end
 logger = logging.getLogger(__name__)
 
 PAGES = (
-    sign_in, asked, enrol, today, requests, deciding, rules, changes, filter_log, captures, incidents, meeting, reports,
-    rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access,
+    sign_in, asked, enrol, today, requests, deciding, together, rules, changes, filter_log, captures, incidents, meeting,
+    reports, rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access,
     resolver, help,
 )  # fmt: skip
 

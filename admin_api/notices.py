@@ -240,7 +240,7 @@ class _Case:
 
     def to_teacher(self) -> list[Message]:
         """A pupil's request: the teacher whom the headteacher named hears of it before she does."""
-        people = screening.named(self.services.office, self.session, self.row.log)
+        people = screening.named(self.services.office, self.session, self.row.log).of(self.row)
         found = {person: to for person in people if (to := outbox.address_at(self.session, person))}
         if not found:
             return self.to_deciders(Waiting.FRESH)

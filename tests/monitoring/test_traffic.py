@@ -68,7 +68,7 @@ def _exact(one: Asked) -> Asked:
     return one._replace(at=round(one.at, 5), follows=bool(one.follows), allowed=bool(one.allowed))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(EVENTS, max_size=40), st.booleans())
 def test_the_quick_rows_are_the_slow_lines(log: Log, some: list[Event], crowded: bool):
     worker = f"dns-{len(log.spools())}"
