@@ -52,6 +52,7 @@ from admin_api.routes import (
     standing,
     then,
     today,
+    together,
     tokens,
     why,
     witness,
@@ -77,8 +78,8 @@ from policy.words import uk_date, uk_end
 logger = logging.getLogger(__name__)
 
 PAGES = (
-    sign_in, asked, enrol, today, requests, deciding, rules, changes, filter_log, captures, incidents, meeting, reports,
-    rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access,
+    sign_in, asked, enrol, today, requests, deciding, together, rules, changes, filter_log, captures, incidents, meeting,
+    reports, rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access,
     resolver, coverage, help,
 )  # fmt: skip
 
