@@ -33,6 +33,7 @@ from admin_api.routes import (
     contact,
     coverage,
     deciding,
+    devices,
     enrol,
     help,  # noqa: A004 - a page is one name in four places
     incidents,
@@ -80,7 +81,7 @@ logger = logging.getLogger(__name__)
 PAGES = (
     sign_in, asked, enrol, today, requests, deciding, together, rules, changes, filter_log, captures, incidents, meeting,
     reports, rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access,
-    resolver, coverage, help,
+    resolver, coverage, devices, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.

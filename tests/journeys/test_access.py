@@ -16,9 +16,9 @@ AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="
 SIGNED_OUT = ("/sign-in", "/enrol", "/recover")
 PAGES = (
     "/", "/requests", "/requests/new", "/rules", "/changes?check=true", "/log", "/why?site=poki.com&group=ks3", "/lists", "/people",
-    "/standing", "/you", "/access", "/help", "/nowhere", "/coverage", "/asked?reference=K7F2-9QXM",
+    "/standing", "/devices", "/you", "/access", "/help", "/nowhere", "/coverage", "/asked?reference=K7F2-9QXM",
 )  # fmt: skip
-KINDS = ("site", "timetable", "safety", "platform", "network", "inspection", "tenants")
+KINDS = ("site", "timetable", "safety", "platform", "network", "belonging", "inspection", "tenants")
 
 
 def found_by_axe(page, url: str) -> list[str]:
