@@ -256,6 +256,32 @@ CHANGE_KINDS = {
     "founding": "the beginning",
 }
 
+WAYS = {  # what a gateway saw of a connection: monitoring/coverage.py says what each means
+    "content": "Pages seen",
+    "name": "Name seen",
+    "forwarded": "Not seen",
+    "refused": "Refused",
+    "unresolved": "Unknown address",
+}
+ATTEMPTS = {
+    "tunnel": "data hidden in names",
+    "no web": "something else than the web on the web’s ports",
+    "wrong name": "a connection that named another site",
+    "tor": "Tor",
+    "vpn": "a VPN or proxy site",
+    "doh": "another resolver",
+    "name inside": "a site inside another",
+    "address inside": "an address inside a name",
+    "rebinding": "a name that leads inside",
+    "dynamic DNS": "a changing name",
+    "remote control": "remote control",
+    "search": "a search without safe search",
+    "transfer": "copying a whole domain",
+    "odd name": "an odd name",
+    "odd": "what no browser sends",
+    "no name": "an address without a name",
+    "other class": "an odd question",
+}
 TRANSPORTS = {"udp": "by UDP", "tcp": "by TCP", "dot": "by TLS", "doh": "by HTTPS"}
 REPLIES = {
     "ready": "Kept ready",

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from policy.proof import SECOND_ROLES
+from policy.grounds import SECOND_ROLES
 
 ROLES = (
     "headteacher",

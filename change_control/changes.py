@@ -38,7 +38,7 @@ from change_control.diffs import (
     until,
     who,
 )
-from policy.proof import undone
+from policy.grounds import undone
 from policy.rules import Action, AuthorityPolicy, CategoryRule, Document, Network, SiteRule
 from policy.words import uk_end
 

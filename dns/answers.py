@@ -16,7 +16,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final, Protocol
 
-from dns import bypass, codec
+from dns import codec
 from dns.bypass import Scores
 from dns.cache import Stored
 from dns.codec import Ede, Edns, Malformed, Query
@@ -34,6 +34,7 @@ from dns.seats import Seat, Seats, text_of
 from dns.settings import Settings
 from dns.steering import Steering, Wanted, Way
 from dns.tunnel import Tunnels
+from policy import attempts
 from policy.decide import Decision, Reason, decide
 from policy.event import Event, decode, ending, stamp
 from policy.rules import Action
@@ -331,9 +332,9 @@ class Answers:
         What is kept ready says the way without the score, which is the client's own, and is kept for a second only: so a
         program that tries a thousand times a second is answered fast, and one that tries on is still counted.
         """
-        scored = "; ".join((what[-1], bypass.told(kind, self._scores.note(waiting.address, kind, now))))
+        scored = "; ".join((what[-1], attempts.told(kind, self._scores.note(waiting.address, kind, now))))
         self._tell(now, seat, waiting.query.name or ".", (*what[:-1], scored))
-        self._keep_ready(waiting, seat, wire, (*what[:-1], "; ".join((what[-1], bypass.told(kind)))), now=now, until=until)
+        self._keep_ready(waiting, seat, wire, (*what[:-1], "; ".join((what[-1], attempts.told(kind)))), now=now, until=until)
         return wire
 
     def _after_asking(self, waiting: Waiting, now: float) -> bytes | Waiting | None:

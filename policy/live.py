@@ -30,9 +30,10 @@ from category_lists.index import Index
 from category_lists.phrases import Sets
 from category_lists.sealed import Sealed
 from category_lists.taxonomy import Taxonomy
+from policy.grounds import Proven, check_part
 from policy.identity import Clients
 from policy.presence import Presence
-from policy.proof import ProofRefused, Proven, check_part
+from policy.proof import ProofRefused
 from policy.rules import AuthorityPolicy, Dictionary, SchoolPolicy, read, read_document
 from policy.search_engines import Engines
 from policy.snapshot import LoadedDictionary, Snapshot

@@ -80,7 +80,8 @@ class Presence:
         """The addresses of which something else is known than at an earlier version; None: look at all of them."""
         if self.version == version:
             return frozenset()
-        later = [keys for number, keys in self._changes if number > version]
+        changes = tuple(self._changes)  # in one step: another thread may be adding to them
+        later = [keys for number, keys in changes if number > version]
         if len(later) < self.version - version or any("/" in key for keys in later for key in keys):
             return None
         return frozenset().union(*later)
