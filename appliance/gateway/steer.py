@@ -209,7 +209,8 @@ class Steer:
             return
         event = Event(
             now, Kind.CONNECTION, client.school, client.group, client.network, client.identified_by, address=source,
-            device=written(self._near.device(source, patient=True)), host=ascii(named.host)[1:-1], action=Action.BLOCK,
+            person=client.person or "", device=client.device or written(self._near.device(source, patient=True)),
+            host=ascii(named.host)[1:-1], action=Action.BLOCK,
             reason="error", outcome="reset", detail=attempts.told(named.kind), worker="steer",
         )  # fmt: skip
         self._record(event)
