@@ -31,7 +31,9 @@ TOP = 10
 
 
 class Past(NamedTuple):
-    """One line of past traffic. A tuple: one is made for each of a million events."""
+    """One line of past traffic. The replay takes bare tuples as well, with the same in the same places: of a million lines it
+    looks closely at few.
+    """
 
     group: str
     host: str
@@ -42,6 +44,9 @@ class Past(NamedTuple):
     who: str = ""  # a pseudonym, a device or an address
     person: str = ""  # the pseudonym, where there is one
     allowed: bool = False  # it was let through
+
+
+type Row = tuple[str, str, float, str | None, bool, int, str, str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,15 +200,15 @@ class Replay:
         self._paths: Counter[str] = Counter()
         self._hours: Counter[str] = Counter()
 
-    def feed(self, traffic: Iterable[Past]) -> None:
+    def feed(self, traffic: Iterable[Row]) -> None:
         """Count some more of it."""
         verdicts, reach, named, era_of = self._verdicts, self._reach, self._named, self._eras.of
         plain, finds, sure = self._plain, self._finds, self._rules is not None
         _, categories, groups = self._rules or (frozenset(), frozenset(), frozenset())
         looked_at = 0
         era, begins, ends = (0, 0), inf, -inf
-        for past in traffic:
-            group, host, at, path, follows, times, _, person, _ = past
+        for row in traffic:
+            group, host, at, path, follows, times, _, person, _ = row
             looked_at += times
             seen: object = path
             if sure:
@@ -230,9 +235,9 @@ class Replay:
             if verdict is None:
                 if len(verdicts) >= REMEMBERED:
                     self.forget()
-                verdict = verdicts[key] = self._verdict(past, whom, era)
+                verdict = verdicts[key] = self._verdict(Past._make(row), whom, era)
             if verdict:
-                self._note(past, opened=verdict > 0)
+                self._note(Past._make(row), opened=verdict > 0)
         self._looked_at += looked_at
 
     def _reaches(self, host: str) -> bool | None:
@@ -354,7 +359,7 @@ def _only_rules(old: SchoolPolicy, new: SchoolPolicy) -> _Rules | None:
     return frozenset(rule.host for rule in sites), frozenset(rule.category for rule in kinds), named
 
 
-def impact(before: Snapshot, then: Snapshot, school: str, traffic: Iterable[Past]) -> Impact:
+def impact(before: Snapshot, then: Snapshot, school: str, traffic: Iterable[Row]) -> Impact:
     """Replay past traffic under both snapshots."""
     replay = Replay(before, then, school)
     replay.feed(traffic)
@@ -382,14 +387,14 @@ class Companions:
         self._with: Counter[str] = Counter()
         self._without: Counter[str] = Counter()
 
-    def feed(self, traffic: Iterable[Past]) -> None:
-        for past in traffic:
-            if not past.allowed:
+    def feed(self, traffic: Iterable[Row]) -> None:
+        for _, host, at, _, _, _, who, _, allowed in traffic:
+            if not allowed:
                 continue
-            if (minute := int(past.at) // 60) != self._minute:
+            if (minute := int(at) // 60) != self._minute:
                 self._flush()
                 self._minute = minute
-            self._seen.setdefault(past.who, set()).add(past.host)
+            self._seen.setdefault(who, set()).add(host)
 
     def _is_own(self, host: str) -> bool:
         found = self._own.get(host)

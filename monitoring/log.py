@@ -9,18 +9,17 @@ reading begins again exactly behind what is stored.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
-from operator import itemgetter
 from threading import Lock
 from typing import Any, Self
 
 import sqlalchemy as sql
 from sqlalchemy.sql.dml import ReturningDelete
 
-from monitoring import search, tallies
+from monitoring import search, tallies, traffic
 from monitoring.database import LogTooNew, connect, writing
 from monitoring.lines import HOUR, Completeness, Counted, Hour, Line, Page, Query, Summary, microseconds, moment
 from monitoring.rows import fold, folds, row_of, sound
@@ -241,35 +240,11 @@ class Log:
                 return
             query = replace(query, after=page.next)
 
-    def traffic(self, school: str, since: datetime, until: datetime) -> Iterator[Sequence[Sequence[Any]]]:
-        """The same as bare rows (at, count, kind, group, network, person, address, device, host, path, action), an hour at a
-        time and the newest first: for counting millions.
-        """
-        names = ("kind", "group", "network", "person", "address", "device", "host", "path", "action")
-        of_school, end = clean(school, SIZES["school"]), microseconds(until)
-        while True:
-            hour: list[Sequence[Any]] = []
-            with self.open().connect() as connection:
-                latest = [  # hours without traffic are not looked at one by one
-                    connection.scalar(
-                        sql.select(sql.func.max(table.c.at)).where(
-                            table.c.school == of_school, table.c.at >= microseconds(since), table.c.at < end
-                        )
-                    )
-                    for table in (events, folded)
-                ]
-                if not any(latest):
-                    return
-                begin = max(microseconds(since), max(filter(None, latest)) // HOUR * HOUR)
-                for table in (events, folded):
-                    count = sql.literal_column("1") if table is events else folded.c["count"]
-                    columns = [table.c[name] if name in table.c else sql.literal_column("''") for name in names]
-                    within = (table.c.school == of_school, table.c.at >= begin, table.c.at < end, table.c.host != "")
-                    asked = sql.select(table.c.at, count, *columns).where(*within, table.c.kind.not_in(NOT_ASKED))
-                    hour += connection.execute(asked).all()
-            hour.sort(key=itemgetter(0), reverse=True)
-            yield hour
-            end = begin
+    def traffic(
+        self, school: str, since: datetime, until: datetime, *, through: Collection[str] = ()
+    ) -> Iterator[traffic.Rows]:
+        """The same as bare rows, a stretch of time after the other and the newest first: for counting millions."""
+        return traffic.batches(self.open(), school, since, until, through=through)
 
     def top(
         self,

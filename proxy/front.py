@@ -310,6 +310,7 @@ class Door:
             self._not_unasked(self.target[0])
             self._greeted(found)
             return
+        read.begins_as_http(self.data)
         host = read.plain_host(self.data)
         if host is not None:
             self._not_unasked(host or self.target[0])
@@ -326,6 +327,7 @@ class Door:
         if not self.data:
             return
         if self.data[0] != 0x16:
+            read.begins_as_http(self.data)
             self._give(self.target)
         elif (found := read.greeting(self.data)) is not None:
             self._greeted(found)
