@@ -25,7 +25,7 @@ def greeted(few, name):
     return start.ssl_conn.get_context(), few.get_cert(about).cert
 
 
-def test_what_was_made_for_a_site_is_kept_and_not_for_ever(tmp_path, worker):  # noqa: ARG001 - a worker's options are read
+def test_what_was_made_for_a_site_is_kept_and_not_for_ever(tmp_path, worker):
     ensure_ca(tmp_path, "x")
     few = Few()
     few.certstore = CertStore.from_store(tmp_path, "mitmproxy", 2048)
