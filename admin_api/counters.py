@@ -28,14 +28,14 @@ UPSTREAMS = {  # key: metric, its type, its meaning
 
 
 def told(data: Path) -> list[Mapping[str, Any]]:
-    """What each worker told last; what cannot be read is left out."""
+    """What each resolver told last; what cannot be read is left out."""
     found: list[Mapping[str, Any]] = []
     for path in sorted((data / "run" / "counters").glob("*.json")):
         try:
             one = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if isinstance(one, dict):
+        if isinstance(one, dict) and "upstream" in one:  # others count, too: the process that steers a gateway
             found.append(one)
     return found
 

@@ -15,6 +15,10 @@ STATIC = Path(__file__).with_name("static")
 
 # What a page says after something was done. Links carry the key, never the text.
 SAID = {
+    "device-described": "Saved. No answer of the filter changes by it.",
+    "device-forgotten": "It is out of the register.",
+    "devices-taken": "The table is in the register.",
+    "devices-asked": "The table is in the register. The groups in it wait here for the headteacher.",
     "signed-out": "You are signed out.",
     "enrolled": "You are enrolled. Sign in to begin.",
     "asked": "Your request is with the headteacher. Its page shows where it stands.",
@@ -109,6 +113,8 @@ def role_within(role: str) -> str:
 
 
 PERMISSIONS = {
+    "read_devices": "Read the register of devices",
+    "devices": "Name devices, and say whose they are",
     "request": "Ask for a change",
     "approve": "Approve a request, with a signature",
     "second": "Agree, as the second person, to the headteacher’s own request",
@@ -188,6 +194,7 @@ IDENTIFIED = {
     "radius": "sign-in to the wireless network",
     "lease": "the device’s lease",
     "device": "the registered device",
+    "neighbour": "the device’s hardware address",
     "path": "the path its device asks by",
     "network": "the network alone",
     "listener": "the port it came in by",
@@ -224,6 +231,7 @@ CHANGE_KINDS = {
     "site": "a site",
     "category": "a category",
     "network": "a network",
+    "belonging": "devices or users of a group",
     "dictionary": "lists",
     "timetable": "hours",
     "group": "a group",
@@ -248,6 +256,32 @@ CHANGE_KINDS = {
     "founding": "the beginning",
 }
 
+WAYS = {  # what a gateway saw of a connection: monitoring/coverage.py says what each means
+    "content": "Pages seen",
+    "name": "Name seen",
+    "forwarded": "Not seen",
+    "refused": "Refused",
+    "unresolved": "Unknown address",
+}
+ATTEMPTS = {
+    "tunnel": "data hidden in names",
+    "no web": "something else than the web on the web’s ports",
+    "wrong name": "a connection that named another site",
+    "tor": "Tor",
+    "vpn": "a VPN or proxy site",
+    "doh": "another resolver",
+    "name inside": "a site inside another",
+    "address inside": "an address inside a name",
+    "rebinding": "a name that leads inside",
+    "dynamic DNS": "a changing name",
+    "remote control": "remote control",
+    "search": "a search without safe search",
+    "transfer": "copying a whole domain",
+    "odd name": "an odd name",
+    "odd": "what no browser sends",
+    "no name": "an address without a name",
+    "other class": "an odd question",
+}
 TRANSPORTS = {"udp": "by UDP", "tcp": "by TCP", "dot": "by TLS", "doh": "by HTTPS"}
 REPLIES = {
     "ready": "Kept ready",

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from appliance.config import Config, on_loopback_only
 from appliance.founding import Founded, begun, create_installation, found_authority, found_school, open_installation
-from appliance.supervisor import is_free
+from appliance.ports import is_free
 from change_control.changes import CategoryWish, SiteWish
 from change_control.service import Person
 from policy.live import write_aside

@@ -6,14 +6,14 @@ import json
 import logging
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from appliance.config import Address, Config
+from appliance.nursery import Hatched, Nursery
 from policy.live import write_aside
 
 log = logging.getLogger(__name__)
@@ -24,90 +24,8 @@ CALM_S = 10.0  # a process that lived this long is started again at once, others
 LONGEST_PAUSE_S = 5.0
 
 
-class PortTaken(OSError):
-    """A port that we should listen on belongs to another program."""
-
-
 class NotStarted(RuntimeError):
     """A process did not come up; its own line says why."""
-
-
-def free_port(host: str) -> int:
-    """A port that is free for UDP and TCP at this moment."""
-    while True:
-        with _bound(host, 0, socket.SOCK_DGRAM) as datagrams:
-            port = int(datagrams.getsockname()[1])
-            with contextlib.suppress(OSError), _bound(host, port, socket.SOCK_STREAM):
-                return port
-
-
-def _bound(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
-    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
-    if kind is socket.SOCK_STREAM:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        found.bind((host, port))
-    except OSError:
-        found.close()
-        raise
-    return found
-
-
-def settle(config: Config) -> Config:
-    """Every port 0 made a real one, and every port looked at: PortTaken says in one line which is not free."""
-
-    def real(section: str, addresses: tuple[Address, ...], kinds: tuple[socket.SocketKind, ...]) -> tuple[Address, ...]:
-        found = []
-        for host, port in addresses:
-            number = port or free_port(host)
-            _check_free(section, host, number, kinds)
-            found.append((host, number))
-        return tuple(found)
-
-    both = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-    stream = (socket.SOCK_STREAM,)
-    groups = tuple((name, host, port or free_port(host)) for name, host, port in config.group_listeners)
-    for _, host, port in groups:
-        _check_free("proxy", host, port, stream)
-    return replace(
-        config,
-        dns=replace(
-            config.dns,
-            listen=real("dns", config.dns.listen, both),
-            rpz_listen=real("dns", config.dns.rpz_listen, both),
-            dot_listen=real("dot", config.dns.dot_listen, stream),
-            doh_listen=real("doh", config.dns.doh_listen, stream),
-        ),
-        proxy=replace(
-            config.proxy,
-            listen=real("proxy", config.proxy.listen, stream),
-            transparent_listen=real("proxy", config.proxy.transparent_listen, stream),
-            page_listen=real("proxy", config.proxy.page_listen, stream),
-        ),
-        admin=replace(config.admin, listen=real("admin", config.admin.listen, stream)),
-        group_listeners=groups,
-    )
-
-
-def is_free(host: str, port: int) -> bool:
-    """Is a TCP port free at this moment?"""
-    try:
-        _bound(host, port, socket.SOCK_STREAM).close()
-    except OSError:
-        return False
-    return True
-
-
-def _check_free(section: str, host: str, port: int, kinds: tuple[socket.SocketKind, ...]) -> None:
-    for kind in kinds:
-        try:
-            _bound(host, port, kind).close()
-        except OSError as error:
-            variable = f"SCHOOLGATE_{section.upper()}_LISTEN"
-            key = f"dns.{section}_listen" if section in ("dot", "doh") else f"{section}.listen"
-            raise PortTaken(
-                f"cannot listen on {host}:{port} ({error.strerror}); stop what uses it, or set {key} or {variable}"
-            ) from None
 
 
 def _apart(config: Config) -> bool:
@@ -120,7 +38,7 @@ class Child:
 
     kind: str
     name: str
-    process: asyncio.subprocess.Process | None = None
+    process: Hatched | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     said: Mapping[str, Any] = field(default_factory=dict)
     failures: int = 0
@@ -136,7 +54,9 @@ class Supervisor:
             Child("recorder", "recorder"),
             *(Child(kind, name) for kind, name in config.filter_processes if kind != "steer" or not _apart(config)),
             *([Child("rpz", "rpz")] if config.dns.rpz_listen else []),
+            *([Child("devices", "devices")] if config.devices else []),
         ]
+        self._nursery = Nursery()
         self._stop = asyncio.Event()
         self._failed: str | None = None
 
@@ -191,6 +111,7 @@ class Supervisor:
             **({"proxy_page": [_text(each) for each in config.proxy.page_listen]} if config.proxy.page_listen else {}),
             "admin": config.desk_url,
             "ca_certificate": str(config.data / "ca" / "schoolgate-ca.pem"),
+            **({"radius": [_text(each) for each in config.devices.radius_listen]} if config.devices else {}),
             **({"dot": [_text(address) for address in config.dns.dot_listen]} if config.dns.dot_listen else {}),
             **({"doh": [_text(address) for address in config.dns.doh_listen]} if config.dns.doh_listen else {}),
             "pids": {child.name: child.process.pid for child in self.children if child.process},
@@ -203,11 +124,11 @@ class Supervisor:
         """Start a process, and again whenever it ends before we do."""
         while not self._stop.is_set():
             started = time.monotonic()
-            await self._start(child)
-            process = child.process
-            if process is None:
-                return
-            code = await process.wait()
+            try:
+                pid, code = await self._run_one(child)
+            except OSError as error:
+                self._failed = f"{child.name} does not start: {error}"
+                self._stop.set()
             if self._stop.is_set():
                 return
             came_up = child.ready.is_set()
@@ -218,50 +139,39 @@ class Supervisor:
                 return
             child.failures = 0 if time.monotonic() - started > CALM_S else child.failures + 1
             pause = min(LONGEST_PAUSE_S, 0.5 * max(0, child.failures - 2)) if came_up else 0.5
-            log.warning("%s (pid %d) ended with code %d; starting it again", child.name, process.pid, code)
+            log.warning("%s (pid %d) ended with code %d; starting it again", child.name, pid, code)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), pause or 0.01)
 
-    async def _start(self, child: Child) -> None:
-        child.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "appliance.worker",
-            child.kind,
-            child.name,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C reaches us alone; we stop the others in order
-        )
-        stdin, stdout = child.process.stdin, child.process.stdout
-        if stdin is None or stdout is None:
-            raise NotStarted(f"{child.name} has no pipes")
-        with contextlib.suppress(ConnectionError):
-            stdin.write(self._config.to_json().encode() + b"\n")  # kept open: its end tells the child that we are gone
-            await stdin.drain()
-        asyncio.create_task(self._listen(child, stdout)).add_done_callback(lambda task: task.cancelled())
-
-    async def _listen(self, child: Child, stdout: asyncio.StreamReader) -> None:
-        line = await stdout.readline()
-        if line:
-            child.said = json.loads(line)
-            child.ready.set()
-            if all(other.ready.is_set() for other in self.children) and self._ready_file.exists():
-                self._tell()  # with the new pid
+    async def _run_one(self, child: Child) -> tuple[int, int]:
+        """One life of a process: its number, and its exit code."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            child.process = process = await self._nursery.hatch(child.kind, child.name, theirs.fileno())
+        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            writer.write(self._config.to_json().encode() + b"\n")
+            if line := await reader.readline():
+                child.said = json.loads(line)
+                child.ready.set()
+                if all(other.ready.is_set() for other in self.children) and self._ready_file.exists():
+                    self._tell()  # with the new pid
+            return process.pid, await process.wait()
+        finally:
+            writer.close()  # kept open until now: its end tells the child that we are gone
 
     async def _end(self, keepers: list[asyncio.Task[None]]) -> None:
         running = [child.process for child in self.children if child.process and child.process.returncode is None]
         for process in running:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+            process.send(signal.SIGTERM)
         if running:
             _, late = await asyncio.wait(
                 [asyncio.ensure_future(process.wait()) for process in running], timeout=STOP_WITHIN_S
             )
             for process in running if late else ():
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+                process.send(signal.SIGKILL)
         await asyncio.gather(*keepers, return_exceptions=True)
+        await self._nursery.close()
 
 
 def _text(address: Address) -> str:

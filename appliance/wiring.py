@@ -1,7 +1,7 @@
 """Where the parts meet: each process of the box, put together from its parts and run until it is told to stop.
 
 No part below imports another part beside it; what it needs from there is handed in here as a plain callable. Each process
-imports its own parts when it runs: a resolver carries no database, and is back the sooner when it is started again.
+imports its own parts when it runs, which the nursery has loaded already; tests and commands load only what they use.
 """
 
 import asyncio
@@ -120,6 +120,12 @@ async def run_steer(config: Config, name: str, ready: Ready, stop: asyncio.Event
     await run(config, name, ready, stop)
 
 
+async def run_devices(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
+    from appliance.devices.process import run
+
+    await run(config, name, ready, stop)
+
+
 def write_quickly(path: Path, data: bytes) -> None:
     """Renamed into place, but not forced to the disk: the next one comes in a second."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,6 +195,7 @@ def resolver(config: Config) -> Callable[[str], Awaitable[Sequence[str]]]:
 
 async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
     """Spools into the filter log; requests from the block page into change control; and what time alone does."""
+    from appliance.devices.register import keep_register
     from appliance.requests import take_request
     from appliance.reviewing import keep_reviewed
     from appliance.streaming import streams
@@ -240,7 +247,13 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
         stream.start()
     recorder = Recorder(Reader(config.data / "spool"), Log(config.log_database), on_request=on_request)
     ready({"recorder": True})
-    await asyncio.gather(recorder.run(stop), ticking(), keep_updated(config, stop), keep_reviewed(config, store, stop))
+    await asyncio.gather(
+        recorder.run(stop),
+        ticking(),
+        keep_updated(config, stop),
+        keep_reviewed(config, store, stop),
+        keep_register(config, stop),
+    )
     for stream in following:
         stream.stop()
     store.close()
@@ -360,6 +373,7 @@ def _listening(host: str, port: int) -> Any:
 
     found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # with the socket that holds a chosen port for us
     found.bind((host, port))
     found.listen(128)
     found.setblocking(False)
@@ -373,4 +387,5 @@ PROCESSES: dict[str, Run] = {
     "desk": run_desk,
     "rpz": run_rpz,
     "steer": run_steer,
+    "devices": run_devices,
 }

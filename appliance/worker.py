@@ -1,4 +1,4 @@
-"""One process of the box: `python -m appliance.worker KIND NAME`, started by the supervisor and by nobody else.
+"""One process of the box, forked by the nursery for the supervisor and for nobody else.
 
 It reads its configuration as one line on standard input, says as one line on standard output that it is ready, and ends on
 SIGTERM or when standard input ends, which means that the supervisor is gone.
@@ -22,8 +22,8 @@ from appliance.wiring import PROCESSES
 from policy.live import PolicyMissing
 
 
-def main() -> int:
-    kind, name = sys.argv[1:3]
+def main(kind: str, name: str) -> int:
+    """A process's whole life, to its exit code."""
     os.umask(0o027)  # what pupils did is in what we write: nobody else's to read
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {name}: %(message)s", datefmt="%H:%M:%S")
     config = Config.from_json(sys.stdin.readline())
@@ -53,7 +53,3 @@ async def _run(kind: str, name: str, config: Config) -> None:
         print(json.dumps(said), flush=True)
 
     await PROCESSES[kind](config, name, ready, stop)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

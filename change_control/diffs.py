@@ -19,6 +19,7 @@ from policy.grounds import tightens
 from policy.proof import canonical
 from policy.rules import (
     AlertRule,
+    Belonging,
     CategoryRule,
     Document,
     Group,
@@ -50,6 +51,7 @@ COLLECTIONS: dict[str, type[Any]] = {
     "suspensions": Suspension,
     "unknown_rules": UnknownRule,
     "alert_rules": AlertRule,
+    "belongings": Belonging,
 }
 SETTABLE = frozenset(
     {"dictionary", "authority", "blocked_answer", "google_domains", "microsoft_tenants", "microsoft_directory"}

@@ -9,14 +9,14 @@ import logging
 import secrets
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Final, Protocol
 
-from dns import bypass, codec
+from dns import codec
 from dns.bypass import Scores
 from dns.cache import Stored
 from dns.codec import Ede, Edns, Malformed, Query
@@ -34,6 +34,7 @@ from dns.seats import Seat, Seats, text_of
 from dns.settings import Settings
 from dns.steering import Steering, Wanted, Way
 from dns.tunnel import Tunnels
+from policy import attempts
 from policy.decide import Decision, Reason, decide
 from policy.event import Event, decode, ending, stamp
 from policy.rules import Action
@@ -100,6 +101,7 @@ class Answers:
         self._ways = Ways(settings.page_addresses, settings.ttl_block_s, settings.ttl_allow_max_s, inner, local)
         self._tunnels, self._block_tunnels, self._scores = Tunnels(), settings.block_tunnels, Scores()
         self._snapshot: Snapshot | None = None
+        self._present = 0  # the version of who is where that the seats rest on
         self._complained: set[str] = set()
         self._latest = 0.0  # when something was last asked
         self.counters = Counters()
@@ -330,9 +332,9 @@ class Answers:
         What is kept ready says the way without the score, which is the client's own, and is kept for a second only: so a
         program that tries a thousand times a second is answered fast, and one that tries on is still counted.
         """
-        scored = "; ".join((what[-1], bypass.told(kind, self._scores.note(waiting.address, kind, now))))
+        scored = "; ".join((what[-1], attempts.told(kind, self._scores.note(waiting.address, kind, now))))
         self._tell(now, seat, waiting.query.name or ".", (*what[:-1], scored))
-        self._keep_ready(waiting, seat, wire, (*what[:-1], "; ".join((what[-1], bypass.told(kind)))), now=now, until=until)
+        self._keep_ready(waiting, seat, wire, (*what[:-1], "; ".join((what[-1], attempts.told(kind)))), now=now, until=until)
         return wire
 
     def _after_asking(self, waiting: Waiting, now: float) -> bytes | Waiting | None:
@@ -399,7 +401,7 @@ class Answers:
         except Malformed as malformed:
             return malformed.reply
         reply = could_not_decide(query)
-        who = ("", "", "", "none", "", address)
+        who = ("", "", "", "none", "", address, "")
         what = describe(query, reply.decision, Action.BLOCK, reply.outcome)
         self._tell(now, Seat(None, who, b""), query.name or ".", what)
         return reply.wire
@@ -419,13 +421,23 @@ class Answers:
         return now
 
     def _follow_snapshot(self) -> Snapshot:
-        """With another snapshot all that rests on the old one is forgotten."""
+        """With another snapshot all that rests on the old one is forgotten; with other people, who sat in their places."""
         snapshot = self._live.snapshot
+        presence = snapshot.clients.presence
         if snapshot is not self._snapshot:
             self._seats.clear()
             self._ready.clear()
-            self._snapshot = snapshot
+            self._turned(None)
+            self._snapshot, self._present = snapshot, presence.version
+        elif presence.version != self._present:
+            changed, self._present = presence.since(self._present), presence.version
+            self._seats.clear() if changed is None else self._seats.leave(changed)
+            self._turned(changed)
         return snapshot
+
+    def _turned(self, addresses: Iterable[str] | None) -> None:
+        if self.steering:
+            self.steering.turned(addresses)
 
     def _seat(self, listener: str, address: str, tcp: bool) -> Seat:
         """Who asks."""
@@ -443,13 +455,13 @@ class Answers:
 
     def _tell(self, now: float, seat: Seat, host: str, what: What) -> None:
         """Record one query. By position, in the order of Event's fields: this runs for each of them."""
-        school, group, network, identified_by, person, address = seat.who
+        school, group, network, identified_by, person, address, device = seat.who
         action, handling, reason, category, list_, rule, change, outcome, detail = what
         self.counters.decisions[action, reason] += 1
         try:
             self._record(
                 Event(
-                    now, "dns", school, group, network, identified_by, person, address, "", host, "", "",
+                    now, "dns", school, group, network, identified_by, person, address, device, host, "", "",
                     action, handling, reason, category, list_, rule, change, outcome, detail, self._worker,
                 )
             )  # fmt: skip

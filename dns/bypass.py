@@ -8,28 +8,11 @@ import math
 from typing import Final
 
 from dns.cache import Generations
+from policy.attempts import POINTS
 
 HALF_LIFE_S: Final = 600.0  # after ten minutes of nothing, half is left
 CLIENTS: Final = 16_384  # remembered by each worker
 
-POINTS: Final = {
-    "tunnel": 10.0,  # data in names
-    "tor": 5.0,
-    "vpn": 3.0,
-    "doh": 3.0,  # another resolver, encrypted
-    "name inside": 3.0,  # a site fetched through a translator and the like
-    "address inside": 3.0,
-    "rebinding": 3.0,  # a public name that leads into the school
-    "dynamic DNS": 2.0,
-    "remote control": 2.0,
-    "search": 1.0,  # an engine without safe search
-    "transfer": 1.0,
-    "odd name": 1.0,
-    "other class": 1.0,
-    "new name": 0.0,  # nobody here has asked for it before, and no list knows it: most are harmless
-    "canary": 0.0,  # a device asks this by itself, before anyone has tried anything
-    "designation": 0.0,  # likewise
-}
 BY_CATEGORY: Final = {
     "doh_dns_bypass": "doh",
     "proxy_vpn": "vpn",
@@ -57,8 +40,3 @@ class Scores:
             return 0.0
         score, at = known
         return score * math.pow(0.5, max(0.0, now - at) / HALF_LIFE_S)
-
-
-def told(kind: str, score: float | None = None) -> str:
-    """How an event says it."""
-    return f"bypass:{kind}" if score is None else f"bypass:{kind} (score {score:.0f})"

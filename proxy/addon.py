@@ -55,6 +55,7 @@ from proxy.wording import LONGEST_TERM, NOTHING, Said, Wording
 
 log = logging.getLogger(__name__)
 
+TUNNELS = frozenset({"SSTP_DUPLEX_POST", "CONNECT"})  # methods that ask for no page: a VPN's, inside a page's connection
 LONGEST_POSTED = 262_144  # bytes of a search that is sent as a form or as JSON
 BETWEEN_US = ("proxy-connection", "proxy-authorization")  # what a browser says to its proxy is not for the site
 # flow.metadata, for the hooks that come later:
@@ -128,6 +129,9 @@ class Judge:
         if not web_port(request.port) and not flows.in_tunnel(flow):  # 5.; a tunnel's port was judged when it was asked for
             self._record(self._record.refused(client, asker.address, site.host, f"port {request.port}"))
             return self._pages.message(403, "This address is not right", "It is not a web address.", asker)
+        if request.method.upper() in TUNNELS:
+            self._record(self._record.refused(client, asker.address, site.host, "protocol"))
+            return self._pages.message(403, "This address is not right", "A tunnel is not a web page.", asker)
         snapshot = self._live.snapshot
         profile = snapshot.profile(client.school, client.group)
         engine = profile.dictionary.engines.find(site.host)

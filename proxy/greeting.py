@@ -97,6 +97,18 @@ def connect(data: bytes) -> Connect | None:
     return Connect(target[1] or target[2], int(target[3]), hosts, length)
 
 
+def begins_as_http(data: bytes) -> None:
+    """Odd, as soon as it can be told, for first bytes that are no request's: a tunnel's, a shell's, a mail server's."""
+    line, ended, _ = data[:LONGEST].partition(b"\n")
+    method, space, rest = line.partition(b" ")
+    whole = not ended or (space and _REQUESTED.fullmatch(rest))
+    if not _METHOD.fullmatch(method) or len(method) > _LONGEST_METHOD or not whole:
+        raise Odd("neither TLS nor a request", "protocol")
+
+
+_METHOD = re.compile(rb"[A-Za-z][A-Za-z_-]*")
+_LONGEST_METHOD = 24
+_REQUESTED = re.compile(rb"[^ \r\n]+ HTTP/[0-9]\.[0-9]\r?")
 _BODY = frozenset({b"content-length", b"transfer-encoding", b"upgrade"})
 
 

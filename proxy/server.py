@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from proxy.reach import Reach, Resolve, system_resolve
 from proxy.record import Record
 from proxy.settings import Settings
 from proxy.tunnels import Tunnels
+from proxy.wires import Wires
 from proxy.wording import Scores, Wording
 
 LOOK_EVERY = 0.2  # seconds between looks for a new policy: an approval is in force within two
@@ -87,8 +89,10 @@ async def serve(
     internal = Internal(settings.form_key, pages, certificate.read_bytes())
     with contextlib.suppress(Exception):  # a policy that cannot be read refuses each request; here it is only made ready
         _understand(live)
-    sockets = bind(settings)
-    try:
+    with contextlib.ExitStack() as stack:
+        sockets = bind(settings)
+        for each in sockets.values():
+            stack.callback(each.close)
         names = {name: each.getsockname()[:2] for name, each in sockets.items()}
         reach.own_ports = frozenset(port for _, port in names.values())
         gate = Gate(sockets, listeners(settings), reach)
@@ -106,7 +110,10 @@ async def serve(
             pages_at=frozenset(name for name, _, _ in settings.page),
             proxy_ports=tuple(names[name][1] for name, _, _ in settings.listen),
         )
-        front = gate.front = Front(tunnels, reach, gate.take, Names(settings.names) if settings.names else None)
+        wires = Wires()
+        stack.callback(wires.close)
+        reach.connect = wires.connect
+        front = gate.front = Front(tunnels, reach, gate.take, wires, Names(settings.names) if settings.names else None)
         chief = _chief(settings, names, str(trust), gate, (Connections(live, told, tunnels, gate), judge))
 
         def judge_again() -> None:
@@ -121,6 +128,7 @@ async def serve(
                 await gate.started.wait()
                 if not all(server.is_running for server in gate.servers):
                     raise OSError("The proxy could not start its listeners.")
+                _keep_what_is_loaded()
                 ready({name: _address(host, port) for name, (host, port) in names.items()})
                 await stop.wait()
             finally:
@@ -133,9 +141,6 @@ async def serve(
                 chief.should_exit.set()
                 with contextlib.suppress(asyncio.CancelledError):
                     await running
-    finally:
-        for each in sockets.values():
-            each.close()
 
 
 def listeners(settings: Settings) -> dict[str, Listener]:
@@ -173,6 +178,13 @@ def _chief(
     gate.use(addons)
     chosen.update(connection_strategy="lazy", stream_large_bodies=None, validate_inbound_headers=True)
     return chief
+
+
+def _keep_what_is_loaded() -> None:
+    """No collection looks through all libraries and the policy again: that holds everyone up for a tenth of a second."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def _look(live: Live) -> None:

@@ -5,12 +5,15 @@ import json
 import os
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from appliance.commands.words import config_of, data_option
 from appliance.gateway import applying, devices, nft
 from appliance.gateway.netlink import ROUTE, Netlink, neighbours
 from appliance.gateway.ruleset import SETS
+from monitoring import attempts, coverage
+from monitoring.log import Log
 
 
 def words(parser: argparse.ArgumentParser) -> None:
@@ -38,9 +41,14 @@ def words(parser: argparse.ArgumentParser) -> None:
     )
     seen.add_argument("--json", action="store_true", help="for programs")
     seen.set_defaults(run=show_devices)
+    cover = below.add_parser("coverage", help="how much is seen of each network and device, and who tries to get round")
+    cover.add_argument("--days", type=int, choices=range(1, 8), default=1, metavar="N", help="the last N days, up to 7 (1)")
+    cover.add_argument("--school", default="", metavar="S", help="this school alone (default: all)")
+    cover.add_argument("--json", action="store_true", help="for programs")
+    cover.set_defaults(run=show_coverage)
     remove = below.add_parser("remove", help="take our rules away, and stop forwarding")
     remove.set_defaults(run=take_away)
-    for each in (plan, apply, confirm, back, show, seen, remove):
+    for each in (plan, apply, confirm, back, show, seen, cover, remove):
         data_option(each)
 
 
@@ -114,6 +122,46 @@ def show_devices(words: argparse.Namespace) -> int:
         print(f"{each.network:12} {each.device}  {each.name or '(no name)':24} {' '.join(each.addresses)}  {marks}".rstrip())
     if not found:
         print("No device of the inside networks is known.")
+    return 0
+
+
+def show_coverage(words: argparse.Namespace) -> int:
+    config, now = config_of(words), datetime.now(UTC)
+    only = {words.school} if words.school else None
+    shares = coverage.seen(applying.steering_folder(config.data) / "coverage", now.timestamp(), words.days, only)
+    since = now - timedelta(days=words.days)
+    with Log(config.log_database) as log:
+        schools = [words.school] if words.school else log.schools()
+        tried = [one for school in schools for one in attempts.attempts(log, school, since, now)]
+        pinned = sorted(
+            (one for school in schools for one in attempts.pinned(log, school, since, now)), key=lambda one: -one[1]
+        )
+    if words.json:
+        told = {
+            "connections": [{"network": one.network, "device": one.device, **one.counts} for one in shares],
+            "attempts": [
+                {"device": one.device, "address": one.address, "score": one.score, "kinds": dict(one.kinds)} for one in tried
+            ],
+            "pinned": [{"site": host, "connections": count} for host, count in pinned],
+        }
+        print(json.dumps(told, indent=1))
+        return 0
+    print(f"{'network, device':32}{'connections':>12}" + "".join(f"{way:>12}" for way in coverage.WAYS))
+    for one in shares:
+        name = f"  {one.device}" if one.device else one.network
+        print(f"{name:32}{one.total:>12}" + "".join(f"{one.percent(way):>11}%" for way in coverage.WAYS))
+    if not shares:
+        print("Nothing has been counted.")
+    for way, meaning in coverage.WAYS.items():
+        print(f"  {way:11} {meaning}")
+    print("\nattempts to get round the filter" if tried else "\nNobody tried to get round the filter.")
+    for each in sorted(tried, key=lambda one: -one.score):
+        kinds = ", ".join(f"{kind} {count}x" for kind, count in each.kinds.most_common())
+        print(f"  {each.score:>6}  {each.device or each.address:20} {kinds}")
+    if pinned:
+        print("\napps that refuse to be seen")
+    for host, count in pinned:
+        print(f"  {count:>6}  {host}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -14,7 +15,8 @@ from appliance.certificates import dns_certificate
 from appliance.commands.words import config_of, data_option, version
 from appliance.config import Config
 from appliance.founding import Founded, open_installation
-from appliance.supervisor import Supervisor, settle
+from appliance.ports import Ports
+from appliance.supervisor import Supervisor
 from policy.live import Live
 
 log = logging.getLogger(__name__)
@@ -30,13 +32,18 @@ def run(words: argparse.Namespace) -> int:
     os.umask(0o027)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    config = config_of(words, demo=words.demo)
-    if words.demo:
-        config = settle(demo.encrypted_dns(demo.group_listeners(config)))  # first: what is made next takes a minute
+    with contextlib.closing(Ports()) as ports:
+        _up(config_of(words, demo=words.demo), ports)
+    return 0
+
+
+def _up(config: Config, ports: Ports) -> None:
+    if config.demo:
+        config = ports.settle(demo.encrypted_dns(demo.group_listeners(config)))  # first: what is made next takes a minute
         founded = demo.ensure(config)
     else:
         founded = open_installation(config.data, config.desk_database)
-        config = settle(config)
+        config = ports.settle(config)
     _publish(founded)
     if config.dns.dot_listen or config.dns.doh_listen:
         schools = Live(config.data).snapshot.schools.values()
@@ -45,7 +52,6 @@ def run(words: argparse.Namespace) -> int:
         dns_certificate(config, labels)  # once, before several workers would make it at the same moment
     supervisor = Supervisor(config, when_ready=lambda state: _welcome(config, state))
     asyncio.run(supervisor.run())
-    return 0
 
 
 def _publish(founded: Founded) -> None:

@@ -11,9 +11,10 @@ read is refused. Pure but for its memory.
 
 import struct
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Final
 
-from proxy.greeting import Odd, greeting, plain_host
+from proxy.greeting import Odd, begins_as_http, greeting, plain_host
 
 MOST_FLOWS: Final = 16_384  # whose first words are not all there; then those that waited longest are forgotten
 MOST_BYTES: Final = 16_384  # of first words
@@ -44,6 +45,7 @@ class Named:
 
     ends: Ends
     host: str
+    kind: str  # of the attempt that it is, if it may not call it so (policy/attempts.py); "": nobody is to blame
 
 
 class Greetings:
@@ -71,19 +73,20 @@ class Greetings:
         if not data:
             return None
         words.pieces.setdefault(number & 0xFFFFFFFF, data)
-        host = self._host(words, ends.ports[1])
-        if host is None:
+        said = self._said(words, ends.ports[1])
+        if said is None:
             return None
         del self._words[ends]
         if len(self._known) >= MOST_FLOWS:
             self._known.pop(next(iter(self._known)))
         self._known[ends] = None
-        return Named(ends, host)
+        return Named(ends, *said)
 
     @staticmethod
-    def _host(words: _Words, port: int) -> str | None:
+    def _said(words: _Words, port: int) -> tuple[str, str] | None:
+        """The name, and what it is to say it where one may not."""
         if words.base is None or len(words.pieces) > MOST_PIECES:  # it began before we looked, or dribbles
-            return ""
+            return "", ""
         text = b""
         for number, data in sorted(words.pieces.items(), key=lambda one: (one[0] - (words.base or 0)) & 0xFFFFFFFF):
             at = (number - words.base) & 0xFFFFFFFF
@@ -93,14 +96,27 @@ class Greetings:
         if not text:
             return None
         try:
+            name: str | None
             if port == 80 and text[0] != 0x16:
-                return plain_host(text) if len(text) < MOST_BYTES else ""
-            found = greeting(text)
+                begins_as_http(text)
+                name, bent = plain_host(text), False
+                if name is None and len(text) < MOST_BYTES:
+                    return None
+            else:
+                found = greeting(text)
+                if found is None:
+                    return None if len(text) < MOST_BYTES else ("", "odd")
+                name, bent = found.name, found.bent
         except Odd:
-            return ""
-        if found is None:
-            return None if len(text) < MOST_BYTES else ""
-        return "" if found.bent or not found.name else found.name.lower()
+            return "", "no web"
+        if bent or not name:
+            return "", "odd" if bent else "no name"
+        return name.lower(), "wrong name"
+
+
+def source_of(packet: bytes) -> str:
+    """Who sent it. ValueError: it is no packet."""
+    return str(ip_address(packet[12:16] if packet[:1] and packet[0] >> 4 == 4 else packet[8:24]))
 
 
 def tcp_of(packet: bytes) -> tuple[Ends, int, int, bytes] | None:

@@ -254,16 +254,17 @@ class Shown:
             self._netlink.say([self._netlink.message(_LOG_CONFIG, ACK, _family(0, group) + attribute)])
         self.sock.setblocking(False)
 
-    def packets(self) -> list[bytes]:
-        """What has come. What was lost (the buffer was full) will not be read, and so refused."""
-        found = []
+    def packets(self) -> list[tuple[str, bytes]]:
+        """What has come, and what the rule says of it. What was lost (the buffer was full) is not read, and so refused."""
+        found: list[tuple[str, bytes]] = []
         try:
             for _ in range(256):
                 data, at = self.sock.recv(RECEIVE), 0
                 while at + _HEADER.size <= len(data):
                     length, kind = struct.unpack_from("=IH", data, at)
                     if kind == _LOG_PACKET:
-                        found += [value for of, value in _attributes(data[at + 20 : at + length]) if of == 9]
+                        values = dict(_attributes(data[at + 20 : at + length]))
+                        found.append((values.get(10, b"").rstrip(b"\0").decode("ascii", "replace"), values.get(9, b"")))
                     at += (length + 3) & ~3
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.ENOBUFS):

@@ -13,6 +13,7 @@ FEATURES: Final = {  # what is tried, in a table that never comes to be: what it
     "keyed by device": ("set s { type ether_addr . ipv4_addr; flags dynamic,timeout; }", "permits by device"),
     "reset": ("chain c { type filter hook forward priority 0; meta l4proto tcp reject with tcp reset; }", "quick refusals"),
     "log": ("chain c { type filter hook forward priority 0; log group 1107; }", "reading what connections call their site"),
+    "words": ("chain c { type filter hook forward priority 0; @ih,0,8 0x16 accept; }", "holding back what is no web"),
     "marks": ("chain c { type filter hook forward priority 0; ct mark set 1; }", "ending what policy ends"),
     "local": ("chain c { type nat hook prerouting priority -100; fib daddr type local accept; }", "the guard"),
 }

@@ -19,7 +19,9 @@ are, chains are flushed and filled. As text, since nft 1.0.6 cannot read its own
 A connection's mark says what became of it; only its lowest byte is ours.
 
 What a device first says on a forwarded connection is shown to the process that steers (greetings.py), until it has marked the
-connection GREETED or REVOKED.
+connection GREETED or REVOKED. Meanwhile nothing passes that could be a tunnel's: on port 443 only what begins as TLS does
+(HELLO), and on port 80 no answer. A greeting's answer may pass, since a page needs more words than those; what is held back
+is said again by whoever said it, a fifth of a second later, so a verdict that comes late costs that and no more.
 
 INVARIANT: the guard comes first in `steer` and in `input`, so no other rule can lock the technician out.
 INVARIANT: nothing is forwarded to the web's ports but with the mark DIRECT, or from a network that is not filtered.
@@ -36,7 +38,10 @@ from policy.synthetic import FOUR, SIX
 TABLE: Final = "schoolgate"
 PROXIED, DIRECT, REFUSED = 0x01, 0x02, 0x04  # marks of connections, in the lowest byte
 GREETED, REVOKED = 0x12, 0x22  # of DIRECT ones: its first words name a site that may be had so; it is to end
-SHOWN: Final = 1107  # the nflog group of first words
+HELLO: Final = 0x42  # of a DIRECT one to port 443: it began as TLS does, and is not judged yet
+FORWARDED: Final = (DIRECT, HELLO, GREETED)
+SHOWN: Final = 1107  # the nflog group of first words, and of what became of connections
+MOST_TOLD: Final = 500  # a second and rule
 RENEWED_S: Final = 600  # for so long after its last use a permit holds
 SET_SIZE: Final = 1 << 20
 COUNTERS: Final = (
@@ -57,7 +62,8 @@ SETS: Final[dict[str, str]] = {  # name: the type of its elements
     for by in ("mac", "ip")
     for family in ("4", "6")
 }
-ALIVE: Final = ("proxy_alive", "filter_alive")  # sets of heartbeats: `filter` is all that `closed` waits for
+# Sets of heartbeats: `filter` is all that `closed` waits for, `steer` the process that reads first words.
+ALIVE: Final = ("proxy_alive", "filter_alive", "steer_alive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class Ports:
     proxy: tuple[int, int]  # of the listeners for redirected connections
     own_tcp: tuple[int, ...] = ()  # further ports that inside networks may connect to: block page, explicit proxy, DoT, DoH
     desk: tuple[int, ...] = ()
+    radius: tuple[tuple[str, int], ...] = ()  # who may send RADIUS accounting, as a network, and to which port
 
 
 def ruleset(config: GatewayConfig, ports: Ports) -> str:
@@ -125,6 +132,20 @@ def _marked(value: int) -> str:
     return f"ct mark and 0xff == 0x{value:02x}"
 
 
+def _unjudged() -> str:
+    return f"ct mark and 0xff == {{ 0x{DIRECT:02x}, 0x{HELLO:02x} }}"
+
+
+def _told(way: str) -> str:
+    """Shows the process that steers the first packet of a connection, with what becomes of it (monitoring/coverage.py)."""
+    return f'log prefix "{way}" group {SHOWN}'
+
+
+def _told_some(way: str) -> str:
+    """Of packets that may be many."""
+    return f"limit rate {MOST_TOLD}/second {_told(way)}"
+
+
 def _group(items: Iterable[str | int]) -> str:
     return "{ " + ", ".join(map(str, items)) + " }"
 
@@ -174,40 +195,50 @@ def _reached(network: Inside, config: GatewayConfig) -> list[str]:
 
 def _web(config: GatewayConfig, ports: Ports) -> list[str]:
     """Where a connection to the web goes."""
-    closed = [f"meta l4proto != @filter_alive {_mark(REFUSED)} accept"] if config.when_dead == "closed" else []
+    closed = (
+        [f"meta l4proto != @filter_alive {_told('refused')} {_mark(REFUSED)} accept"] if config.when_dead == "closed" else []
+    )
     rules = list(closed)
     for (word, prefix), family, port in zip(_SYNTHETIC, ("ipv4", "ipv6"), ports.proxy, strict=True):
-        rules.append(f"{word} daddr {prefix} meta l4proto @proxy_alive {_to_proxy('inspected', family, port)}")
-        rules.append(f"{word} daddr {prefix} {_mark(REFUSED)} accept")
+        rules.append(f"{word} daddr {prefix} meta l4proto @proxy_alive {_to_proxy('inspected', 'content', family, port)}")
+        rules.append(f"{word} daddr {prefix} {_told('refused')} {_mark(REFUSED)} accept")
     for name, kind in SETS.items():
         word = "ip6" if name.endswith("6") else "ip"
         key = ("ether saddr" if kind.startswith("ether") else f"{word} saddr") + f" . {word} daddr"
         renew = f"update @{name} {{ {key} timeout {RENEWED_S}s }} " if name.startswith("direct") else ""
-        rules.append(f"{key} @{name} {renew}{_mark(DIRECT)} counter name direct accept")
+        rules.append(f"{key} @{name} {renew}{_mark(DIRECT)} counter name direct {_told('name')} accept")
     for family, port in zip(("ipv4", "ipv6"), ports.proxy, strict=True):
-        rules.append(f"meta l4proto @proxy_alive {_to_proxy('unresolved', family, port)}")
-    return [*rules, f"{_mark(REFUSED)} accept"]
+        rules.append(f"meta l4proto @proxy_alive {_to_proxy('unresolved', 'unresolved', family, port)}")
+    return [*rules, f"{_told('refused')} {_mark(REFUSED)} accept"]
 
 
-def _to_proxy(counter: str, family: str, port: int) -> str:
+def _to_proxy(counter: str, way: str, family: str, port: int) -> str:
     """`redirect` wants to see the protocol in its own rule."""
     if not port:
         return f"meta nfproto {family} {_mark(REFUSED)} accept"
-    return f"meta nfproto {family} meta l4proto tcp {_mark(PROXIED)} counter name {counter} redirect to :{port}"
+    return f"meta nfproto {family} meta l4proto tcp {_mark(PROXIED)} counter name {counter} {_told(way)} redirect to :{port}"
 
 
 _SYNTHETIC: Final = (("ip", FOUR), ("ip6", SIX))
+_FIRST_BYTE: Final = "@ih,0,8"  # of what a packet carries; a packet that carries nothing matches nothing that is said of it
+_SAYS_SOMETHING: Final = f"{_FIRST_BYTE} & 0x00 == 0x00"
 _REFUSE: Final = ("meta l4proto tcp reject with tcp reset", "reject with icmpx type port-unreachable")
 
 
 def _forward(config: GatewayConfig) -> list[str]:
+    # Where direct names are to go on though nobody reads first words, plain answers do not wait for that.
+    judge = "@steer_alive " if config.when_dead == "direct" else "tcp "
     rules = [
         # What was revoked ends at its next packet, from whichever side: a site's is made the reset itself, with the number
         # that the device waits for (a device that only listens would hang otherwise), a device's is answered with one.
         f"{_marked(REVOKED)} ct direction reply meta l4proto tcp counter name revoked tcp flags set rst accept",
         f"{_marked(REVOKED)} meta l4proto tcp counter name revoked reject with tcp reset",
         f"{_marked(REVOKED)} counter name revoked drop",
-        f"{_marked(DIRECT)} ct direction original meta l4proto tcp tcp dport {{ 80, 443 }} log group {SHOWN}",
+        f"{_marked(DIRECT)} ct direction original meta l4proto tcp tcp dport 443 {_FIRST_BYTE} 0x16 {_mark(HELLO)}",
+        f"{_unjudged()} ct direction original meta l4proto tcp tcp dport {{ 80, 443 }} log group {SHOWN}",
+        f"{_marked(DIRECT)} meta l4proto tcp tcp dport 443 {_SAYS_SOMETHING} drop",
+        f"{_marked(DIRECT)} ct direction reply meta l4proto tcp tcp sport 443 {_SAYS_SOMETHING} drop",
+        f"{_marked(DIRECT)} ct direction reply meta l4proto {judge}tcp sport 80 {_SAYS_SOMETHING} drop",
         "ct state established,related accept",
         "ct state invalid drop",
     ]
@@ -228,13 +259,18 @@ def _from(network: Inside, config: GatewayConfig) -> list[str]:
         rules += [
             f"{_marked(REFUSED)} counter name refused {_REFUSE[0]}",
             *(f"{word} daddr {range_} counter name other {each}" for word, range_ in _SYNTHETIC for each in _REFUSE),
-            f'oifname "{config.outside}" {_marked(DIRECT)} accept',
+            f'oifname "{config.outside}" {_unjudged()} accept',
             f"meta l4proto udp udp dport {{ 80, 443 }} counter name quic {_REFUSE[1]}",
+            f"meta l4proto {{ tcp, udp }} th dport {{ 853, 784, 8853 }} {_told_some('refused')}",
             f"meta l4proto udp udp dport {{ 853, 784, 8853 }} counter name encrypted_dns {_REFUSE[1]}",
             f"meta l4proto tcp tcp dport 853 counter name encrypted_dns {_REFUSE[0]}",
         ]
     rules += [f"{to} accept" for to in _reached(network, config)]
-    rules += [f'oifname "{config.outside}" {each} accept'.replace("  ", " ") for each in _other_ports(network)]
+    for each in _other_ports(network):
+        passed = f'oifname "{config.outside}" {each}'.rstrip()
+        rules += [f"{passed} {_told_some('forwarded')}", f"{passed} accept"]
+    if network.filtered:
+        rules.append(_told_some("refused"))
     return [*rules, *(f"counter name other {each}" for each in _REFUSE)]
 
 
@@ -266,6 +302,7 @@ def _input(config: GatewayConfig, ports: Ports) -> list[str]:
         f"iifname {inside} ct status dnat accept",  # what was steered here, and only that, reaches resolver and proxy
         f"iifname {inside} meta l4proto udp udp dport {{ 67, 68, 123, 547 }} accept",  # DHCP (also as doctor asks it), time
         *([own] if ports.own_tcp else []),
+        *(f"{'ip6' if ':' in who else 'ip'} saddr {who} udp dport {port} accept" for who, port in ports.radius),
         *(
             [f"iifname {_names(desks)} meta l4proto tcp tcp dport {_group(ports.desk)} accept"]
             if desks and ports.desk

@@ -24,13 +24,17 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
-from appliance.gateway.greetings import Greetings
+from appliance.gateway.greetings import Greetings, Named, source_of
 from appliance.gateway.names import Numbers
 from appliance.gateway.netlink import ROUTE, Element, Flow, Netlink, Shown, flow_of, neighbours
 from appliance.gateway.permits import Asker, Pair, Permits, is_direct, removal
-from appliance.gateway.ruleset import DIRECT, GREETED, REVOKED, SHOWN
-from appliance.gateway.settings import GatewayConfig
+from appliance.gateway.ruleset import DIRECT, FORWARDED, GREETED, REVOKED, SHOWN
+from appliance.gateway.settings import GatewayConfig, Inside
 from category_lists.names import NameRefused, canonical_host
+from monitoring.coverage import WAYS, Tally
+from policy import attempts
+from policy.event import Event, Kind
+from policy.rules import Action
 from policy.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -39,10 +43,11 @@ LOOK_S: Final = 0.2  # how often a new policy is looked for
 BEAT_S: Final = 1.0
 ALIVE_S: Final = 6.0  # so long the kernel takes the filter for alive after the last beat
 NEIGHBOURS_S: Final = 5.0
+WRITE_S: Final = 5.0  # how often what was counted goes to its file
 PROXY_S: Final = 2.5  # so long a proxy may take to close a connection
 AT_ONCE: Final = 500  # permits judged again in one go
 TCP: Final = 6
-HEARTBEATS: Final = {"proxy": "proxy_alive", "filter": "filter_alive"}
+HEARTBEATS: Final = {"proxy": "proxy_alive", "filter": "filter_alive", "steer": "steer_alive"}
 
 
 class InForce(Protocol):
@@ -72,10 +77,13 @@ class Near:
             key=lambda one: -one[0].prefixlen,
         )
 
+    def network(self, address: str) -> Inside | None:
+        ip = ip_address(address)
+        return next((each for network, each in self._networks if ip.version == network.version and ip in network), None)
+
     def device(self, address: str, *, patient: bool = False) -> bytes:
         """The MAC; b"" when the device stands behind a router, or is not known (`patient`: and need not be at once)."""
-        ip = ip_address(address)
-        inside = next((each for network, each in self._networks if ip.version == network.version and ip in network), None)
+        inside = self.network(address)
         if inside is None or inside.routed:
             return b""
         now = time.monotonic()
@@ -89,11 +97,20 @@ class Steer:
     """What the process knows and does. Everything runs in the event loop's thread but the reading of a new policy."""
 
     def __init__(
-        self, live: InForce, kernel: Kernel, near: Near, numbers: Numbers, clock: Callable[[], float] = time.time
+        self,
+        live: InForce,
+        kernel: Kernel,
+        near: Near,
+        numbers: Numbers,
+        tally: Tally,
+        record: Callable[[Event], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._live, self._kernel, self._near, self._numbers, self._clock = live, kernel, near, numbers, clock
+        self._tally, self._record = tally, record
         self.permits = Permits()
         self.permits.follow(live.snapshot)
+        self._present = live.snapshot.clients.presence.version
         self.beaten = 0.0  # when a resolver last said that it lives
         self.greetings = Greetings()
         self.granted = self.revoked = self.unnamed = 0
@@ -128,7 +145,8 @@ class Steer:
         granted from now on is granted by the new policy.
         """
         now, changed = self._clock(), self.permits.follow(self._live.snapshot)
-        pairs = self.permits.pairs() if changed else list(self.permits.due(now))
+        moved = self._moved()
+        pairs = self.permits.pairs() if changed else [*self.permits.due(now), *moved]
         gone: set[Pair] = set()
         for at in range(0, len(pairs), AT_ONCE):
             some = self.permits.ended(pairs[at : at + AT_ONCE], now)
@@ -138,11 +156,27 @@ class Steer:
         if gone or changed:
             self.reset(None if changed else gone)
 
-    def shown(self, packets: list[bytes]) -> None:
-        """First words of forwarded connections: to a site that this client may have unseen, or the connection ends."""
+    def _moved(self) -> list[Pair]:
+        """What is permitted to those of whom something else is known than a moment ago: who signed in, who is gone."""
+        presence = self._live.snapshot.clients.presence
+        if presence.version == self._present:
+            return []
+        changed, self._present = presence.since(self._present), presence.version
+        if changed is None:
+            return self.permits.pairs()
+        owners = {self._near.device(each, patient=True) or ip_address(each).packed for each in changed}
+        return [pair for pair in self.permits.pairs() if pair[0] in owners]
+
+    def shown(self, packets: list[tuple[str, bytes]]) -> None:
+        """First words of forwarded connections: to a site that this client may have unseen, or the connection ends.
+
+        And first packets of all connections, with what became of them: those are counted.
+        """
         now = self._clock()
-        for packet in packets:
-            if named := self.greetings.seen(packet):
+        for way, packet in packets:
+            if way in WAYS:
+                self._count(way, packet, now)
+            elif named := self.greetings.seen(packet):
                 ends = named.ends
                 flow = flow_of(ends.source, ends.to, ends.ports, DIRECT)
                 try:
@@ -152,10 +186,37 @@ class Steer:
                     good = False
                 if self._kernel.remark(flow, GREETED if good else REVOKED) and not good:
                     self.unnamed += 1
+                    self._tell(named, flow.source, now)
+
+    def _count(self, way: str, packet: bytes, now: float) -> None:
+        try:
+            source = source_of(packet)
+        except ValueError:
+            return
+        inside = self._near.network(source)
+        if inside is None:
+            return
+        if way == "unresolved" and inside.direct == "relay":
+            way = "name"  # there nothing is permitted: the proxy passes on what needs no look
+        client = self._live.snapshot.clients.of("", source)
+        device = written(self._near.device(source, patient=True)) or source
+        self._tally.count((client.school if client else "", inside.name, device), way, now)
+
+    def _tell(self, named: Named, source: str, now: float) -> None:
+        """What ended a connection belongs into the filter log, if somebody did it."""
+        client = self._live.snapshot.clients.of("", source)
+        if client is None or not named.kind:
+            return
+        event = Event(
+            now, Kind.CONNECTION, client.school, client.group, client.network, client.identified_by, address=source,
+            device=written(self._near.device(source, patient=True)), host=ascii(named.host)[1:-1], action=Action.BLOCK,
+            reason="error", outcome="reset", detail=attempts.told(named.kind), worker="steer",
+        )  # fmt: skip
+        self._record(event)
 
     def _may_say(self, source: str, to: bytes, host: str, now: float) -> bool:
         """Was this name told by this address, or may it be had unseen anyway?"""
-        device = self._near.device(source, patient=True)
+        device = self._near.device(source)  # not patient: an IPv6 address that a device has just made up is looked for
         for owner in (device, ip_address(source).packed):
             if owner and host in self.permits.because(owner, to):
                 return True
@@ -167,7 +228,7 @@ class Steer:
 
     def reset(self, pairs: set[Pair] | None) -> None:
         """End running connections for which no name speaks: of these pairs, or all of them."""
-        for flow in (*self._kernel.flows(DIRECT), *self._kernel.flows(GREETED)):
+        for flow in (flow for mark in FORWARDED for flow in self._kernel.flows(mark)):
             to = ip_address(flow.to).packed
             owners = (self._near.device(flow.source, patient=True), ip_address(flow.source).packed)
             if pairs is not None and not any((owner, to) in pairs for owner in owners):
@@ -177,16 +238,19 @@ class Steer:
 
     def beat(self, proxy: bool) -> None:
         """Tell the kernel what lives. What it is not told any more it takes for dead."""
-        now, elements = self._clock(), []
-        if proxy:
-            elements.append(Element(HEARTBEATS["proxy"], bytes([TCP]), ALIVE_S))
-            if now - self.beaten < ALIVE_S:
-                elements.append(Element(HEARTBEATS["filter"], bytes([TCP]), ALIVE_S))
-        if elements:
-            self._kernel.write(elements)
+        left = ALIVE_S - (self._clock() - self.beaten)  # of the resolver's own beat
+        lives = {"steer": ALIVE_S, "proxy": ALIVE_S if proxy else 0.0, "filter": left if proxy else 0.0}
+        self._kernel.write(
+            [Element(HEARTBEATS[name], bytes([TCP]), seconds) for name, seconds in lives.items() if seconds > 0]
+        )
 
     def told(self) -> dict[str, object]:
         return {"permits": len(self.permits), "granted": self.granted, "revoked": self.revoked, "unnamed": self.unnamed}
+
+
+def written(device: bytes) -> str:
+    """A MAC as people write it; "" for none."""
+    return device.hex(":") if device else ""
 
 
 class Asked(asyncio.Protocol):
@@ -233,6 +297,7 @@ async def serve(
     lives: Callable[[], Awaitable[bool]],
     ready: Callable[[], None],
     stop: asyncio.Event,
+    record: Callable[[Event], None] = lambda _: None,
     told: Callable[[dict[str, object]], None] = lambda _: None,
 ) -> None:
     """Steer until `stop` is set."""
@@ -243,7 +308,9 @@ async def serve(
         stack.callback(route.close)
         numbers = Numbers(folder / "names")
         stack.callback(numbers.close)
-        steer = Steer(live, kernel, Near(config, lambda: neighbours(route)), numbers)
+        tally = Tally(folder / "coverage", time.time())
+        stack.callback(tally.write)
+        steer = Steer(live, kernel, Near(config, lambda: neighbours(route)), numbers, tally, record)
         ready()
         await _rules(kernel, stop)
         path.unlink(missing_ok=True)
@@ -260,6 +327,7 @@ async def serve(
                 works = [
                     tasks.create_task(_looking(live, steer)),
                     tasks.create_task(_beating(steer, lives, told)),
+                    tasks.create_task(_writing(tally)),
                 ]
                 await stop.wait()
                 for work in works:
@@ -316,6 +384,15 @@ async def _beating(steer: Steer, lives: Callable[[], Awaitable[bool]], told: Cal
         await asyncio.sleep(BEAT_S)
 
 
+async def _writing(tally: Tally) -> None:
+    while True:
+        await asyncio.sleep(WRITE_S)
+        try:
+            tally.write()
+        except Exception:
+            log.exception("could not write down what was counted")
+
+
 async def run(config: Any, name: str, ready: Callable[[dict[str, Any]], None], stop: asyncio.Event) -> None:
     """As one of the supervisor's processes, or as a service of its own."""
     from appliance.gateway.applying import steering_folder
@@ -340,5 +417,6 @@ async def run(config: Any, name: str, ready: Callable[[dict[str, Any]], None], s
             lives=lambda: proxy_lives(address),
             ready=lambda: ready({"steer": True}),
             stop=stop,
+            record=record,
             told=told,
         )

@@ -38,6 +38,7 @@ def test_metrics_have_what_the_resolver_counts(world):
     }
     (folder / "dns-1.json").write_text(json.dumps(said))
     (folder / "dns-2.json").write_text("half a")
+    (folder / "steer.json").write_text('{"worker": "steer", "permits": 7}')
     client = TestClient(world.app, base_url="https://127.0.0.1:8443", client=("127.0.0.1", 4000))
     text = client.get("/metrics").text
     for line in (

@@ -7,13 +7,15 @@ import pytest
 PAGES = (
     "/", "/requests", "/requests/new", "/requests/new?kind=site", "/requests/new?kind=category", "/requests/new?kind=network",
     "/requests/1", "/rules", "/rules?group=ks2", "/changes", "/changes?check=true", "/log", "/why",
-    "/why?site=crazygames.com&group=ks2", "/lists", "/people", "/access", "/resolver", "/help", "/standing", "/you", "/you/email",
+    "/why?site=crazygames.com&group=ks2", "/lists", "/people", "/access", "/resolver", "/coverage", "/help", "/standing", "/you", "/you/email",
     "/then", "/lists/categories", "/lists/name", "/lists/name?site=crazygames.com", "/requests/new?kind=unknown",
     "/requests/new?kind=timetable", "/requests/new?kind=suspension", "/requests/new?kind=safety", "/requests/new?kind=group",
     "/requests/new?kind=answer", "/requests/new?kind=inspection",
+    "/requests/new?kind=belonging", "/devices",
 )  # fmt: skip
 READ_LOG = {"helen", "sara", "olive"}
 READ_SYSTEM = {"helen", "sara", "olive", "tom", "laura"}
+READ_DEVICES = {"helen", "sara", "olive", "tom"}
 ASKS = {"helen", "adam", "dora", "tom", "sara", "olive", "laura", "carl"}
 EVERYONE = (*sorted(ASKS), "gita", "nora")
 
@@ -21,9 +23,11 @@ EVERYONE = (*sorted(ASKS), "gita", "nora")
 def allowed(username: str, page: str) -> bool:
     if page == "/log":
         return username in READ_LOG
+    if page == "/devices":
+        return username in READ_DEVICES
     if page == "/access":
         return username == "helen"
-    if page == "/resolver":
+    if page in ("/resolver", "/coverage"):
         return username in READ_SYSTEM
     if page.startswith("/requests/new"):
         return username in ASKS

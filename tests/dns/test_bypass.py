@@ -2,7 +2,8 @@
 
 import pytest
 
-from dns.bypass import BY_CATEGORY, HALF_LIFE_S, POINTS, Scores, told
+from dns.bypass import BY_CATEGORY, HALF_LIFE_S, Scores
+from policy.attempts import POINTS, told
 
 
 def test_points_add_up_fade_and_are_each_clients_own():

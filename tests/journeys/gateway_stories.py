@@ -1,8 +1,6 @@
 """What happens in the world of gateway_world.py, told one after the other; each story says what the devices got."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,24 +10,6 @@ from waiting import until
 
 from appliance.capabilities import has
 from appliance.gateway import nft
-
-
-def tell(world: World, rule) -> dict:
-    """The box started as after a reboot: rules first, then the filter."""
-    told: dict[str, object] = {"applied": world.gate("apply", "--yes").stderr}
-    told["before the filter"] = world.curl(f"https://{NEVER}/", "-k")["code"]
-    world.up()
-    world.trust()
-    until(world.alive, 20, "the filter lives")
-    for story in (ways, unresolved, fronted, other_resolvers, ports, rights, reapplied, resolver_killed):
-        told[story.__name__] = story(world)
-    told["changed"] = changed(world, rule)
-    for story in (locked_out, dead):
-        told[story.__name__] = story(world)
-    told["shown"] = world.gate("show").stdout
-    told["removed"] = world.gate("remove").stdout
-    told["after"] = world.curl(f"https://{DIRECT}/", leads="45.33.32.20")["code"]
-    return told
 
 
 def ways(world: World) -> dict:
@@ -134,14 +114,14 @@ def rights(world: World) -> dict:
     return {name: has(world.pid(name)) for name in names}
 
 
-def long_download(world: World, v: str = "4") -> subprocess.Popen:
+def long_download(world: World, v: str = "4", host: str = DIRECT) -> subprocess.Popen:
     """One that lasts a minute, once its first bytes are there."""
-    leads = world.dig(DIRECT, "AAAA" if v == "6" else "A")[-1]
+    leads = world.dig(host, "AAAA" if v == "6" else "A")[-1]
     to = f"[{leads}]" if v == "6" else leads
-    out = world.folder / f"long{v}-{time.monotonic()}"
-    words = ["curl", "-sS", "-N", "--cacert", str(world.folder / "both.pem"), "--resolve", f"{DIRECT}:443:{to}"]
+    out = world.folder / f"long-{time.monotonic()}"
+    words = ["curl", "-sS", "-N", "--cacert", str(world.folder / "both.pem"), "--resolve", f"{host}:443:{to}"]
     made = subprocess.Popen(
-        ["ip", "netns", "exec", "pupil", *words, "-o", str(out), f"https://{DIRECT}/long"], stderr=subprocess.DEVNULL
+        ["ip", "netns", "exec", "pupil", *words, "-o", str(out), f"https://{host}/long"], stderr=subprocess.DEVNULL
     )
     world.processes.append(made)
     until(lambda: out.exists() and out.stat().st_size, 10, "the download has begun")
@@ -169,24 +149,20 @@ def reapplied(world: World) -> dict:
     return found
 
 
-def resolver_killed(world: World) -> dict:
-    """kill -9 of the resolver: permits stay, and it comes back."""
-    leads, before, pid = world.dig(DIRECT)[-1], permits(), world.pid("dns-1")
-    os.kill(pid, signal.SIGKILL)
-    during = world.curl(f"https://{DIRECT}/", leads=leads)
-    until(lambda: world.pid("dns-1") != pid and world.dig(INSPECTED), 20, "the resolver is back")
-    return {"during": during, "before": before, "after": permits(), "again": world.curl(f"https://{INSPECTED}/")}
-
-
 def changed(world: World, rule) -> dict:
     """A site blocked now ends now, where it runs; its neighbours do not."""
-    four, six = long_download(world), long_download(world, "6")
+    four, six, other = long_download(world), long_download(world, "6"), long_download(world, host=BESIDE)
     beside = world.curl(f"https://{BESIDE}/")
     leads = four.args[four.args.index("--resolve") + 1].rpartition(":")[2]
     rule(DIRECT, "block")
     found = {"four": ended(four), "six": ended(six)}
     until(lambda: world.curl(f"https://{DIRECT}/", "-k", leads=leads)["status"] == 403, 5, "the address is of no use")
-    return {**found, "beside": [beside["body"], world.curl(f"https://{BESIDE}/")["body"]]}
+    size = other.out.stat().st_size
+    until(lambda: other.out.stat().st_size > size, 5, "the other download goes on")
+    found["beside"] = [beside["body"], world.curl(f"https://{BESIDE}/")["body"]]
+    found["runs"] = other.poll() is None
+    other.kill()
+    return found
 
 
 def locked_out(world: World) -> dict:
@@ -208,18 +184,4 @@ def locked_out(world: World) -> dict:
     return {"probe": [said.returncode, said.stderr], "reached": reached, "tried": tried, "shut": shut, "confirmed": confirmed}
 
 
-def dead(world: World) -> dict:
-    """The proxy says nothing any more: the kernel itself goes to the mode that was chosen, and back."""
-    leads = world.dig(BESIDE)[-1], world.dig(INSPECTED)[-1]
-    os.kill(world.pid("proxy-1"), signal.SIGSTOP)
-    until(lambda: set(nft.alive().values()) == {False}, 20, "the kernel knows")
-    found: dict[str, object] = {}
-    for mode in ("closed", "direct"):
-        world.configure(dead=mode)
-        world.gate("apply", "--yes")
-        hosts = zip((BESIDE, INSPECTED), leads, strict=True)
-        found[mode] = [world.curl(f"https://{host}/", "--max-time", "3", leads=leads) for host, leads in hosts]
-    os.kill(world.pid("proxy-1"), signal.SIGCONT)
-    until(world.alive, 10, "the filter lives again")
-    found["back"] = world.curl(f"https://{INSPECTED}/")
-    return found
+STORIES = (ways, unresolved, fronted, other_resolvers, ports, rights, reapplied)

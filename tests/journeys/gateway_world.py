@@ -1,4 +1,4 @@
-"""A school behind the box, in network namespaces: pupil and staff, the box between, a little internet beyond.
+"""A school behind the box, in network namespaces: pupil, tablet, staff and guest, the box between, a little internet beyond.
 
 Run as a program in a namespace of its own, which is the box; it makes the others, starts `schoolgate up`, and prints what the
 devices got as JSON. Everything ends with it: the namespaces are named in a mount that nobody else sees.
@@ -39,9 +39,10 @@ ADDRESSES = {  # INSPECTED and BESIDE share one
     INSPECTED: ("45.33.32.30", "2a00:1450:1::30"),
     BESIDE: ("45.33.32.30", "2a00:1450:1::30"),
     "github.com": ("45.33.32.21", "2a00:1450:1::21"),
+    "www.britannica.com": ("45.33.32.45", "2a00:1450:1::45"),  # needs no look; what is there is no web site
+    "tunnel.example": ("45.33.32.46", "2a00:1450:1::46"),  # is to be seen
 }
-NEVER = "45.33.32.40"
-PUPIL, PUPIL6, STAFF = "10.99.1.10", "fd99:1::10", "10.99.5.10"
+NEVER, TUNNELS = "45.33.32.40", ("45.33.32.45", "45.33.32.46")
 
 
 def run(*words: str, check: bool = True, **more) -> subprocess.CompletedProcess:
@@ -99,6 +100,8 @@ class Page(BaseHTTPRequestHandler):
             body = LARGE
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Alt-Svc", 'h3=":443"; ma=86400')  # "come back by QUIC"
         self.end_headers()
         self.wfile.write(body)
 
@@ -112,11 +115,32 @@ class Six(ThreadingHTTPServer):
     request_queue_size = 200
 
 
+class Sites(Six):
+    allow_reuse_port = True  # beside the tunnel's
+
+
+class Tunnel(socketserver.BaseRequestHandler):
+    """A VPN's server: takes whatever comes, and answers it."""
+
+    def handle(self):
+        if isinstance(self.request, tuple):
+            self.request[1].sendto(b"tunnel", self.client_address)
+        elif self.request.recv(100):
+            self.request.sendall(b"tunnel")
+
+
+class TunnelServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = allow_reuse_port = daemon_threads = True
+
+
 def origin(folder: Path) -> None:
-    """Sites on all addresses, and an honest name server at 45.33.32.53; 8.8.8.8 says something else of every name."""
+    """Sites on all addresses, and an honest name server at 45.33.32.53; 8.8.8.8 says something else of every name.
+
+    At TUNNELS there are VPNs' servers instead, on TCP 443 and UDP 443 and 51820.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "sites.pem")
-    plain, secure = Six(("::", 80), Page), Six(("::", 443), Page)
+    plain, secure = Six(("::", 80), Page), Sites(("::", 443), Page)
     secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
 
     def answer(data: bytes, mine: str) -> bytes:
@@ -128,6 +152,8 @@ def origin(folder: Path) -> None:
             reply.add_answer(dnslib.RR(request.q.qname, kind, rdata=dnslib.A(found[0]), ttl=300))
         elif kind == dnslib.QTYPE.AAAA and ":" in found[1]:
             reply.add_answer(dnslib.RR(request.q.qname, kind, rdata=dnslib.AAAA(found[1]), ttl=300))
+        elif kind == dnslib.QTYPE.HTTPS and name == DIRECT:
+            reply.add_answer(*dnslib.RR.fromZone(f"{name}. 300 IN HTTPS 1 . alpn=h3,h2 echconfig=AAAA"))
         return reply.pack()
 
     def names(address: str):
@@ -138,7 +164,10 @@ def origin(folder: Path) -> None:
 
         return socketserver.ThreadingUDPServer((address, 53), Asked)
 
-    for server in (plain, secure, names("45.33.32.53"), names("8.8.8.8")):
+    tunnels = [made for at in TUNNELS for made in (
+        TunnelServer((at, 443), Tunnel), *(socketserver.ThreadingUDPServer((at, port), Tunnel) for port in (443, 51820))
+    )]  # fmt: skip
+    for server in (plain, secure, names("45.33.32.53"), names("8.8.8.8"), *tunnels):
         threading.Thread(target=server.serve_forever, daemon=True).start()
     (folder / "origin.ready").touch()
     signal.pause()
@@ -148,19 +177,27 @@ def origin(folder: Path) -> None:
 
 WIRES = """
 netns add pupil
+netns add tablet
 netns add staff
+netns add guest
 netns add net
 link add lan0 type veth peer name eth0 netns pupil
 link add lan1 type veth peer name eth0 netns staff
+link add lan2 type veth peer name eth0 netns guest
+link add lan3 type veth peer name eth0 netns tablet
 link add wan0 type veth peer name eth0 netns net
 addr add 10.99.1.1/24 dev lan0
 addr add fd99:1::1/64 dev lan0 nodad
 addr add 10.99.5.1/24 dev lan1
+addr add 10.99.9.1/24 dev lan2
+addr add fd99:3::1/64 dev lan3 nodad
 addr add 45.33.32.1/24 dev wan0
 addr add 2a00:1450:1::1/64 dev wan0 nodad
 link set lo up
 link set lan0 up
 link set lan1 up
+link set lan2 up
+link set lan3 up
 link set wan0 up
 -n pupil link set lo up
 -n pupil link set eth0 up
@@ -173,6 +210,15 @@ link set wan0 up
 -n staff link set eth0 up
 -n staff addr add 10.99.5.10/24 dev eth0
 -n staff route add default via 10.99.5.1
+-n guest link set lo up
+-n guest link set eth0 up
+-n guest addr add 10.99.9.10/24 dev eth0
+-n guest route add default via 10.99.9.1
+-n tablet link set lo up
+-n tablet link set eth0 up
+-n tablet addr add fd99:3::a1/64 dev eth0 nodad
+-n tablet addr add fd99:3::a2/64 dev eth0 nodad
+-n tablet -6 route add default via fd99:3::1
 -n net link set lo up
 -n net link set eth0 up
 -n net route add default via 45.33.32.1 dev eth0 onlink
@@ -184,16 +230,27 @@ def wires() -> None:
     lines = [line for line in WIRES.splitlines() if line]
     lines += [
         f"-n net addr add {each}/24 dev eth0"
-        for each in ("45.33.32.53", "45.33.32.20", "45.33.32.21", "45.33.32.30", NEVER, "45.33.32.50")
+        for each in ("45.33.32.53", "45.33.32.20", "45.33.32.21", "45.33.32.30", NEVER, *TUNNELS, "45.33.32.50")
     ]
     lines += [
         f"-n net addr add {each}/64 dev eth0 nodad"
-        for each in ("2a00:1450:1::20", "2a00:1450:1::21", "2a00:1450:1::30", "2a00:1450:1::50")
+        for each in (
+            "2a00:1450:1::20",
+            "2a00:1450:1::21",
+            "2a00:1450:1::30",
+            "2a00:1450:1::45",
+            "2a00:1450:1::46",
+            "2a00:1450:1::50",
+        )
     ]
-    lines += ["-n net addr add 8.8.8.8/32 dev eth0", "route add 8.8.8.8 dev wan0"]
-    run("ip", "-batch", "-", input="\n".join(line for line in lines if not line.startswith("-n")) + "\n")
+    lines += [
+        "-n net addr add 8.8.8.8/32 dev eth0",
+        "route add default via 45.33.32.53 dev wan0",
+        "-6 route add default via 2a00:1450:1::20 dev wan0",
+    ]
+    run("ip", "-batch", "-", input="\n".join(line for line in lines if not line.startswith("-")) + "\n")
     for line in lines:
-        if line.startswith("-n"):
+        if line.startswith("-"):
             run("ip", *line.split())
 
 
@@ -216,29 +273,42 @@ def found(data: Path):
     with founded.store.write() as session:
         authority = found_authority(founded, session, "Birchwood")
         networks = [Network(*each) for each in NETWORKS]
-        found_school(founded, session, authority, school="hill", name="Hill", phases=("ks3", "staff"), networks=networks)
+        found_school(
+            founded, session, authority, school="hill", name="Hill", phases=("ks3", "staff", "guest"), networks=networks
+        )
         demo._enrol(founded, session, "hill", people[0])
         demo._enrol(founded, session, "hill", people[1], by=people[0])
     founded.publish()
 
-    def rule(site: str, action: str) -> None:
+    def sign(wish) -> None:
         with founded.store.write() as session:
             teacher, _ = demo._signed_in(founded, session, people[1])
-            row = founded.office.request(session, "hill", SiteWish(site, Action(action)), by=teacher, reason="a lesson")
+            row = founded.office.request(session, "hill", wish, by=teacher, reason="a lesson")
             head, cookie = demo._signed_in(founded, session, people[0])
             founded.office.approve(session, row, head, founded.registry.signer(session, cookie, "hill"), digest(row.diff))
         founded.publish()
 
+    def rule(site: str, action: str) -> None:
+        sign(SiteWish(site, Action(action)))
+
+    rule.sign = sign  # any other change
     return rule
 
 
-NETWORKS = [("n4", "ks3", "10.99.1.0/24"), ("n6", "ks3", "fd99:1::/64"), ("s4", "staff", "10.99.5.0/24")]
+NETWORKS = [
+    ("n4", "ks3", "10.99.1.0/24"),
+    ("n6", "ks3", "fd99:1::/64"),
+    ("t6", "ks3", "fd99:3::/64"),
+    ("s4", "staff", "10.99.5.0/24"),
+    ("g4", "guest", "10.99.9.0/24"),
+]
+BOX = {"pupil": "10.99.1.1", "staff": "10.99.5.1", "guest": "10.99.9.1", "tablet": "fd99:3::1"}  # as each sees it
 CONFIG = """
 dns: {{listen: ["0.0.0.0:5300", "[::]:5300"], upstreams: [45.33.32.53], page_addresses: [10.99.1.1, "fd99:1::1"], workers: 1}}
 proxy:
   listen: ["127.0.0.1:3128"]
   transparent_listen: ["0.0.0.0:8081", "[::]:8082"]
-  page_listen: ["0.0.0.0:80", "0.0.0.0:443"]
+  page_listen: ["0.0.0.0:80", "0.0.0.0:443", "[::]:80", "[::]:443"]
   upstream_ca: {folder}/internet-ca.pem
   workers: 1
 admin: {{listen: ["0.0.0.0:8443"], public_url: "https://10.99.5.1:8443"}}
@@ -249,6 +319,8 @@ gateway:
   networks:
     pupils: {{interface: lan0, prefixes: [10.99.1.0/24, "fd99:1::/64"]}}
     staff: {{interface: lan1, prefixes: [10.99.5.0/24], ports: [tcp/993]}}
+    guests: {{interface: lan2, prefixes: [10.99.9.0/24]}}
+    tablets: {{interface: lan3, prefixes: ["fd99:3::/64"]}}
 """
 
 
@@ -303,17 +375,15 @@ class World:
 
     # --- what a device does ---
 
-    def dig(self, name: str, *more: str, at: str = "10.99.1.1", place: str = "pupil") -> list[str]:
-        words = ("ip", "netns", "exec", place, "dig", f"@{at}", name, "+short", "+tries=1", "+time=5", *more)
+    def dig(self, name: str, *more: str, at: str = "", place: str = "pupil") -> list[str]:
+        words = ("ip", "netns", "exec", place, "dig", f"@{at or BOX[place]}", name, "+short", "+tries=1", "+time=5", *more)
         return run(*words, check=False).stdout.split()
 
     def curl(self, url: str, *more: str, place: str = "pupil", v: str = "4", leads: str = "") -> dict:
         """What a browser would see: it asks our resolver, and goes where that says. `leads`: it goes there instead."""
         host = url.split("/")[2]
         if not leads and not host[0].isdigit():
-            said = self.dig(
-                host, "AAAA" if v == "6" else "A", place=place, at="10.99.1.1" if place == "pupil" else "10.99.5.1"
-            )
+            said = self.dig(host, "AAAA" if v == "6" else "A", place=place)
             leads = said[-1] if said else ""
         if leads:
             to = f"[{leads}]" if ":" in leads else leads
@@ -344,16 +414,34 @@ def going(folder: Path):
         world.close()
 
 
-def tell(folder: Path) -> None:
+def tell(folder: Path) -> dict:
+    """All stories, one after the other. The box is started as after a reboot: rules first, then the filter."""
+    import gateway_browser as browser
     import gateway_stories as stories
+    import gateway_ways as more
 
     with going(folder) as (world, rule):
         world.configure()
-        print(json.dumps(stories.tell(world, rule)))
+        told: dict[str, object] = {"applied": world.gate("apply", "--yes").stderr}
+        told["before the filter"] = world.curl(f"https://{NEVER}/", "-k")["code"]
+        world.up()
+        world.trust()
+        until(world.alive, 20, "the filter lives")
+        told.update({story.__name__: story(world) for story in (*stories.STORIES, *more.STORIES, browser.browsed)})
+        told["changed"] = stories.changed(world, rule)
+        told["locked_out"] = stories.locked_out(world)
+        for name in ("dns-1", "proxy-1"):
+            told[f"killed {name}"] = more.killed(world, name)
+            told[f"dead {name}"] = more.dead(world, name)
+        told["covered"] = more.covered(world)
+        told["shown"] = world.gate("show").stdout
+        told["removed"] = world.gate("remove").stdout
+        told["after"] = world.curl(f"https://{DIRECT}/", leads="45.33.32.20")["code"]
+        return told
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
         origin(Path(sys.argv[1]))
     else:
-        tell(Path(sys.argv[1]))
+        print(json.dumps(tell(Path(sys.argv[1]))))

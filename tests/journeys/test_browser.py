@@ -149,6 +149,7 @@ def test_the_youngest_meet_a_picture_and_few_words(box, browser):
         "/standing",
         "/you",
         "/access",
+        "/coverage",
         "/help",
     ],
 )

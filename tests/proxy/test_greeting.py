@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.greeting import LONGEST, Connect, Greeting, Odd, connect, greeting, plain_host, proxied
+from proxy.greeting import LONGEST, Connect, Greeting, Odd, begins_as_http, connect, greeting, plain_host, proxied
 
 
 def client_hello(name):
@@ -133,6 +133,33 @@ def test_what_is_no_connect(line):
 def test_a_head_that_does_not_end():
     with pytest.raises(Odd):
         connect(b"CONNECT a.test:443 HTTP/1.1\r\nX: " + b"x" * LONGEST)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"G", b"GET ", b"GET / HT", b"GET / HTTP/1.1\r\n", b"M-SEARCH * HTTP/1.1\r\nHost", b"PRI * HTTP/2.0\r\n\r\nSM", b"SSH-"],
+)  # fmt: skip
+def test_what_may_become_a_request(data):
+    begins_as_http(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x00\x0e\x38ZZZZZZZZ",
+        b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n",
+        b"\r\n",
+        b" GET / HTTP/1.1",
+        b"GET /\r\n",
+        b"EHLO\r\n",
+        b"A" * 25,
+        b"\xff",
+    ],
+)
+def test_what_is_neither_tls_nor_a_request(data):
+    with pytest.raises(Odd) as odd:
+        begins_as_http(data)
+    assert odd.value.outcome == "protocol"
 
 
 @pytest.mark.parametrize(

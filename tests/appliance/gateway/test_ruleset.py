@@ -46,7 +46,7 @@ def test_nothing_is_forwarded_that_no_rule_lets_by():
     for network in ("pupils", "staff", "guests"):
         lets = [rule for rule in chain(text, f"from_{network}") if rule.endswith("accept") and "ct mark" not in rule]
         assert not [rule for rule in lets if re.search(r"dport \{[^}]*\b(80|443)\b", rule) and "!=" not in rule]
-    assert chain(text, "from_servers")[0] == 'oifname "wan0" accept'
+    assert 'oifname "wan0" accept' in chain(text, "from_servers")
 
 
 @pytest.mark.parametrize("mode", ["closed", "direct"])
@@ -54,7 +54,19 @@ def test_when_the_filter_dies(mode):
     web = chain(ruleset(replace(CONFIG, when_dead=mode), PORTS), "web")
     assert ("@filter_alive" in web[0]) == (mode == "closed")
     assert all("@proxy_alive" in rule for rule in web if "redirect" in rule)
-    assert web[-1] == "ct mark set ct mark and 0xffffff00 or 0x04 accept", "what nothing takes is refused"
+    assert web[-1] == 'log prefix "refused" group 1107 ct mark set ct mark and 0xffffff00 or 0x04 accept', (
+        "what nothing takes is refused"
+    )
+
+
+@pytest.mark.parametrize("mode", ["closed", "direct"])
+def test_until_its_first_words_are_judged_a_connection_is_no_tunnel(mode):
+    forward = chain(ruleset(replace(CONFIG, when_dead=mode), PORTS), "forward")
+    held = [rule for rule in forward if rule.endswith(" drop") and "ct mark and 0xff == 0x02" in rule]
+    assert [rule.partition("@ih")[0].split()[-1] for rule in held] == ["443", "443", "80"]
+    assert forward.index(held[-1]) < forward.index("ct state established,related accept")
+    assert "log group" in forward[forward.index(held[0]) - 1], "what is held back is shown before it is"
+    assert ("@steer_alive" in held[-1]) == (mode == "direct")
 
 
 def test_permits_are_renewed_when_used_but_not_past_policy():

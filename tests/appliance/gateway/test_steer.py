@@ -8,9 +8,11 @@ import pytest
 
 from appliance.gateway.names import Numbers
 from appliance.gateway.netlink import Element, Flow, flow_of
-from appliance.gateway.ruleset import DIRECT, GREETED, REVOKED
+from appliance.gateway.ruleset import GREETED, HELLO, REVOKED
 from appliance.gateway.settings import read
 from appliance.gateway.steer import ALIVE_S, Near, Steer
+from monitoring.coverage import Tally, seen
+from policy.event import Event
 from policy.rules import Action, SiteRule
 
 PUPIL, DEVICE, SITE = "127.20.3.5", b"\x02\0\0\0\0\x05", "45.33.32.1"
@@ -31,6 +33,7 @@ class Kernel:
     written: list[Element] = field(default_factory=list)
     running: list[Flow] = field(default_factory=list)
     marks: list[tuple[str, int]] = field(default_factory=list)
+    recorded: list[Event] = field(default_factory=list)
     fails: bool = False
 
     def write(self, elements):
@@ -58,7 +61,8 @@ class Live:
 def made(make_snapshot, at, tmp_path):
     live, kernel = Live(make_snapshot()), Kernel()
     numbers = Numbers(tmp_path / "names")
-    steer = Steer(live, kernel, Near(CONFIG, lambda: {PUPIL: DEVICE, "127.20.9.5": DEVICE}), numbers, lambda: at)
+    near, tally = Near(CONFIG, lambda: {PUPIL: DEVICE, "127.20.9.5": DEVICE}), Tally(tmp_path / "coverage", at)
+    steer = Steer(live, kernel, near, numbers, tally, kernel.recorded.append, lambda: at)
     yield steer, kernel, live
     numbers.close()
 
@@ -96,7 +100,10 @@ def test_what_the_kernel_did_not_take_is_not_said(made):
 def test_a_change_of_policy_reaches_permits_and_running_connections(made, make_snapshot):
     steer, kernel, live = made
     ask(steer, permit(1, "news.example"), permit(2, "helpline.example", address="45.33.32.2"))
-    ends = [flow_of(bytes([127, 20, 3, 5]), bytes([45, 33, 32, each]), (4000, 443), GREETED) for each in (1, 2, 3)]
+    ends = [
+        flow_of(bytes([127, 20, 3, 5]), bytes([45, 33, 32, each]), (4000, 443), mark)
+        for each, mark in ((1, HELLO), (2, GREETED), (3, GREETED))
+    ]
     kernel.running, kernel.written = ends, []
     asyncio.run(steer.look())
     assert (kernel.written, kernel.marks) == ([], []), "nothing has changed"
@@ -113,18 +120,40 @@ def test_first_words(made):
     steer, kernel, _ = made
     ask(steer, permit(1, "news.example"))
     for name in ("news.example", "bet.example", "a_b..example"):
-        steer.shown([SYN, packet(hello(name) if ".." not in name else b"\x16\3\1", 100)])
+        steer.shown([("", SYN), ("", packet(hello(name) if ".." not in name else b"\x16\3\1", 100))])
     assert [mark for _, mark in kernel.marks] == [REVOKED, REVOKED], "from an address of no school, to one never permitted"
     assert steer.unnamed == 2
 
 
+def test_what_became_of_connections_is_counted_and_attempts_are_recorded(made, at, tmp_path):
+    from .test_greetings import hello, packet
+
+    steer, kernel, _ = made
+    pupil, stranger = bytes([127, 20, 3, 5]), bytes([10, 9, 9, 9])
+    syn = [packet(b"", 99, 2, between=(each, bytes([45, 33, 32, 9]))) for each in (pupil, stranger)]
+    steer.shown([("content", syn[0]), ("name", syn[0]), ("name", syn[0]), ("refused", syn[1]), ("refused", b"")])
+    steer.shown([("", syn[0]), ("", packet(hello("bet.example"), 100, between=(pupil, bytes([45, 33, 32, 9]))))])
+    steer._tally.write()
+    network, device = seen(tmp_path / "coverage", at, 1)
+    assert (network.device, device.device) == ("", "02:00:00:00:00:05")
+    assert device.counts == {"content": 1, "name": 2, "forwarded": 0, "refused": 0, "unresolved": 0}
+    (event,) = kernel.recorded
+    assert (event.school, event.device, event.host, event.detail) == (
+        "hillview", "02:00:00:00:00:05", "bet.example", "bypass:wrong name"
+    )  # fmt: skip
+
+
 def test_heartbeats(made, at):
     steer, kernel, _ = made
-    steer.beat(proxy=False)
-    assert kernel.written == []
-    steer.beat(proxy=True)
-    assert [each.set for each in kernel.written] == ["proxy_alive"], "no resolver has said that it lives"
+
+    def beat(proxy=True):
+        kernel.written = []
+        steer.beat(proxy=proxy)
+        return {each.set: each.seconds for each in kernel.written}
+
+    assert beat() == {"steer_alive": ALIVE_S, "proxy_alive": ALIVE_S}, "no resolver has said that it lives"
     ask(steer, ["beat"])
-    steer.beat(proxy=True)
-    assert [(each.set, each.seconds) for each in kernel.written[1:]] == [("proxy_alive", ALIVE_S), ("filter_alive", ALIVE_S)]
-    assert DIRECT == 2
+    assert beat(proxy=False) == {"steer_alive": ALIVE_S}
+    assert beat() == {"steer_alive": ALIVE_S, "proxy_alive": ALIVE_S, "filter_alive": ALIVE_S}
+    steer.beaten = at - 4
+    assert beat()["filter_alive"] == ALIVE_S - 4, "as long after the resolver's last beat, not after ours"

@@ -1,0 +1,51 @@
+"""Processes come from the nursery, are the supervisor's children, and outlive it."""
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+
+from appliance.nursery import Nursery
+
+
+def test_a_process_ends_with_its_own_code_and_comes_again_when_the_nursery_was_killed():
+    async def story() -> None:
+        nursery = Nursery()
+        try:
+            first, ours = await hatch(nursery)
+            assert name(first.pid) == "schoolgate:test"
+            assert parent(first.pid) == os.getpid()
+            [mother] = [pid for pid in children() if pid != first.pid]
+            os.kill(mother, signal.SIGKILL)
+            second, other = await hatch(nursery)  # from a new one
+            assert parent(first.pid) == os.getpid(), "what it had started lives on"
+            second.send(signal.SIGKILL)
+            assert await asyncio.wait_for(second.wait(), 10) == -signal.SIGKILL
+            second.send(signal.SIGKILL)  # has ended: nothing
+            ours.close()  # its input ends before it was told anything
+            assert await asyncio.wait_for(first.wait(), 10) == 1
+            other.close()
+        finally:
+            await nursery.close()
+        assert not children()
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+async def hatch(nursery):
+    ours, theirs = socket.socketpair()
+    with theirs:
+        return await nursery.hatch("dns", "test", theirs.fileno()), ours
+
+
+def name(pid):
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+
+
+def children():
+    return [int(each) for each in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()]
