@@ -22,7 +22,7 @@ from sqlalchemy.sql.dml import ReturningDelete
 from monitoring import search, tallies, traffic
 from monitoring.database import LogTooNew, connect, writing
 from monitoring.lines import HOUR, Completeness, Counted, Hour, Line, Page, Query, Summary, microseconds, moment
-from monitoring.rows import fold, folds, row_of, sound
+from monitoring.rows import FOLDED, OWN, Row, fitted, fold, folds, row_of, sound
 from monitoring.tables import (
     SIZES,
     clean,
@@ -121,8 +121,9 @@ class Log:
 
         The same again changes nothing. With `after`, the positions the reading began from, a second recorder is noticed.
         """
-        own = [row_of(event) for event in recorded if not folds(event)]
-        counts = fold(event for event in recorded if folds(event))
+        fit = fitted(recorded)
+        own, like = [event for event in fit if not folds(event)], [event for event in fit if folds(event)]
+        lines, counts = list(map(row_of, own)), fold(like)
         onward = [{"record": event.encode()} for event in recorded if event.kind in NOT_ASKED]
         engine = self.open()
         with writing(engine).begin() as connection:
@@ -131,9 +132,9 @@ class Log:
             if not positions or stored != dict(positions):
                 if after is not None and stored != dict(after):
                     raise PositionsMoved(f"expected the log to be at {dict(after)}, and it is at {stored}")
-                _insert(connection, events, own)
-                _insert(connection, folded, counts, UPSERT)
-                tallies.add(connection, own, counts)
+                _insert(connection, events, OWN, lines)
+                _insert(connection, folded, FOLDED, counts, UPSERT)
+                tallies.add(connection, own, like)
                 if onward:
                     connection.execute(sql.insert(handovers), onward)
             _store_spools(connection, known, positions, lost or {}, damaged or {})
@@ -338,14 +339,13 @@ UPSERT = (
 )
 
 
-def _insert(connection: sql.Connection, table: sql.Table, rows: Sequence[Mapping[str, object]], more: str = "") -> None:
+def _insert(connection: sql.Connection, table: sql.Table, names: Sequence[str], rows: Sequence[Row], more: str = "") -> None:
     """Said to the driver itself: making each row's parameters by name takes longer than storing them."""
     if rows:
-        names = list(rows[0])
         mark = "?" if connection.dialect.name == "sqlite" else "%s"
         said = ", ".join(f'"{name}"' for name in names)
         adding = f"INSERT INTO {table.name} ({said}) VALUES ({', '.join([mark] * len(names))}){more}"  # noqa: S608 - our own names
-        connection.exec_driver_sql(adding, [tuple(row.values()) for row in rows])
+        connection.exec_driver_sql(adding, list(rows))
 
 
 def _spools(connection: sql.Connection, *, lock: bool = False) -> Mapping[str, Spool]:
