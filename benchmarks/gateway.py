@@ -1,8 +1,11 @@
 """The gateway: permits a second, the delay that steering adds to an answer, and what a pupil downloads each way.
 
 In network namespaces of its own (needs root, nft and ip; else a line says so). Direct is the kernel's forwarding, inspected
-is through the proxy opened, relayed is through the proxy unopened: the same file of 32 MB by one curl, and the processor time
-that the box took for it. Everything on two cores, origin and client included: ratios mean something, figures little.
+is by the proxy opened, relayed is by the proxy unopened: the same file of 32 MB by one curl. Then a mix, as a school
+might have it: 100 files of 1 MB, eight at a time, four of five from sites that need no look; steered, all of it through our
+proxy, and all of it through squid (peek, splice those sites, bump the others). Processor time twice: that of the box's own
+processes, and that of the whole machine, which has the kernel's forwarding in it, and origin and client, the same for all.
+Everything on a few cores: ratios mean something, figures little.
 """
 
 import argparse
@@ -15,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve()
@@ -67,31 +71,32 @@ def asked(path: str, rounds: int) -> list[float]:
 
 
 def answers(rounds: int) -> tuple[list[float], list[float]]:
-    """A cached direct name asked for by ever new clients: where each needs a permit, and where none does (`relay`)."""
+    """A cached direct name asked for by ever new clients, in turn: where each needs a permit, and where none does."""
     import dnslib
 
     query = bytes(dnslib.DNSRecord.question("en.wikipedia.org", "A").pack())
 
-    def timed(sources: list[str]) -> list[float]:
-        took = []
-        for source in sources:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                sock.bind((source, 0))
-                sock.settimeout(3)
-                began = time.perf_counter()
-                sock.sendto(query, ("127.0.0.1", 5300))
-                sock.recv(2048)
-                took.append(time.perf_counter() - began)
-        return sorted(took)
-
-    def sources(prefix: str, count: int) -> list[str]:
-        return [f"{prefix}.{1 + at // 250}.{1 + at % 250}" for at in range(count)]
+    def timed(source: str) -> float:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((source, 0))
+            sock.settimeout(3)
+            began = time.perf_counter()
+            sock.sendto(query, ("127.0.0.1", 5300))
+            sock.recv(2048)
+            return time.perf_counter() - began
 
     for prefix in ("10.98.0.0/16", "10.97.0.0/16"):
         subprocess.run(["ip", "route", "add", "local", prefix, "dev", "lo"], check=True)
-    steered, plain = sources("10.98", rounds), sources("10.97", rounds)
-    timed([*steered[:1], *plain[:1]])
-    return timed(steered[1:]), timed(plain[1:])
+    pairs = []
+    for at in range(rounds):
+        end = f"{1 + at // 250}.{1 + at % 250}"
+        both = (f"10.98.{end}", f"10.97.{end}")
+        if at % 2:  # whoever comes second finds the processor awake
+            plain, steered = timed(both[1]), timed(both[0])
+        else:
+            steered, plain = timed(both[0]), timed(both[1])
+        pairs.append((steered, plain))
+    return [steered for steered, _ in pairs[20:]], [plain for _, plain in pairs[20:]]
 
 
 def processor(pids: list[int]) -> float:
@@ -100,17 +105,110 @@ def processor(pids: list[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def download(world, host: str, leads: str, pids: list[int]) -> tuple[float, float]:
-    """MB/s, and the box's processor seconds for a gigabyte."""
-    before = processor(pids)
-    trust = str(world.folder / "both.pem")
-    words = ["curl", "-sS", "-o", "/dev/null", "--cacert", trust, "--resolve", f"{host}:443:{leads}"]
-    done = subprocess.run(
-        ["ip", "netns", "exec", "pupil", *words, "-w", "%{size_download} %{time_total}", f"https://{host}/large"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    size, took = map(float, done.stdout.split())
-    return size / took / 1e6, (processor(pids) - before) / size * 1e9
+def machine() -> float:
+    """Seconds that all processors were at work."""
+    user, nice, system, _, _, irq, soft = map(int, Path("/proc/stat").read_text().split(maxsplit=8)[1:8])
+    return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+
+
+def fetched(world, sites: list[tuple[str, str]], urls: list[str], pids: list[int]) -> tuple[float, float, float]:
+    """MB/s, and processor seconds for a gigabyte: of the box's processes, of the whole machine."""
+    words = [
+        "curl",
+        "-sS",
+        "-Z",
+        "--parallel-max",
+        "8",
+        "--cacert",
+        str(world.folder / "both.pem"),
+        "-w",
+        "%{size_download}\\n",
+    ]
+    for host, leads in sites:
+        words += ["--resolve", f"{host}:443:{leads}"]
+    for url in urls:
+        words += ["-o", "/dev/null", url]
+    own, whole, began = processor(pids), machine(), time.perf_counter()
+    done = subprocess.run(["ip", "netns", "exec", "pupil", *words], capture_output=True, text=True, check=True)
+    took, size = time.perf_counter() - began, sum(map(int, done.stdout.split()))
+    return size / took / 1e6, (processor(pids) - own) / size * 1e9, (machine() - whole) / size * 1e9
+
+
+def compare(ways: dict[str, Callable[[], tuple[float, float, float]]], rounds: int) -> None:
+    """Each way in turn, the middle of the rounds."""
+    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, go in ways.items():
+            found[name].append(go())
+    for name, figures in found.items():
+        speed, own, whole = (statistics.median(each) for each in zip(*figures, strict=True))
+        print(
+            f"  {name:28} {speed:6.0f} MB/s   {own:6.2f} s of the box's processes, {whole:6.2f} s of the machine a gigabyte"
+        )
+
+
+SQUID = """
+pid_filename {folder}/squid.pid
+http_port 127.0.0.1:3140
+https_port 0.0.0.0:3129 intercept ssl-bump tls-cert={folder}/squid-ca.pem generate-host-certificates=on
+sslcrtd_program {certgen} -s {folder}/squid-db -M 16MB
+sslcrtd_children 4 startup=4
+tls_outgoing_options cafile={folder}/internet-ca.pem
+dns_nameservers 45.33.32.53
+acl unseen ssl::server_name {direct}
+acl first at_step SslBump1
+ssl_bump peek first
+ssl_bump splice unseen
+ssl_bump bump all
+http_access allow all
+cache deny all
+access_log none
+cache_log {folder}/squid.log
+"""
+INTERCEPT = """
+table inet squid {{
+  chain steer {{ type nat hook prerouting priority -100; iifname "lan0" meta l4proto tcp tcp dport 443 redirect to :3129; }}
+}}
+"""
+CERTGEN = Path("/usr/lib/squid/security_file_certgen")
+
+
+def squid(world, direct: str) -> int | None:
+    """Squid in the place of our rules; the id of its first process. None: it is not installed."""
+    folder, program = world.folder, shutil.which("squid")
+    if program is None or not CERTGEN.exists():
+        return None
+    folder.chmod(0o755)
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=squid"]
+    words += [
+        "-addext",
+        "basicConstraints=critical,CA:TRUE",
+        "-keyout",
+        str(folder / "squid.key"),
+        "-out",
+        str(folder / "squid.crt"),
+    ]
+    subprocess.run(words, check=True, capture_output=True)
+    (folder / "squid-ca.pem").write_bytes((folder / "squid.crt").read_bytes() + (folder / "squid.key").read_bytes())
+    (folder / "squid-ca.pem").chmod(0o644)
+    with (folder / "both.pem").open("ab") as trust:
+        trust.write((folder / "squid.crt").read_bytes())
+    subprocess.run([str(CERTGEN), "-c", "-s", str(folder / "squid-db"), "-M", "16MB"], check=True, capture_output=True)
+    subprocess.run(["chown", "-R", "proxy", str(folder / "squid-db")], check=True)
+    (folder / "squid.log").touch()
+    (folder / "squid.log").chmod(0o666)
+    conf = folder / "squid.conf"
+    conf.write_text(SQUID.format(folder=folder, certgen=CERTGEN, direct=direct))
+    made = world.start(program, "--foreground", "-n", "gatewaybench", "-f", str(conf), log="squid.out")
+    subprocess.run(["nft", "-f", "-"], input=INTERCEPT.format(), text=True, check=True)
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    return made.pid
+
+
+def below(pid: int) -> list[int]:
+    """A process and all that it started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in map(int, children) for each in below(child))]
 
 
 def inside(folder: Path, rounds: int) -> None:
@@ -130,19 +228,38 @@ def inside(folder: Path, rounds: int) -> None:
         took = asked(str(world.data / "gateway" / "steer.sock"), 3000)
         print(f"the process that steers, one question: median {took[1500] * 1e6:.0f} us, p99 {took[2970] * 1e6:.0f} us")
         steered, plain = answers(1500)
+        more = statistics.median(one - other for one, other in zip(steered, plain, strict=True)) * 1e6
         middle = statistics.median(plain) * 1e6, statistics.median(steered) * 1e6
-        more = f"{middle[1] - middle[0]:.0f} us more"
-        print(f"an answer to a new client: median {middle[0]:.0f} us; with a permit {middle[1]:.0f} us: {more}")
-        pids = [world.pid(name) for name in ("proxy-1", "steer")]
-        direct, seen = world.dig(made.DIRECT)[-1], world.dig(made.INSPECTED)[-1]
-        ways = {"direct": (made.DIRECT, direct), "relayed": ("github.com", made.NEVER), "inspected": (made.INSPECTED, seen)}
-        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-        for _ in range(rounds):
-            for name, (host, leads) in ways.items():
-                figures[name].append(download(world, host, leads, pids))
-        for name, found in figures.items():
-            speed, cost = (statistics.median(each) for each in zip(*found, strict=True))
-            print(f"{name:10} {speed:8.0f} MB/s   {cost:6.2f} s of the box's processor a gigabyte")
+        print(
+            f"answer to a new client: median {middle[0]:.0f} us; with a permit {middle[1]:.0f} us; a pair's: {more:+.0f} us"
+        )
+        pids = [world.pid(name) for name in ("proxy-1", "steer", "dns-1")]
+        direct, seen = (made.DIRECT, world.dig(made.DIRECT)[-1]), (made.INSPECTED, world.dig(made.INSPECTED)[-1])
+        unopened = (made.DIRECT, made.NEVER)  # an address that nobody was told: by the proxy
+
+        def large(site: tuple[str, str]) -> Callable[[], tuple[float, float, float]]:
+            return lambda: fetched(world, [site], [f"https://{site[0]}/large"], pids)
+
+        mix = [f"https://{seen[0] if at % 5 == 4 else direct[0]}/large/{1 << 20}" for at in range(100)]
+        print("32 MB by one connection")
+        compare({"direct": large(direct), "relayed": large(unopened), "inspected": large(seen)}, rounds)
+        print("100 files of 1 MB, 80 of them from sites that need no look")
+        compare(
+            {
+                "steered": lambda: fetched(world, [direct, seen], mix, pids),
+                "all through our proxy": lambda: fetched(world, [unopened, seen], mix, pids),
+            },
+            rounds,
+        )
+        world.gate("remove")
+        main_pid = squid(world, made.DIRECT)
+        if main_pid is None:
+            print("  left out: squid; on Debian: apt-get install squid-openssl")
+            return
+        listens = lambda: ":3129" in made.run("ss", "-ltn").stdout  # noqa: E731
+        made.until(listens, 30, "squid listens")
+        real = [(host, made.ADDRESSES[host][0]) for host in (made.DIRECT, made.INSPECTED)]
+        compare({"all through squid": lambda: fetched(world, real, mix, below(main_pid))}, rounds)
 
 
 def main() -> None:

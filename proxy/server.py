@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import socket
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -33,6 +34,7 @@ from proxy.wording import Scores, Wording
 
 LOOK_EVERY = 0.2  # seconds between looks for a new policy: an approval is in force within two
 BACKLOG = 1024
+FILES = 65_536  # a connection that passes through takes two, and some shells start us with 1,024
 log = logging.getLogger(__name__)
 
 
@@ -82,6 +84,7 @@ async def serve(
     phrases: Scores | None = None,
 ) -> None:
     """Serve every listener until `stop` is set; then close within two seconds. One at a time in a process."""
+    _room_for_connections()
     certificate = ensure_ca(settings.confdir, socket.gethostname())
     trust = trust_bundle(settings.confdir, settings.upstream_ca)
     reach = Reach(resolve or system_resolve, Destinations(settings.inner_networks), settings.connect_seconds)
@@ -178,6 +181,13 @@ def _chief(
     gate.use(addons)
     chosen.update(connection_strategy="lazy", stream_large_bodies=None, validate_inbound_headers=True)
     return chief
+
+
+def _room_for_connections() -> None:
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _keep_what_is_loaded() -> None:

@@ -35,11 +35,13 @@ def words(parser: argparse.ArgumentParser) -> None:
 def run(words: argparse.Namespace) -> int:
     if bool(words.asked) == bool(words.batch):
         raise WrongWords("give names or pages, or --batch FILE")
-    snapshot = None if words.dns and not words.address else Live(words.data).snapshot
-    person = _who(words, snapshot) if words.address and snapshot else None
-    if not words.school or not words.group:
+    if not words.address and not (words.school and words.group):
         raise WrongWords("say --school and --group, or --address")
-    if words.dns or snapshot is None:
+    if words.dns and not words.address:
+        return _by_dns(words)
+    snapshot = Live(words.data).snapshot
+    person = _who(words, snapshot) if words.address else None
+    if words.dns:
         return _by_dns(words)
     at = _moment(words.at)
     teller = Teller(snapshot, words.school, words.group, at, person)

@@ -154,14 +154,7 @@ async def serve(process: Process, config: DevicesConfig, data: Path, ready: Call
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as stack:
         stack.callback(process.close)
-        route = None
-        if config.neighbours:
-            route = Netlink(ROUTE)
-            stack.callback(route.close)
-            news = stack.enter_context(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, ROUTE))
-            news.bind((0, NEIGHBOURS_CHANGED))
-            loop.add_reader(news, _drain, news, process.changed_neighbours)
-            stack.callback(loop.remove_reader, news)
+        route = _kernel(loop, stack, process) if config.neighbours else None
         for where in config.radius_listen:
             transport, _ = await loop.create_datagram_endpoint(lambda: Sockets(process.watch, process.hear), local_addr=where)
             stack.callback(transport.close)
@@ -182,6 +175,21 @@ async def serve(process: Process, config: DevicesConfig, data: Path, ready: Call
                 process.step(route)
             except Exception:  # the table stays as it is; what it says ends by itself
                 log.exception("could not look who is there")
+
+
+def _kernel(loop: asyncio.AbstractEventLoop, stack: contextlib.ExitStack, process: Process) -> Netlink | None:
+    """The kernel's neighbour tables, and word of each change in them; None where this process may not read them."""
+    try:
+        news = stack.enter_context(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, ROUTE))
+        news.bind((0, NEIGHBOURS_CHANGED))
+        route = Netlink(ROUTE)
+    except OSError as error:
+        log.warning("cannot read the kernel's neighbours, so devices are known by leases and sign-ins alone: %s", error)
+        return None
+    stack.callback(route.close)
+    loop.add_reader(news, _drain, news, process.changed_neighbours)
+    stack.callback(loop.remove_reader, news)
+    return route
 
 
 def _drain(sock: socket.socket, changed: Callable[[], None]) -> None:

@@ -96,8 +96,8 @@ class Page(BaseHTTPRequestHandler):
                     time.sleep(0.1)
             return
         body = f"{self.headers.get('Host', '')} seen from {who}".encode()
-        if self.path == "/large":
-            body = LARGE
+        if self.path.startswith("/large"):
+            body = LARGE[: int(self.path[7:] or len(LARGE))]  # /large/N: N bytes of it
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Type", "text/html")

@@ -1,7 +1,8 @@
 """Who and what is there: a pupil's device known by the kernel, a lease, RADIUS and the register; devices_world.py is it all."""
 
 import pytest
-from apart import told_by
+
+from .apart import told_by
 
 pytestmark = pytest.mark.timeout(180)  # the first of them waits for all that is told
 
