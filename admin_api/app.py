@@ -26,6 +26,7 @@ from admin_api.permissions import NotHere, SignInFirst
 from admin_api.permissions import visitor as find_visitor
 from admin_api.routes import (
     access,
+    acts,
     api,
     asked,
     captures,
@@ -79,9 +80,9 @@ from policy.words import uk_date, uk_end
 logger = logging.getLogger(__name__)
 
 PAGES = (
-    sign_in, asked, enrol, today, requests, deciding, together, rules, changes, filter_log, captures, incidents, meeting,
-    reports, rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access,
-    resolver, coverage, devices, help,
+    sign_in, asked, enrol, today, requests, acts, deciding, together, rules, changes, filter_log, captures, incidents,
+    meeting, reports, rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens,
+    access, resolver, coverage, devices, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.

@@ -14,7 +14,8 @@ from admin_api.filter_state import filter_state
 from admin_api.forms import EVERYONE, Filled
 from admin_api.kinds import wish
 from admin_api.permissions import Case, SignedIn, at, desk_at, on
-from admin_api.routes.requests import decide, glass, preview_of, signing, submit
+from admin_api.routes.acts import decide, glass, signing
+from admin_api.routes.requests import preview_of, submit
 from admin_api.telling import Ground, Told, tell
 from change_control import screening
 from change_control.authority import Permission
