@@ -70,8 +70,11 @@ def asked(path: str, rounds: int) -> list[float]:
     return sorted(asyncio.run(ask()))
 
 
-def answers(rounds: int) -> tuple[list[float], list[float]]:
-    """A cached direct name asked for by ever new clients, in turn: where each needs a permit, and where none does."""
+def answers(rounds: int, pids: list[int]) -> tuple[list[float], list[float], list[float]]:
+    """A cached direct name asked for by ever new clients, in turn: where each needs a permit, and where none does.
+
+    And what these processes worked for one more of each kind: waiting for a processor is not in that.
+    """
     import dnslib
 
     query = bytes(dnslib.DNSRecord.question("en.wikipedia.org", "A").pack())
@@ -96,7 +99,18 @@ def answers(rounds: int) -> tuple[list[float], list[float]]:
         else:
             steered, plain = timed(both[0]), timed(both[1])
         pairs.append((steered, plain))
-    return [steered for steered, _ in pairs[20:]], [plain for _, plain in pairs[20:]]
+    worked = []
+    for network in (98, 97):
+        before = sum(map(run_time, pids))
+        for at in range(rounds):
+            timed(f"10.{network}.{101 + at // 250}.{1 + at % 250}")
+        worked.append((sum(map(run_time, pids)) - before) / rounds)
+    return [steered for steered, _ in pairs[20:]], [plain for _, plain in pairs[20:]], worked
+
+
+def run_time(pid: int) -> float:
+    """Seconds that a process has run, all its threads."""
+    return sum(int(each.read_text().split()[0]) for each in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 def processor(pids: list[int]) -> float:
@@ -227,12 +241,13 @@ def inside(folder: Path, rounds: int) -> None:
         made.until(world.alive, 60, "the filter lives")
         took = asked(str(world.data / "gateway" / "steer.sock"), 3000)
         print(f"the process that steers, one question: median {took[1500] * 1e6:.0f} us, p99 {took[2970] * 1e6:.0f} us")
-        steered, plain = answers(1500)
+        steered, plain, worked = answers(1500, [world.pid("dns-1"), world.pid("steer")])
         more = statistics.median(one - other for one, other in zip(steered, plain, strict=True)) * 1e6
         middle = statistics.median(plain) * 1e6, statistics.median(steered) * 1e6
         print(
             f"an answer to a new client: median {middle[0]:.0f} us; with a permit {middle[1]:.0f} us; a pair's: {more:+.0f} us"
         )
+        print(f"worked for it, resolver and steering: {worked[1] * 1e6:.0f} us; with a permit {worked[0] * 1e6:.0f} us")
         pids = [world.pid(name) for name in ("proxy-1", "steer", "dns-1")]
         direct, seen = (made.DIRECT, world.dig(made.DIRECT)[-1]), (made.INSPECTED, world.dig(made.INSPECTED)[-1])
         unopened = (made.DIRECT, made.NEVER)  # an address that nobody was told: by the proxy
