@@ -1,15 +1,20 @@
 """The desk as one application: its routes, and what becomes of everything that goes wrong in them."""
 
 import logging
+from collections.abc import Sequence
+from functools import cache
+from types import CodeType
 from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
@@ -28,6 +33,7 @@ from admin_api.routes import (
     contact,
     coverage,
     deciding,
+    devices,
     enrol,
     help,  # noqa: A004 - a page is one name in four places
     incidents,
@@ -47,6 +53,7 @@ from admin_api.routes import (
     standing,
     then,
     today,
+    together,
     tokens,
     why,
     witness,
@@ -72,9 +79,9 @@ from policy.words import uk_date, uk_end
 logger = logging.getLogger(__name__)
 
 PAGES = (
-    sign_in, asked, enrol, today, requests, deciding, rules, changes, filter_log, captures, incidents, meeting, reports,
-    rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access,
-    resolver, coverage, help,
+    sign_in, asked, enrol, today, requests, deciding, together, rules, changes, filter_log, captures, incidents, meeting,
+    reports, rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens, access,
+    resolver, coverage, devices, help,
 )  # fmt: skip
 
 # What an error means to whoever asked. The first that fits counts, so the special ones stand before ValueError.
@@ -114,6 +121,7 @@ def status_of(error: Exception) -> int:
 def create_app(given: Services) -> FastAPI:
     """The desk on these services."""
     app = FastAPI(
+        routes=list(_routes()),
         title="Schoolgate",
         description="Filtering changes of a school: asked for, decided, recorded. The same services as the pages.",
         version="1",
@@ -124,11 +132,6 @@ def create_app(given: Services) -> FastAPI:
     )
     app.state.services = given
     app.state.templates = Jinja2Templates(env=_environment(given))
-    for page in PAGES:
-        app.include_router(page.router, include_in_schema=False, dependencies=[Depends(filled)])
-    app.include_router(api.router, prefix="/api/v1")
-    app.include_router(machine.router, include_in_schema=False)
-    app.include_router(witness.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=words.STATIC), name="static")
     app.add_middleware(Guard, public_url=given.public_url, local=given.demo)
     app.add_exception_handler(SignInFirst, _sign_in_first)
@@ -142,8 +145,38 @@ def create_app(given: Services) -> FastAPI:
     return app
 
 
+@cache
+def _routes() -> Sequence[BaseRoute]:
+    """All routes, read once in a process: a second goes into what FastAPI makes of their signatures."""
+    router = APIRouter()
+    for page in PAGES:
+        router.include_router(page.router, include_in_schema=False, dependencies=[Depends(filled)])
+    router.include_router(api.router, prefix="/api/v1")
+    router.include_router(machine.router, include_in_schema=False)
+    router.include_router(witness.router, include_in_schema=False)
+    return router.routes
+
+
+class _Compiled(BytecodeCache):
+    """Templates as they were compiled, once in a process."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._kept.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if bucket.code:
+            self._kept[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED = _Compiled()
+
+
 def _environment(given: Services) -> Environment:
     environment = Environment(
+        bytecode_cache=_COMPILED,
         loader=PackageLoader("admin_api"),
         autoescape=True,
         undefined=StrictUndefined,  # a page with a hole in it is a fault, not a blank

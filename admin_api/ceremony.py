@@ -18,7 +18,7 @@ from admin_api import words
 from admin_api.deps import Desk
 from admin_api.forms import Filled
 from admin_api.routes.sign_in import Wait
-from admin_api.telling import invitation_sentence, names, standing_sentence
+from admin_api.telling import Ground, invitation_sentence, names, standing_sentence
 from change_control import keys, standing
 from change_control.keys import Signs
 from change_control.lifecycle import State
@@ -117,12 +117,15 @@ def page(desk: Desk, draft: Draft, to: str, *, error: str = "", status: int = 20
     with desk.read() as session:
         wanted = ask(desk, known(desk, session), draft.act, draft.terms)
         who = names(session, {str(draft.terms["person"])} if "person" in draft.terms else set())
+    document = Ground.of(desk.services.snapshot(), desk.place.log).document
     _, kind, name = standing.SIGNED_BEFOREHAND[draft.act]
     entry = {"kind": kind, name: draft.terms}
     return desk.page(
         "sign.html",
         status,
-        sentence=invitation_sentence(draft.name, draft.terms) if draft.act == "invite" else standing_sentence(entry, who),
+        sentence=invitation_sentence(draft.name, draft.terms)
+        if draft.act == "invite"
+        else standing_sentence(entry, who, document),
         draft=draft.seal(desk),
         passkey=wanted,
         fingerprint=words.fingerprint(digest(canonical(draft.terms))),

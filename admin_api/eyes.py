@@ -1,6 +1,7 @@
 """How a visitor sees people: pseudonyms until she gave a reason, and only those whom her role may see at all."""
 
 from admin_api.deps import Desk
+from monitoring import devices
 from monitoring.captures import subjects_for
 from monitoring.log import Log
 from monitoring.masks import Eyes, Masks
@@ -27,7 +28,14 @@ def eyes(desk: Desk) -> Eyes:
     log = filter_log(desk)
     made = masks(log)
     shown = made.shown(desk.place.log, desk.visitor.person.id, desk.office.now())
-    return Eyes(made, desk.place.log, shown, phases(desk))
+    found: dict[str, str] = {}
+
+    def known(who: str) -> str:
+        if who not in found:
+            found[who] = devices.called(log, desk.place.log, [who]).get(who, who)
+        return found[who]
+
+    return Eyes(made, desk.place.log, shown, phases(desk), known)
 
 
 def hidden_groups(desk: Desk) -> tuple[str, ...]:

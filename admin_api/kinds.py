@@ -12,6 +12,7 @@ from admin_api.forms import Checks, Filled, Wrong, category_wish, groups_chosen,
 from admin_api.hours import read_hours, read_terms
 from category_lists.names import canonical_site
 from change_control.changes import NetworkGone, Wish
+from change_control.device_wishes import BelongingWish
 from change_control.group_wishes import GroupWish, InspectionWish, SafetyWish
 from change_control.hour_wishes import TimetableWish
 from change_control.people_wishes import AlertWish, SuspensionWish
@@ -52,6 +53,17 @@ def _network(form: Filled) -> Wish:
     return network_wish(
         form.text("prefix"), form.text("group"), form.text("listener"), forced=form.text("forced") in {"yes", "true"}
     )
+
+
+def _belonging(form: Filled) -> Wish:
+    devices, user, role = form.many("devices"), form.text("user", 121), form.text("role", 121)
+    wrong = Checks()
+    if not form.text("group"):
+        wrong.fields["group"] = "choose whose rules hold for them"
+    if not devices and bool(user) == bool(role):
+        wrong.fields["user"] = "give a user name or a pattern, or else a role"
+    wrong.done()
+    return BelongingWish("" if form.text("group") == "none" else form.text("group"), devices, user, role)
 
 
 def _timetable(form: Filled) -> Wish:
@@ -329,6 +341,14 @@ KINDS: dict[str, Kind] = {
             "Ask about a network",
             "prefix",
             _network,
+        ),
+        Kind(
+            "belonging",
+            "Devices or users of a group",
+            "Say whose rules hold for a device, or for people who sign in with certain names. Devices: begin at their page.",
+            "Ask about devices or users",
+            "user",
+            _belonging,
         ),
     )
 }

@@ -31,7 +31,7 @@ from change_control.lifecycle import State
 from change_control.screening import BLOCK_PAGE
 from change_control.service import HEAD
 from change_control.tables import ChangeRow, EntryRow, LogRow, RoleRow
-from policy.proof import SECOND_ROLES
+from policy.grounds import SECOND_ROLES
 from policy.rules import SchoolPolicy, instant
 from policy.words import uk_end
 
@@ -240,7 +240,7 @@ class _Case:
 
     def to_teacher(self) -> list[Message]:
         """A pupil's request: the teacher whom the headteacher named hears of it before she does."""
-        people = screening.named(self.services.office, self.session, self.row.log)
+        people = screening.named(self.services.office, self.session, self.row.log).of(self.row)
         found = {person: to for person in people if (to := outbox.address_at(self.session, person))}
         if not found:
             return self.to_deciders(Waiting.FRESH)

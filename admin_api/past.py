@@ -6,7 +6,7 @@ The one place where the filter log's lines become change control's questions; th
 import json
 import logging
 import time
-from collections.abc import Callable, Generator, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Lock, Thread
@@ -15,10 +15,9 @@ from category_lists.index import Match, Shared
 from category_lists.names import NameRefused, canonical_host
 from change_control import impact
 from change_control.changes import Diff, DoesNotFit
-from change_control.impact import Companions, Evidence, Impact, Past, Replay
+from change_control.impact import Companions, Evidence, Impact, Replay, Row
 from monitoring.log import Log
 from policy.decide import Decision, Question, decide
-from policy.event import Kind
 from policy.live import Objects
 from policy.rules import STRICTNESS, Action, AuthorityPolicy, read
 from policy.snapshot import LoadedDictionary, Snapshot
@@ -29,7 +28,6 @@ LONGEST = 2.0  # seconds that a page waits for the count; then it says how far i
 FORGOTTEN = 30.0  # seconds after which a count that nobody looks at any more is given up
 KEPT = 50  # finished counts
 FRESH = 300.0  # seconds for which a finished count is shown again
-WITH_PATH = frozenset({Kind.PAGE, Kind.RESOURCE, Kind.SEARCH})
 NOWHERE = "category.invalid"  # a host that no site rule can name
 
 
@@ -72,34 +70,19 @@ class Preview:
         return self.percent == 100
 
 
-def past(log: Log, snapshot: Snapshot, school: str, now: datetime, days: int = DAYS) -> Iterator[list[Past]]:
-    """A school's last days as questions that `decide` can answer again, an hour at a time, the newest first."""
-    forced = {network.id for network in snapshot.schools[school].networks if network.forced}
+def past(log: Log, snapshot: Snapshot, school: str, now: datetime, days: int = DAYS) -> Iterator[Sequence[Row]]:
+    """A school's last days as questions that `decide` can answer again, a stretch at a time, the newest first."""
+    forced = [network.id for network in snapshot.schools[school].networks if network.forced]
     canonical: dict[str, str | None] = {}
-    for hour in log.traffic(school, now - timedelta(days=days), now):
-        found = []
-        for row in hour:
-            at, times, kind, group, network, person, address, device, said, path, action = row
-            if said not in canonical:
-                if len(canonical) > impact.REMEMBERED:
-                    canonical.clear()
-                canonical[said] = _host(said)
-            if (host := canonical[said]) is None:
-                continue  # what was asked was no name, so no rule can be about it
-            found.append(
-                Past(
-                    group,
-                    host,
-                    at / 1e6,
-                    (path or "/") if kind in WITH_PATH else None,
-                    kind != Kind.DNS or network in forced,
-                    times,
-                    person or device or address,
-                    person,
-                    action in ("allow", "restrict"),
-                )
-            )
-        yield found
+    for rows in log.traffic(school, now - timedelta(days=days), now, through=forced):
+        if len(canonical) > impact.REMEMBERED:
+            canonical.clear()
+        said = {row[1] for row in rows}
+        canonical |= {host: _host(host) for host in said - canonical.keys()}
+        if all(canonical[host] == host for host in said):
+            yield rows
+        else:  # what is no name is left out, since no rule can be about it
+            yield [(row[0], host, *row[2:]) for row in rows if (host := canonical[row[1]]) is not None]
 
 
 def _host(text: str) -> str | None:
@@ -115,7 +98,7 @@ def _host(text: str) -> str | None:
 class Count:
     """One count of the past. It runs in a thread of its own until it is done, or nobody looks at it any more."""
 
-    def __init__(self, batches: Iterator[list[Past]], replay: Replay, sites: tuple[str, ...], now: datetime) -> None:
+    def __init__(self, batches: Iterator[Sequence[Row]], replay: Replay, sites: tuple[str, ...], now: datetime) -> None:
         self._batches, self._replay = batches, replay
         self._with = Companions(sites) if sites else None
         self._from, self._now = now - timedelta(days=DAYS), now
@@ -135,7 +118,7 @@ class Count:
                 self._replay.feed(batch)
                 if self._with:
                     self._with.feed(batch)
-                since = datetime.fromtimestamp(batch[-1].at, UTC) if batch else since
+                since = datetime.fromtimestamp(batch[-1][2], UTC) if batch else since
                 if time.monotonic() - published > 0.2:
                     self.found = (self._replay.found(), Evidence(), (), since)
                     published = time.monotonic()

@@ -18,7 +18,7 @@ from change_control.lifecycle import State
 from change_control.service import HEAD
 from change_control.standing import mandate_for, signatures_of
 from change_control.tables import ChangeRow, LogRow, RoleRow
-from policy.proof import undone
+from policy.grounds import undone
 
 NUMBER = Path(ge=1, le=2**31 - 1)
 type ChangeId = Annotated[int, NUMBER]

@@ -20,7 +20,7 @@ from change_control.screening import BLOCK_PAGE
 from change_control.service import FILTER
 from change_control.tables import ChangeRow, EntryRow, PersonRow
 from policy.proof import Entry, digest
-from policy.rules import Document
+from policy.rules import Document, SchoolPolicy
 from policy.snapshot import Snapshot
 from policy.words import uk_end
 
@@ -159,7 +159,7 @@ def note(entry: Entry, row: EntryRow, ground: Ground, who: Mapping[str, str]) ->
         roles = entry["roles"] if "roles" in entry else entry["invite"]["roles"]
         sentence = ", ".join(words.ROLES.get(role, role) for role in roles)
     if entry["kind"] in {"mandate.signed", "delegation.signed"}:
-        sentence = standing_sentence(entry, who)
+        sentence = standing_sentence(entry, who, ground.document)
     if "revoked" in entry:
         sentence = f"Entry {entry['revoked']['of']} ends."
     if entry["kind"] == "person.released":
@@ -223,7 +223,7 @@ def mandate_sentence(entry: Entry) -> str:
     return f"The {_roles(terms['roles'])} may {does} until {until}; the headteacher ratifies each within {days}."
 
 
-def delegation_sentence(entry: Entry, who: Mapping[str, str]) -> str:
+def delegation_sentence(entry: Entry, who: Mapping[str, str], document: Document | None) -> str:
     terms = entry["delegation"]
     begins, ends = (uk_end(datetime.fromisoformat(terms[name])) for name in ("from", "until"))
     kinds = ", ".join(words.CHANGE_KINDS.get(kind, kind) for kind in terms["kinds"] if kind != PUPILS)
@@ -231,20 +231,27 @@ def delegation_sentence(entry: Entry, who: Mapping[str, str]) -> str:
     said = [f"{person} may approve in the headteacher’s place from {begins} to {ends}: {kinds}."] if kinds else []
     if PUPILS in terms["kinds"]:
         said.append(
-            f"{person} looks first at what pupils ask for from the block page, from {begins} to {ends}, and passes it on or "
-            "refuses it."
+            f"{person} looks first at what {_pupils(terms, document)} ask for from the block page, from {begins} to {ends}, "
+            "and passes it on or refuses it."
         )
     return " ".join(said)
+
+
+def _pupils(terms: Mapping[str, Any], document: Document | None) -> str:
+    if "groups" not in terms:
+        return "pupils"
+    known = {group.id: group.name for group in document.groups} if isinstance(document, SchoolPolicy) else {}
+    return f"pupils in {' and '.join(known.get(group, group) for group in terms['groups'])}"
 
 
 def invitation_sentence(name: str, terms: Mapping[str, Any]) -> str:
     return f"{name} is invited as {_roles(terms['roles'])}."
 
 
-def standing_sentence(entry: Entry, who: Mapping[str, str]) -> str:
-    """A mandate, a delegation or a subscription in a sentence."""
+def standing_sentence(entry: Entry, who: Mapping[str, str], document: Document | None) -> str:
+    """A mandate, a delegation or a subscription in a sentence; the policy names its groups."""
     if entry["kind"] == "change.approved":
         terms = entry["diff"]["terms"]
         until = uk_end(datetime.fromisoformat(terms["until"]))
         return f"The subscription to {terms['feed']['name']}, which lets updates within its bounds take effect until {until}."
-    return delegation_sentence(entry, who) if entry["kind"] == "delegation.signed" else mandate_sentence(entry)
+    return delegation_sentence(entry, who, document) if entry["kind"] == "delegation.signed" else mandate_sentence(entry)

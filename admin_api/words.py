@@ -15,6 +15,10 @@ STATIC = Path(__file__).with_name("static")
 
 # What a page says after something was done. Links carry the key, never the text.
 SAID = {
+    "device-described": "Saved. No answer of the filter changes by it.",
+    "device-forgotten": "It is out of the register.",
+    "devices-taken": "The table is in the register.",
+    "devices-asked": "The table is in the register. The groups in it wait here for the headteacher.",
     "signed-out": "You are signed out.",
     "enrolled": "You are enrolled. Sign in to begin.",
     "asked": "Your request is with the headteacher. Its page shows where it stands.",
@@ -109,6 +113,8 @@ def role_within(role: str) -> str:
 
 
 PERMISSIONS = {
+    "read_devices": "Read the register of devices",
+    "devices": "Name devices, and say whose they are",
     "request": "Ask for a change",
     "approve": "Approve a request, with a signature",
     "second": "Agree, as the second person, to the headteacher’s own request",
@@ -188,6 +194,7 @@ IDENTIFIED = {
     "radius": "sign-in to the wireless network",
     "lease": "the device’s lease",
     "device": "the registered device",
+    "neighbour": "the device’s hardware address",
     "path": "the path its device asks by",
     "network": "the network alone",
     "listener": "the port it came in by",
@@ -224,6 +231,7 @@ CHANGE_KINDS = {
     "site": "a site",
     "category": "a category",
     "network": "a network",
+    "belonging": "devices or users of a group",
     "dictionary": "lists",
     "timetable": "hours",
     "group": "a group",

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter
 
+from appliance.devices.settings import DevicesConfig, read_devices
 from appliance.gateway.settings import GatewayConfig
 from appliance.gateway.settings import read as read_gateway
 from appliance.reading import BadConfiguration, good_url, hint, keys, read, split
@@ -105,6 +106,7 @@ class Config:
     mail: MailConfig = field(default_factory=MailConfig)
     witness: WitnessConfig = field(default_factory=WitnessConfig)
     gateway: GatewayConfig | None = None  # the networks that this box stands before, when it routes
+    devices: DevicesConfig | None = None  # who says which device and which person is at an address
     webhooks: tuple[WebhookConfig, ...] = ()  # who is told by HTTPS of what happens at the desk
     log_to: tuple[StreamConfig, ...] = ()  # who gets the filter log as it grows
     inner_networks: tuple[str, ...] = ()  # demo only: private addresses that names may lead to
@@ -203,8 +205,10 @@ def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None
         gateway = read_gateway(raw.pop("gateway", None))
     except ValueError as error:
         raise BadConfiguration(f"{given}: {error}") from None
+    usual = DevicesConfig() if gateway else None  # a box that routes sees its neighbours anyway
+    devices = read_devices(str(given), raw.pop("devices"), address) if "devices" in raw else usual
     if raw:
-        known = {**SECTIONS, "gateway": tuple, "webhooks": tuple, "log_to": tuple}
+        known = {**SECTIONS, "gateway": tuple, "devices": tuple, "webhooks": tuple, "log_to": tuple}
         raise BadConfiguration(f"{given}: unknown key {hint(next(iter(raw)), known)}")
     inner = split(environ.get("SCHOOLGATE_DEMO_INNER_NETWORKS", "")) if demo else []
     for text in inner:
@@ -217,6 +221,7 @@ def load(file: Path | None, data: Path | None, environ: Mapping[str, str] | None
         inner_networks=tuple(inner),
         demo=demo,
         gateway=gateway,
+        devices=devices,
         webhooks=hooks,
         log_to=log_to,
         **sections,

@@ -21,7 +21,8 @@ from typing import Final
 
 _LOADED: Final = (
     "appliance.worker", "appliance.wiring", "appliance.streaming", "appliance.receivers", "appliance.updater",
-    "admin_api.app", "admin_api.notices", "dns.server", "monitoring.recorder", "proxy.server", "uvicorn",
+    "appliance.devices.process", "admin_api.app", "admin_api.notices", "dns.server", "monitoring.recorder", "proxy.server",
+    "uvicorn",
 )  # fmt: skip
 _SET_NAME, _CHILD_SUBREAPER = 15, 36
 _MESSAGE: Final = 200  # bytes of one request at most

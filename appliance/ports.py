@@ -31,8 +31,12 @@ class Ports:
 
     def settle(self, config: Config) -> Config:
         """Every port 0 made a real one, and every port looked at: PortTaken says in one line which is not free."""
+        devices = config.devices
+        if devices:
+            devices = replace(devices, radius_listen=self._settled("radius", devices.radius_listen, (socket.SOCK_DGRAM,)))
         return replace(
             config,
+            devices=devices,
             dns=replace(
                 config.dns,
                 listen=self._settled("dns", config.dns.listen, _BOTH),
@@ -84,10 +88,10 @@ def _check_free(section: str, host: str, port: int, kinds: tuple[socket.SocketKi
         try:
             _bound(host, port, kind).close()
         except OSError as error:
-            variable = f"SCHOOLGATE_{section.upper()}_LISTEN"
             key = f"dns.{section}_listen" if section in ("dot", "doh") else f"{section}.listen"
+            settings = f"{key} or SCHOOLGATE_{section.upper()}_LISTEN" if section != "radius" else "devices.radius_listen"
             raise PortTaken(
-                f"cannot listen on {host}:{port} ({error.strerror}); stop what uses it, or set {key} or {variable}"
+                f"cannot listen on {host}:{port} ({error.strerror}); stop what uses it, or set {settings}"
             ) from None
 
 

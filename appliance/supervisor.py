@@ -54,6 +54,7 @@ class Supervisor:
             Child("recorder", "recorder"),
             *(Child(kind, name) for kind, name in config.filter_processes if kind != "steer" or not _apart(config)),
             *([Child("rpz", "rpz")] if config.dns.rpz_listen else []),
+            *([Child("devices", "devices")] if config.devices else []),
         ]
         self._nursery = Nursery()
         self._stop = asyncio.Event()
@@ -110,6 +111,7 @@ class Supervisor:
             **({"proxy_page": [_text(each) for each in config.proxy.page_listen]} if config.proxy.page_listen else {}),
             "admin": config.desk_url,
             "ca_certificate": str(config.data / "ca" / "schoolgate-ca.pem"),
+            **({"radius": [_text(each) for each in config.devices.radius_listen]} if config.devices else {}),
             **({"dot": [_text(address) for address in config.dns.dot_listen]} if config.dns.dot_listen else {}),
             **({"doh": [_text(address) for address in config.dns.doh_listen]} if config.dns.doh_listen else {}),
             "pids": {child.name: child.process.pid for child in self.children if child.process},

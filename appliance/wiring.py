@@ -120,6 +120,12 @@ async def run_steer(config: Config, name: str, ready: Ready, stop: asyncio.Event
     await run(config, name, ready, stop)
 
 
+async def run_devices(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
+    from appliance.devices.process import run
+
+    await run(config, name, ready, stop)
+
+
 def write_quickly(path: Path, data: bytes) -> None:
     """Renamed into place, but not forced to the disk: the next one comes in a second."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,6 +195,7 @@ def resolver(config: Config) -> Callable[[str], Awaitable[Sequence[str]]]:
 
 async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Event) -> None:
     """Spools into the filter log; requests from the block page into change control; and what time alone does."""
+    from appliance.devices.register import keep_register
     from appliance.requests import take_request
     from appliance.reviewing import keep_reviewed
     from appliance.streaming import streams
@@ -240,7 +247,13 @@ async def run_recorder(config: Config, name: str, ready: Ready, stop: asyncio.Ev
         stream.start()
     recorder = Recorder(Reader(config.data / "spool"), Log(config.log_database), on_request=on_request)
     ready({"recorder": True})
-    await asyncio.gather(recorder.run(stop), ticking(), keep_updated(config, stop), keep_reviewed(config, store, stop))
+    await asyncio.gather(
+        recorder.run(stop),
+        ticking(),
+        keep_updated(config, stop),
+        keep_reviewed(config, store, stop),
+        keep_register(config, stop),
+    )
     for stream in following:
         stream.stop()
     store.close()
@@ -374,4 +387,5 @@ PROCESSES: dict[str, Run] = {
     "desk": run_desk,
     "rpz": run_rpz,
     "steer": run_steer,
+    "devices": run_devices,
 }

@@ -45,8 +45,12 @@ CASES = {  # name: (path, hey's options, passed through)
     "passed through, new connections": ("/1024", (*AS_NAME, "-disable-keepalive"), True),
     "passed through, 10 MB": ("/10485760", (*AS_NAME, *MEGABYTES), True),
 }
+SCANNED = "a page of 200 KB, its words judged: first byte"
 STEADY = ("-c", "2", "-q", "50")  # 100 requests a second
-DELAYS = {"HTTPS 1 KB": ("/1024", STEADY, False), "passed through, 1 KB": ("/1024", (*STEADY, *AS_NAME), True)}
+DELAYS = {
+    "HTTPS 1 KB, 100 a second": ("/1024", STEADY, False),
+    "passed through, 1 KB, 100 a second": ("/1024", (*STEADY, *AS_NAME), True),
+}
 
 
 WORDS = b"<p>The river that we drew in the lesson runs past the mill, and in spring the children count the ducks there.</p>\n"
@@ -294,6 +298,32 @@ def load(url: str, options: tuple[str, ...], proxy: int | None, seconds: float) 
     return Load(float(rate[1]), late.get("50", 0.0), late.get("99", late.get("50", 0.0)))
 
 
+def first_bytes(origin: int, proxy: int | None, seconds: float) -> Load:
+    """How long the first byte of a page of 200 KB takes, one after the other on one connection."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    sock = socket.create_connection(("127.0.0.1", proxy or origin), timeout=10)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if proxy:
+        sock.sendall(f"CONNECT localhost:{origin} HTTP/1.1\r\nHost: localhost:{origin}\r\n\r\n".encode())
+        sock.recv(4096)
+    took, until = [], time.monotonic() + seconds
+    with context.wrap_socket(sock, server_hostname="localhost") as page:
+        while time.monotonic() < until:
+            asked = time.perf_counter()
+            page.sendall(f"GET /204800 HTTP/1.1\r\nHost: localhost:{origin}\r\nAccept: text/html\r\n\r\n".encode())
+            head = page.recv(65536)
+            took.append(1000 * (time.perf_counter() - asked))
+            while b"\r\n\r\n" not in head:
+                head += page.recv(65536)
+            left = 204_800 - len(head.partition(b"\r\n\r\n")[2])
+            while left:
+                left -= len(page.recv(65536))
+            time.sleep(0.02)
+    took.sort()
+    return Load(len(took) / seconds, took[len(took) // 2], took[int(len(took) * 0.99)])
+
+
 def processor(process: subprocess.Popen[bytes]) -> float:
     """Seconds of processor that a proxy and its helpers used: steadier than a clock on a machine that does other things."""
     group = os.getpgid(process.pid)
@@ -331,7 +361,9 @@ class Measured:
             self.costs.setdefault((name, who), []).append(rate * seconds / used)
 
     def delay(self, name: str, who: str, url: str, options: tuple[str, ...], port: int | None, seconds: float):
-        got = load(url, options, port, seconds)
+        self.note(name, who, load(url, options, port, seconds))
+
+    def note(self, name: str, who: str, got: Load):
         self.p50.setdefault((name, who), []).append(got.p50)
         self.p99.setdefault((name, who), []).append(got.p99)
 
@@ -339,26 +371,29 @@ class Measured:
 def measure(folder: Path, origin: int, rounds: int, seconds: float, only: str) -> None:
     found, site = Measured(), f"https://localhost:{origin}"
     with contextlib.suppress(ToldToEnd):  # told to end: what was measured is shown
-        measure_rounds(found, site, folder, rounds, seconds, only)
+        measure_rounds(found, site, origin, folder, rounds, seconds, only)
     proxies = ["ours", *(who for who in PEERS if who in found.resident)]
     show("requests/s, one core", [NO_PROXY, *proxies], found.rates)
     show("requests per second of processor", proxies, found.costs)
-    show("ms at 100 requests/s, p50", [NO_PROXY, *proxies], found.p50, ".2f")
-    show("ms at 100 requests/s, p99", [NO_PROXY, *proxies], found.p99, ".2f")
+    show("ms, one after the other or 100 a second, p50", [NO_PROXY, *proxies], found.p50, ".2f")
+    show("ms, one after the other or 100 a second, p99", [NO_PROXY, *proxies], found.p99, ".2f")
     print("resident after: " + ", ".join(f"{who} {size:.0f} MB" for who, size in found.resident.items()))
 
 
-def measure_rounds(found: Measured, site: str, folder: Path, rounds: int, seconds: float, only: str) -> None:
+def measure_rounds(found: Measured, site: str, origin: int, folder: Path, rounds: int, seconds: float, only: str) -> None:
     for round_ in range(rounds):
         for direct in (False, True):
             cases = {name: case for name, case in CASES.items() if case[2] is direct and only in name}
             delays = {name: case for name, case in DELAYS.items() if case[2] is direct and only in name}
-            if not cases:
+            judged = not direct and only in SCANNED
+            if not (cases or delays or judged):
                 continue
             for name, (path, options, _) in cases.items():
                 found.rate(name, NO_PROXY, site + path, options, None, seconds)
             for name, (path, options, _) in delays.items():
                 found.delay(name, NO_PROXY, site + path, options, None, seconds)
+            if judged:
+                found.note(SCANNED, NO_PROXY, first_bytes(origin, None, seconds))
             port = free_port()
             for who, command in commands(folder, port, direct=direct).items():
                 with running(command, PROXY_CORE, port) as process:
@@ -367,6 +402,8 @@ def measure_rounds(found: Measured, site: str, folder: Path, rounds: int, second
                         found.rate(name, who, site + path, options, port, seconds, process)
                     for name, (path, options, _) in delays.items():
                         found.delay(name, who, site + path, options, port, seconds)
+                    if judged:
+                        found.note(SCANNED, who, first_bytes(origin, port, seconds))
                     found.resident[who] = memory(process)
         print(f"round {round_ + 1} of {rounds} done", file=sys.stderr)
 

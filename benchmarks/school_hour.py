@@ -282,6 +282,8 @@ def ask_names(folder: Path, names: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pupils", type=int, default=60)
+    parser.add_argument("--part", default="1/1", help="2/3: every third connection, from the second; the parts add up")
+    parser.add_argument("--only", default="", help="the one that is to be measured: ours, squid, e2guardian and squid")
     told = parser.parse_args()
     if not shutil.which("taskset") or (os.cpu_count() or 1) < 2:
         print("two cores and taskset are needed: nothing to measure with")
@@ -290,13 +292,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, bench.told_to_end)
     folder = Path(tempfile.mkdtemp(prefix="schoolgate-hour-"))
     visits, names = hour(told.pupils)
+    nth, of = map(int, told.part.split("/"))
+    visits, names = visits[nth - 1 :: of], names[nth - 1 :: of]
     try:
         ask_names(folder, names)
         bench.certificates(folder, ("localhost", "*.open.test", "*.passed.test", SEARCH))
         origin = port_of_the_web() or bench.free_port()
         serve = [sys.executable, str(HERE.with_name("proxy.py")), "--folder", str(folder), "--port", str(origin)]
         asked = sum(len(one.paths) for one in visits)
-        print(f"{told.pupils} pupils: {len(visits):,} connections, {asked:,} requests\n", flush=True)
+        print(f"{told.pupils} pupils, part {told.part}: {len(visits):,} connections, {asked:,} requests\n", flush=True)
         print(
             "| the hour through | CPU s | seconds | requests | MB/s | MB resident | failed |\n|---|---|---|---|---|---|---|"
         )
@@ -304,6 +308,8 @@ def main() -> None:
         with bench.running([*serve, "--serve", "origin"], bench.LOAD_CORE, origin):
             os.sched_setaffinity(0, {int(bench.LOAD_CORE)})
             for who, parts in found.items():
+                if told.only not in {"", who}:
+                    continue
                 with contextlib.ExitStack() as stack:
                     running = [stack.enter_context(bench.running(command, bench.PROXY_CORE, at)) for at, command in parts]
                     before = sum(map(bench.processor, running))

@@ -139,6 +139,17 @@ HELD_OUT = (
     _("hate", "en", 1, "are some races less intelligent", "why do they come here", days=6),
     _("drugs", "en", 2, "where to get lean uk"),
 )  # fmt: skip
+# Subtle ones once more: the families of faint words in concerns.yaml were widened with these in mind, and not with those above.
+FURTHER = (
+    _("self-harm", "en", 1, "i hate my life", "nobody cares about me", "is it normal to cry every day", days=9),
+    _("self-harm", "en", 1, "why am i so sad all the time", "no one would care if i left", "how to stop feeling anything", days=10),
+    _("exploitation", "en", 1, "he says im mature for my age", "how to hide messages from my mum", "meeting an online friend in real life", days=8),
+    _("exploitation", "en", 1, "how to earn money delivering packages at 15", "is it snitching to tell the police", "i owe someone money what can they do", days=8),
+    _("family", "en", 1, "what to do when parents fight every night", "how to lock bedroom door from inside", "can i live with my aunt", days=9),
+    _("family", "en", 1, "no food in the house", "how to look after my baby brother on my own", "mum wont get out of bed", days=9),
+    _("prevent", "en", 1, "why is the government lying about immigrants", "is multiculturalism failing", "white birth rate uk", days=9),
+    _("violence", "en", 1, "how to get revenge on someone", "he deserves what is coming", "do schools search bags", days=6),
+)  # fmt: skip
 SHOWN_WEEKLY = frozenset({"pornography", "gambling", "bypass", "misinformation", "scams"})
 
 # What a school searches for, most of it innocent; some of it sounds like harm and is a lesson, a game, a saying or a worry of
@@ -345,9 +356,11 @@ def main() -> None:
     read.add_argument("--share", type=float, default=0.1)
     read.add_argument("--seed", type=int, default=7)
     read.add_argument("--held-out", action="store_true", help="plant the episodes that the sets were not widened for")
+    read.add_argument("--further", action="store_true", help="plant those with which the faint families were widened")
     asked = read.parse_args()
     rng = random.Random(asked.seed)
-    episodes = {who: (episode, events) for who, episode, events in planted(rng, HELD_OUT if asked.held_out else EPISODES)}
+    chosen = HELD_OUT if asked.held_out else FURTHER if asked.further else EPISODES
+    episodes = {who: (episode, events) for who, episode, events in planted(rng, chosen)}
     every = sorted([*noise(rng, asked.share), *(event for _, some in episodes.values() for event in some)])
     with tempfile.TemporaryDirectory() as folder, Log(f"sqlite:///{folder}/log.sqlite3") as log:
         for n in range(0, len(every), 5_000):

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from policy.proof import SECOND_ROLES
+from policy.grounds import SECOND_ROLES
 
 ROLES = (
     "headteacher",
@@ -55,6 +55,8 @@ class Permission(StrEnum):
     RETAIN = "retain"  # say how long what is kept, and hold it
     READ_ACCESS = "read_access"  # who tried what at the desk
     READ_SYSTEM = "read_system"  # workers, lists, disk
+    READ_DEVICES = "read_devices"  # the register of devices: what is there, and whose
+    DEVICES = "devices"  # say in the register what a device is called, and whose it is; that changes no answer
     TOKENS = "tokens"  # make and revoke tokens of scripts
 
 
@@ -86,6 +88,8 @@ MAY: dict[Permission, frozenset[str]] = {
     Permission.RETAIN: HEAD,
     Permission.READ_ACCESS: HEAD,
     Permission.READ_SYSTEM: frozenset({"headteacher", "dsl", "online_safety_coordinator", "technician", "la_officer"}),
+    Permission.READ_DEVICES: frozenset({"headteacher", "dsl", "online_safety_coordinator", "technician"}),
+    Permission.DEVICES: frozenset({"headteacher", "online_safety_coordinator", "technician"}),
     Permission.TOKENS: frozenset({"headteacher", "technician"}),
 }
 
@@ -113,6 +117,7 @@ DELEGABLE = frozenset(
         "never_inspect",
         "group",
         "network",
+        "belonging",
         "dictionary",
         "reverse",
     }

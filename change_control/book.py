@@ -16,17 +16,16 @@ from sqlalchemy.orm import Session
 from change_control.keys import AuthorityKey
 from change_control.ledger import Leaf, LedgerMismatch, append, consistency, inclusion, root, shown
 from change_control.tables import DocumentRow, EntryRow, LogRow, NodeRow
+from policy.grounds import check_authority, references
 from policy.proof import (
     Checkpoint,
     Entry,
     ProofRefused,
-    check_authority,
     digest,
     leaf_hash,
     origin,
     parse_entry,
     read_checkpoint,
-    references,
     root_from_inclusion,
 )
 from policy.rules import Document, instant, read_document

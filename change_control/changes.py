@@ -12,7 +12,16 @@ from typing import Any, Protocol
 
 from category_lists.names import canonical_site
 from category_lists.taxonomy import Taxonomy
-from change_control import group_wishes, hour_wishes, list_words, people_wishes, school_wishes, site_wishes, tiers
+from change_control import (
+    device_wishes,
+    group_wishes,
+    hour_wishes,
+    list_words,
+    people_wishes,
+    school_wishes,
+    site_wishes,
+    tiers,
+)
 from change_control.diffs import (
     Diff,
     DoesNotFit,
@@ -29,7 +38,7 @@ from change_control.diffs import (
     until,
     who,
 )
-from policy.proof import undone
+from policy.grounds import undone
 from policy.rules import Action, AuthorityPolicy, CategoryRule, Document, Network, SiteRule
 from policy.words import uk_end
 
@@ -318,6 +327,7 @@ TELLERS: dict[str, Callable[[Diff, Document, Taxonomy], str]] = {
     "site": _tell_site,
     "category": _tell_category,
     "network": _tell_network,
+    "belonging": device_wishes.tell_belonging,
     "dictionary": list_words.tell_dictionary,
     "subscription": list_words.tell_subscription,
     "recategorise": list_words.tell_recategorise,

@@ -14,10 +14,12 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, get_args
 
-from change_control.replay import DoesNotFit
-from policy.proof import canonical, tightens
+from change_control.plain import DoesNotFit
+from policy.grounds import tightens
+from policy.proof import canonical
 from policy.rules import (
     AlertRule,
+    Belonging,
     CategoryRule,
     Document,
     Group,
@@ -34,7 +36,7 @@ from policy.rules import (
     write,
 )
 
-__all__ = ["DoesNotFit", "tightens"]  # a worker must be able to tell as well, so it stands in policy/proof.py
+__all__ = ["DoesNotFit", "tightens"]  # a worker must be able to tell as well, so it stands in policy/grounds.py
 
 type Diff = Mapping[str, Any]
 
@@ -49,6 +51,7 @@ COLLECTIONS: dict[str, type[Any]] = {
     "suspensions": Suspension,
     "unknown_rules": UnknownRule,
     "alert_rules": AlertRule,
+    "belongings": Belonging,
 }
 SETTABLE = frozenset(
     {"dictionary", "authority", "blocked_answer", "google_domains", "microsoft_tenants", "microsoft_directory"}

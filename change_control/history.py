@@ -31,6 +31,7 @@ KINDS = {  # the kind of change that speaks of each collection
     "never_inspect": "never_inspect",
     "coursework": "coursework",
     "suspensions": "suspension",
+    "belongings": "belonging",
 }
 
 

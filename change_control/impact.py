@@ -31,7 +31,9 @@ TOP = 10
 
 
 class Past(NamedTuple):
-    """One line of past traffic. A tuple: one is made for each of a million events."""
+    """One line of past traffic. The replay takes bare tuples as well, with the same in the same places: of a million lines it
+    looks closely at few.
+    """
 
     group: str
     host: str
@@ -42,6 +44,9 @@ class Past(NamedTuple):
     who: str = ""  # a pseudonym, a device or an address
     person: str = ""  # the pseudonym, where there is one
     allowed: bool = False  # it was let through
+
+
+type Row = tuple[str, str, float, str | None, bool, int, str, str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,6 @@ class Replay:
     def __init__(self, before: Snapshot, then: Snapshot, school: str) -> None:
         self._before, self._then, self._school = before, then, school
         self._verdicts: dict[tuple[object, ...], int] = {}
-        self._folded: dict[tuple[object, ...], int] = {}
         self._kin: dict[tuple[str, str], Hashable | None] = {}
         self._reach: dict[str, bool | None] = {}
         self._rules = _only_rules(before.schools[school], then.schools[school])
@@ -195,15 +199,15 @@ class Replay:
         self._paths: Counter[str] = Counter()
         self._hours: Counter[str] = Counter()
 
-    def feed(self, traffic: Iterable[Past]) -> None:
+    def feed(self, traffic: Iterable[Row]) -> None:
         """Count some more of it."""
         verdicts, reach, named, era_of = self._verdicts, self._reach, self._named, self._eras.of
-        plain, finds, sure = self._plain, self._finds, self._rules is not None
+        plain, kin, finds, sure = self._plain, self._kin, self._finds, self._rules is not None
         _, categories, groups = self._rules or (frozenset(), frozenset(), frozenset())
         looked_at = 0
         era, begins, ends = (0, 0), inf, -inf
-        for past in traffic:
-            group, host, at, path, follows, times, _, person, _ = past
+        for row in traffic:
+            group, host, at, path, follows, times, _, person, _ = row
             looked_at += times
             seen: object = path
             if sure:
@@ -214,10 +218,12 @@ class Replay:
                 reached = reach[host]
                 if reached is False or (path is None and not reached):
                     continue
+            whole = path is None  # no page of it is answered otherwise than the next
             if path is not None:
                 if host not in plain:
                     plain[host] = self._pages(host)
                 if pages := plain[host]:
+                    whole = isinstance(pages, tuple)
                     said = pages if isinstance(pages, tuple) else tuple([find(host, path) for find in finds])
                     if sure and not reached and not any(match.category in categories for match in said[0]):
                         continue
@@ -225,14 +231,21 @@ class Replay:
             if not begins <= at < ends:
                 era, begins, ends = era_of(at)
             whom = person if person in named else ""
-            key = (group, host, seen, follows, whom, era)
+            # Decided once for all names that cannot be told apart: few, however many names and hours there are.
+            name = (group, host)
+            if whole and name not in kin:
+                if len(kin) >= REMEMBERED:
+                    self.forget()
+                kin[name] = self._alike(group, host)
+            like = kin[name] if whole else None
+            key = (group, host, seen, follows, whom, era) if like is None else (group, like, path is None, follows, whom, era)
             verdict = verdicts.get(key)
             if verdict is None:
                 if len(verdicts) >= REMEMBERED:
                     self.forget()
-                verdict = verdicts[key] = self._verdict(past, whom, era)
+                verdict = verdicts[key] = self._judge(Past._make(row))
             if verdict:
-                self._note(past, opened=verdict > 0)
+                self._note(Past._make(row), opened=verdict > 0)
         self._looked_at += looked_at
 
     def _reaches(self, host: str) -> bool | None:
@@ -257,20 +270,6 @@ class Replay:
         if any(has_pages(host) for has_pages in self._has_pages):
             return True
         return tuple([find(host, "/") for find in self._finds])
-
-    def _verdict(self, past: Past, whom: str, era: tuple[int, int]) -> int:
-        """`_judge`, once for all names that it cannot tell apart."""
-        group, host, _, path, follows, *_ = past
-        whole = path is None or isinstance(self._plain.get(host), tuple)  # no page of it is answered otherwise than the next
-        if (group, host) not in self._kin:
-            self._kin[group, host] = self._alike(group, host)
-        kin = self._kin[group, host]
-        if kin is None or not whole:
-            return self._judge(past)
-        key = (group, kin, path is None, follows, whom, era)
-        if key not in self._folded:
-            self._folded[key] = self._judge(past)
-        return self._folded[key]
 
     def _alike(self, group: str, host: str) -> Hashable | None:
         """What a name has in common with those that get the same answers, before and then; None: it is like no other.
@@ -331,7 +330,7 @@ class Replay:
 
     def forget(self) -> None:
         """Let go of what only made the counting quick; what was found stays."""
-        for remembered in (self._verdicts, self._folded, self._kin, self._reach, self._plain):
+        for remembered in (self._verdicts, self._kin, self._reach, self._plain):
             remembered.clear()
 
     def evidence(self) -> Evidence:
@@ -354,7 +353,7 @@ def _only_rules(old: SchoolPolicy, new: SchoolPolicy) -> _Rules | None:
     return frozenset(rule.host for rule in sites), frozenset(rule.category for rule in kinds), named
 
 
-def impact(before: Snapshot, then: Snapshot, school: str, traffic: Iterable[Past]) -> Impact:
+def impact(before: Snapshot, then: Snapshot, school: str, traffic: Iterable[Row]) -> Impact:
     """Replay past traffic under both snapshots."""
     replay = Replay(before, then, school)
     replay.feed(traffic)
@@ -382,14 +381,14 @@ class Companions:
         self._with: Counter[str] = Counter()
         self._without: Counter[str] = Counter()
 
-    def feed(self, traffic: Iterable[Past]) -> None:
-        for past in traffic:
-            if not past.allowed:
+    def feed(self, traffic: Iterable[Row]) -> None:
+        for _, host, at, _, _, _, who, _, allowed in traffic:
+            if not allowed:
                 continue
-            if (minute := int(past.at) // 60) != self._minute:
+            if (minute := int(at) // 60) != self._minute:
                 self._flush()
                 self._minute = minute
-            self._seen.setdefault(past.who, set()).add(past.host)
+            self._seen.setdefault(who, set()).add(host)
 
     def _is_own(self, host: str) -> bool:
         found = self._own.get(host)

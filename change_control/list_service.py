@@ -30,7 +30,8 @@ from change_control.replay import signed_under
 from change_control.store import Store
 from change_control.tables import ChangeRow, SignatureRow
 from policy.bounds import outside
-from policy.proof import Entry, canonical, terms_of, undone
+from policy.grounds import terms_of, undone
+from policy.proof import Entry, canonical
 from policy.rules import ListRef, instant
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from policy.rules import Document, instant
 class SubscriptionWish:
     """Let a feed's updates take effect by themselves, within bounds, until a date.
 
-    Approved, it is the signature that each update within the bounds rests on; none is ratified once more (policy/proof.py).
+    Approved, it is the signature that each update within the bounds rests on; none is ratified once more (policy/grounds.py).
     """
 
     feed: Feed

@@ -19,9 +19,10 @@ from change_control.keys import AuthorityKey
 from change_control.ledger import LedgerMismatch
 from change_control.tables import LogRow
 from policy.decide import Question, decide
+from policy.grounds import check_part
 from policy.identity import UNASSIGNED, Clients
 from policy.live import Objects, write_aside
-from policy.proof import ProofRefused, check_part, digest
+from policy.proof import ProofRefused, digest
 from policy.rules import Action, AuthorityPolicy, Document, SchoolPolicy, read, write
 from policy.snapshot import Snapshot
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from change_control import standing
 from change_control.book import Book
 from change_control.tables import ChangeRow
-from policy.proof import SECOND_ROLES, TWO_PERSON_KINDS
+from policy.grounds import SECOND_ROLES, TWO_PERSON_KINDS
 
 
 def enrolled(session: Session, book: Book, role: str) -> set[str]:

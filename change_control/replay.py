@@ -8,38 +8,32 @@ against the entries before it. Only those that a later entry can still refer to 
 no more memory than its texts.
 
 The policy is built up here as plain JSON, not as the values of `policy/rules.py`: a digest tells whether it is the one that
-was signed, and so this module, `ledger.py`, `lifecycle.py`, `policy/proof.py`, `rebuild.py` and `bounds.py` together are the
-verifier that goes with each export (`standalone.py`), with nothing but the `cryptography` package below them.
+was signed (`plain.py`), and so this module and those that it imports are the verifier that goes with each export
+(`standalone.py`, `offline.py`), with nothing but the `cryptography` package below them.
 """
 
-import argparse
-import base64
-import hashlib
 import json
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from change_control.claims import FEW, Claims
 from change_control.ledger import root_of
 from change_control.lifecycle import ENTRY_KINDS, POLICY_ACTS, Act, State, after
-from change_control.witness import Witness, cosignatures, size_of
+from change_control.plain import DoesNotFit, Policy
+from policy.grounds import check_authority, check_signatures, head_role, tightens, undone
 from policy.proof import (
     Checkpoint,
     Entry,
+    Holds,
     ProofRefused,
     canonical_part,
-    check_authority,
-    check_signatures,
     digest,
-    head_role,
     leaf_hash,
     origin,
     parse_entry,
     read_checkpoint,
+    signature_holds,
     signed_by,
-    tightens,
-    undone,
 )
 from policy.rebuild import takes_back
 
@@ -69,16 +63,11 @@ IN_FORCE_BY = frozenset({"change.approved", "change.mandated", "change.updated"}
 ENDS = frozenset({State.REFUSED, State.WITHDRAWN, State.REVERSED, State.EXPIRED, State.LAPSED})
 LASTING = frozenset({"subscription", "head"})  # kinds of change that entries rest on long after they were approved
 KEPT = frozenset({"log.founded", "change.approved", "change.mandated"})  # with all that is not a change's
-ALWAYS_WRITTEN = frozenset({"groups", "networks", "timetables", "site_rules", "category_rules"})
 ACTS = {kind: act for act, kind in ENTRY_KINDS.items()}
 
 
 class DoesNotAgree(ValueError):
     """The first thing that does not agree, in plain words."""
-
-
-class DoesNotFit(ValueError):
-    """The diff was made on another ground than the policy it meets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,74 +114,40 @@ def signed_under(entry: Entry) -> set[int]:
     return {int(signature["enrolled"]) for signature in (entry.get("rests_on") or {}).get("signatures") or ()}
 
 
-# --- the policy as plain JSON -------------------------------------------------------------------------------------------
-
-
-class Policy:
-    """A policy document while diffs are applied to it: each value with its canonical text, so that one more rule among two
-    hundred costs one rule and not two hundred.
-    """
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._plain: dict[str, str] = {}
-        self._lists: dict[str, dict[str, str]] = {}
-        self._joined: dict[str, str] = {}
-        self._founded = frozenset(document)
-        for name, value in document.items():
-            if isinstance(value, list) and all(isinstance(one, dict) and "id" in one for one in value):
-                self._lists[name] = {str(one["id"]): canonical_part(one) for one in value}
-            else:
-                self._plain[name] = canonical_part(value)
-
-    def apply(self, diff: Mapping[str, Any]) -> None:
-        for name in sorted({*diff["add"], *diff["remove"]}):
-            if name in self._plain:
-                raise DoesNotFit(f"a policy has no {name!r}")
-            values = self._lists.setdefault(name, {})
-            for gone in diff["remove"].get(name, ()):
-                if values.pop(str(gone["id"]), None) != canonical_part(gone):
-                    raise DoesNotFit(f"{gone['id']} is not in the policy as this change knew it")
-            for new in diff["add"].get(name, ()):
-                if str(new["id"]) in values:
-                    raise DoesNotFit(f"{new['id']} is in the policy already")
-                values[str(new["id"])] = canonical_part(new)
-            self._lists[name] = dict(sorted(values.items()))
-            self._joined.pop(name, None)
-        for name, (old, new) in diff["set"].items():
-            if name in self._lists:
-                raise DoesNotFit(f"a policy has no {name!r} to set")
-            if self._plain.get(name, canonical_part(old) if not old else "") != canonical_part(old):
-                raise DoesNotFit(f"{name} has been changed since")
-            self._plain[name] = canonical_part(new)
-            if not new and name not in self._founded:
-                del self._plain[name]  # an empty value of a younger field leaves no trace
-
-    def text(self) -> str:
-        """The one canonical text of the document."""
-        parts = dict(self._plain)
-        for name, values in self._lists.items():
-            if values or name in ALWAYS_WRITTEN:
-                if name not in self._joined:
-                    self._joined[name] = f"[{','.join(values.values())}]"
-                parts[name] = self._joined[name]
-        return "{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}"
-
-
 # --- the replay -----------------------------------------------------------------------------------------------------------
 
 
-def replay(export: LogExport, authority: str, public: bytes) -> Outcome:
-    """Check one log from its first entry to its last; DoesNotAgree names the first that is not good."""
+def replay(export: LogExport, authority: str, public: bytes, *, others: int = 0) -> Outcome:
+    """Check one log from its first entry to its last; DoesNotAgree names the first that is not good.
+
+    `others`: how many more processes may check the signatures of a long log (claims.py); the answer is the same.
+    """
     checkpoint = _checkpoint(export, authority, public)
     for note in export.witnessed:
         _check_witnessed(export, note, authority, public)
-    found = _Replay(export)
+    found = _all_at_once(export, others) if others and len(export.entries) > FEW else None
+    found = found or _followed(export, signature_holds)
+    return Outcome(export.log, checkpoint.size, found.text, found.last, found.states, checkpoint.root)
+
+
+def _all_at_once(export: LogExport, others: int) -> "_Replay | None":
+    """The replay with its signatures checked by others; None when anything at all was wrong."""
+    with Claims(others) as claims:
+        try:
+            found = _followed(export, claims.believe)
+        except DoesNotAgree:
+            return None
+        return found if claims.good() else None
+
+
+def _followed(export: LogExport, holds: Holds) -> "_Replay":
+    found = _Replay(export, holds)
     for n, text in enumerate(export.entries):
         try:
             found.take(n, parse_entry(text))
         except (ProofRefused, DoesNotFit, KeyError, TypeError, ValueError, AttributeError) as error:
             raise DoesNotAgree(f"{export.log}: entry {n} is not good: {_said(error)}") from None
-    return Outcome(export.log, checkpoint.size, found.text, found.last, found.states, checkpoint.root)
+    return found
 
 
 def _check_witnessed(export: LogExport, note: str, authority: str, public: bytes) -> None:
@@ -255,6 +210,7 @@ class _Replay:
     """How far the replay has come."""
 
     export: LogExport
+    holds: Holds
     states: dict[int, State] = field(default_factory=dict)
     last: int = -1
     text: str = ""
@@ -280,7 +236,7 @@ class _Replay:
         self._known[n] = entry
         self._check_standing(entry)
         if entry["kind"] in POLICY_KINDS:
-            check_authority(entry, self._known)
+            check_authority(entry, self._known, self.holds)
             self._check_subscription(entry)
             self._apply(entry)
             self.last = n
@@ -336,15 +292,23 @@ class _Replay:
                     raise ProofRefused("its signature was given once, and stands in the log already")
                 self._beforehand.add(signature["signature"])
         if kind == "person.invited":
-            check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical_part(entry["invite"])), known)
+            check_signatures(
+                entry, entry["rests_on"]["signatures"], digest(canonical_part(entry["invite"])), known, holds=self.holds
+            )
         if kind in SIGNED_TERMS:
-            check_signatures(entry, entry["rests_on"]["signatures"], digest(canonical_part(entry[SIGNED_TERMS[kind]])), known)
+            check_signatures(
+                entry,
+                entry["rests_on"]["signatures"],
+                digest(canonical_part(entry[SIGNED_TERMS[kind]])),
+                known,
+                holds=self.holds,
+            )
         if kind in OWN_TERMS:
             (signature,) = entry["rests_on"]["signatures"]
             enrolled = known[int(signature["enrolled"])]
             over = digest(canonical_part(entry[OWN_TERMS[kind]]))
             passkey = None if kind == "person.passkey" else known.get(int(signature.get("passkey", -1)))
-            if entry["person"] != signature["person"] or not signed_by(entry, signature, over, enrolled, passkey):
+            if entry["person"] != signature["person"] or not signed_by(entry, signature, over, enrolled, passkey, self.holds):
                 raise ProofRefused("the person did not sign this herself")
             if kind == "passkey.revoked" and known[int(entry["revoked"]["of"])]["person"] != entry["person"]:
                 raise ProofRefused("it revokes another person's passkey")
@@ -402,7 +366,9 @@ class _Replay:
         if act is Act.RATIFY:
             let_through = self._known[int(entry["of"])]
             signed, kind = entry["rests_on"]["signatures"], str(let_through["diff"]["kind"])
-            check_signatures(entry, signed, digest(canonical_part(let_through["diff"])), self._known, kind=kind)
+            check_signatures(
+                entry, signed, digest(canonical_part(let_through["diff"])), self._known, kind=kind, holds=self.holds
+            )
             if "delegation" in entry["rests_on"] and let_through.get("requested_by") == entry.get("by"):
                 raise ProofRefused("it was asked for and ratified by the same person")
             self._ratified.add(change)
@@ -426,158 +392,3 @@ class _Replay:
         entry = self._in_force.pop(change, None)
         if entry is not None and entry["diff"]["kind"] not in LASTING:
             self._known.pop(int(entry["n"]), None)
-
-
-# --- a whole export -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """A file of change logs, read but not yet believed."""
-
-    authority: str
-    public: bytes
-    logs: tuple[LogExport, ...]
-    policies: tuple[tuple[str, int, str], ...]
-
-
-def read_export(text: str) -> Export:
-    """The parts of an export; DoesNotAgree when it is none."""
-    try:
-        found = json.loads(text)
-        logs = tuple(
-            LogExport(
-                _text(one["log"]),
-                _text(one["tier"]),
-                tuple(_text(entry) for entry in one["entries"]),
-                tuple(bytes.fromhex(leaf) for leaf in one["leaves"]),
-                _text(one["checkpoint"]),
-                _notes(one.get("witnessed", [])),
-            )
-            for one in found["logs"]
-        )
-        policies = tuple((_text(one["log"]), int(one["n"]), _text(one["text"])) for one in found["policies"])
-        read = Export(_text(found["authority"]), base64.b64decode(found["public"], validate=True), logs, policies)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise DoesNotAgree("this is not an export of change logs") from None
-    if not read.logs:
-        raise DoesNotAgree("this export holds no change log")
-    if len({log.log for log in read.logs}) != len(read.logs):
-        raise DoesNotAgree("this export holds a change log twice")
-    return read
-
-
-def _notes(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise TypeError("a list is expected")
-    return tuple(_text(note) for note in value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("a text is expected")
-    value.encode()  # a lone surrogate has no digest
-    return value
-
-
-def check_policies(policies: Sequence[tuple[str, int, str]], logs: Sequence[LogExport]) -> None:
-    """Each stored policy is the one that its entry signs."""
-    entries = {log.log: log.entries for log in logs}
-    for log, n, text in policies:
-        signed = entries.get(log, ())
-        entry = parse_entry(signed[n]) if 0 <= n < len(signed) else {}
-        if (entry.get("policy") or {}).get("digest") != digest(text):
-            raise DoesNotAgree(f"{log}: the stored policy of entry {n} is not the one that the entry signs")
-
-
-def fingerprint(public: bytes) -> str:
-    """A public key as people compare it: the first 20 bytes of its SHA-256, in fours."""
-    found = digest_of_key(public)
-    return " ".join(found[start : start + 4] for start in range(0, 40, 4))
-
-
-def digest_of_key(public: bytes) -> str:
-    return hashlib.sha256(public).hexdigest()
-
-
-def same_key(given: str, public: bytes) -> bool:
-    """Is this, a fingerprint or the key itself in base64, the authority's key?"""
-    tidy = "".join(given.split())
-    return tidy == base64.b64encode(public).decode() or tidy.lower() == digest_of_key(public)[:40]
-
-
-def agree(outcome: Outcome) -> str:
-    """What is said of a log in which everything agrees."""
-    many = "its 1 entry agrees" if outcome.size == 1 else f"all {outcome.size} entries agree"
-    return f"{outcome.log}: {many} with the signatures, the proofs and the policy in force"
-
-
-# --- as a command of its own ----------------------------------------------------------------------------------------------
-
-
-def key_line(export: Export) -> str:
-    return f"signed under the key of {export.authority}, fingerprint {fingerprint(export.public)}"
-
-
-COMPARE = (
-    "Compare that with the fingerprint that the authority told you, or give it with --key: whoever forges a whole export "
-    "signs it under a key of his own."
-)
-
-
-def check_key(export: Export, key: str) -> None:
-    """The key in the export is the one that the reader knows; DoesNotAgree otherwise."""
-    if key and not same_key(key, export.public):
-        raise DoesNotAgree(
-            f"this export is signed under another key than the one given: {fingerprint(export.public)}; "
-            "it is not the authority's, or the authority has told you another key"
-        )
-
-
-NOBODY = "No witness vouches for these logs, so whoever rules the machine could roll all of it back together."
-
-
-def witness_lines(logs: Sequence[LogExport], witnesses: Sequence[Witness]) -> list[str]:
-    """How far which witness vouches for each log: a cosigned checkpoint is the root of the entries that it counts."""
-    said = []
-    for log in logs:
-        for note in (log.checkpoint, *log.witnessed):
-            try:
-                seen = cosignatures(note, witnesses)
-            except ProofRefused as error:
-                raise DoesNotAgree(f"{log.log}: {error}") from None
-            size = size_of(note) if seen else 0
-            said += [f"{log.log}: {one.witness} saw {size} entries on {one.at:%Y-%m-%d at %H:%M} UTC" for one in seen]
-    return list(dict.fromkeys(said)) or [NOBODY]
-
-
-def verify_text(text: str, key: str = "", witnesses: Sequence[Witness] = ()) -> list[str]:
-    """An export gone through from its first entry to its last, in lines for people."""
-    export = read_export(text)
-    check_key(export, key)
-    said = [agree(replay(log, export.authority, export.public)) for log in export.logs]
-    check_policies(export.policies, export.logs)
-    return [*said, *witness_lines(export.logs, witnesses), key_line(export), *([] if key else [COMPARE])]
-
-
-def main(words: Sequence[str]) -> int:
-    """The single-file verifier's command line."""
-    parser = argparse.ArgumentParser(description="Does a change log of Schoolgate agree?")
-    parser.add_argument("export", metavar="EXPORT")
-    parser.add_argument(
-        "--key", default="", metavar="FINGERPRINT", help="the fingerprint of the authority's key, as it told you"
-    )
-    parser.add_argument("--witness", action="append", default=[], metavar="KEY", help="the key of a witness, name+hash+key")
-    given = parser.parse_args(words)
-    try:
-        witnesses = [Witness.read(one) for one in given.witness]
-        with open(given.export, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - one import less to read
-            said = verify_text(file.read(), given.key, witnesses)
-    except DoesNotAgree as error:
-        print(f"does not agree: {error}", file=sys.stderr)
-        return 1
-    except (OSError, ValueError) as error:
-        print(str(error), file=sys.stderr)
-        return 2
-    print("\n".join(said))
-    return 0

@@ -1,13 +1,15 @@
 """A pupil's request from the block page goes to a named teacher first, who passes it on to the headteacher or says no.
 
 The headteacher names that teacher by a delegation whose scope is `PUPILS`: signed, from and to a day, revoked like any other.
-It lets nobody sign anything. Nothing opens by passing on; and the headteacher may decide whatever has been passed on or not,
-so a teacher who is away keeps nothing from her. Without such a delegation a pupil's request waits for her at once.
+It names groups, whose requests go to this teacher, or none: then it is for all groups that have no teacher of their own. It
+lets nobody sign anything. Nothing opens by passing on; and the headteacher may decide whatever has been passed on or not, so
+a teacher who is away keeps nothing from her. Where nobody is named for a pupil's group, the request waits for her at once.
 
 Each function takes a session and never commits.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -25,16 +27,40 @@ PASSED_ON = "change.passed_on"
 BLOCK_PAGE = "block-page"  # where pupils' requests come from
 
 
-def named(office: "Office", session: Session, log: str) -> frozenset[str]:
-    """The teachers whom the headteacher named, just now."""
-    found = standing.delegations(office, session, log)
-    return frozenset(str(one["delegation"]["person"]) for one in found if PUPILS in one["delegation"]["kinds"])
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The teachers whom the headteacher named, just now: for a group's requests, and for all others'."""
+
+    groups: Mapping[str, frozenset[str]]
+    others: frozenset[str]
+
+    def of(self, row: ChangeRow) -> frozenset[str]:
+        """Who looks first at this request."""
+        return self.groups.get(row.group, self.others)
+
+
+def named(office: "Office", session: Session, log: str) -> Named:
+    groups: dict[str, frozenset[str]] = {}
+    others: frozenset[str] = frozenset()
+    for terms in (one["delegation"] for one in standing.delegations(office, session, log)):
+        if PUPILS not in terms["kinds"]:
+            continue
+        person = {str(terms["person"])}
+        if "groups" not in terms:
+            others |= person
+        for group in terms.get("groups", ()):
+            groups[group] = groups.get(group, frozenset()) | person
+    return Named(groups, others)
 
 
 def with_teacher(office: "Office", session: Session, log: str, rows: Iterable[ChangeRow]) -> frozenset[int]:
     """Which of a school's requests nobody has passed on yet."""
-    asked = {row.id for row in rows if row.source == BLOCK_PAGE and row.state == State.REQUESTED}
-    if not asked or not named(office, session, log):
+    waiting = [row for row in rows if row.source == BLOCK_PAGE and row.state == State.REQUESTED]
+    if not waiting:
+        return frozenset()
+    teachers = named(office, session, log)
+    asked = {row.id for row in waiting if teachers.of(row)}
+    if not asked:
         return frozenset()
     passed = select(EntryRow.change).where(EntryRow.log == log, EntryRow.change.in_(asked), EntryRow.kind == PASSED_ON)
     return frozenset(asked - set(session.scalars(passed)))
@@ -46,13 +72,13 @@ def is_with_teacher(office: "Office", session: Session, row: ChangeRow) -> bool:
 
 def may_screen(office: "Office", session: Session, row: ChangeRow, by: "Person") -> bool:
     """Is this request before this teacher?"""
-    return by.id in named(office, session, row.log) and is_with_teacher(office, session, row)
+    return by.id in named(office, session, row.log).of(row) and is_with_teacher(office, session, row)
 
 
 def pass_on(office: "Office", session: Session, row: ChangeRow, by: "Person", words: str = "") -> None:
     """The named teacher has looked at it, and puts it before the headteacher with a word of her own."""
     book = office.book(session, row.log)
-    if by.id not in named(office, session, row.log):
+    if by.id not in named(office, session, row.log).of(row):
         require(by.at(row.log), Permission.SCREEN, tier=book.tier)
     if not is_with_teacher(office, session, row):
         raise (

@@ -27,7 +27,8 @@ from change_control.lifecycle import ENTRY_KINDS, Act, State
 from change_control.quorum import asked_by_head, both, enrolled, officer_and_second
 from change_control.school_wishes import HeadWish
 from change_control.tables import AccessRow, ChangeRow, DetailRow, LogRow, SignatureRow
-from policy.proof import TWO_PERSON_KINDS, Entry, canonical, digest
+from policy.grounds import TWO_PERSON_KINDS
+from policy.proof import Entry, canonical, digest
 from policy.rules import SchoolPolicy, instant, write
 
 HEAD = "head"  # the kind of change by which a school gets another headteacher

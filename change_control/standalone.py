@@ -13,10 +13,14 @@ MODULES = (
     "policy.bounds",
     "policy.rebuild",
     "policy.proof",
+    "policy.grounds",
     "change_control.ledger",
     "change_control.lifecycle",
     "change_control.witness",
+    "change_control.claims",
+    "change_control.plain",
     "change_control.replay",
+    "change_control.offline",
 )  # in the order in which they import one another
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,7 +52,7 @@ for _name, _source in MODULES.items():
     exec(compile(_source, f"{_name} in {__file__}", "exec"), _module.__dict__)
 
 if __name__ == "__main__":
-    sys.exit(sys.modules["change_control.replay"].main(sys.argv[1:]))
+    sys.exit(sys.modules["change_control.offline"].main(sys.argv[1:]))
 """
 
 

@@ -30,8 +30,9 @@ from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import Act, State
 from change_control.replay import PEOPLE, ended_by, signed_under
 from change_control.tables import ChangeRow, EntryRow, RoleRow, SignatureRow
-from policy.proof import Entry, ProofRefused, canonical, check_signatures, digest, tightens
-from policy.rules import instant
+from policy.grounds import check_signatures, tightens
+from policy.proof import Entry, ProofRefused, canonical, digest
+from policy.rules import SchoolPolicy, instant
 
 if TYPE_CHECKING:
     from change_control.service import Office, Person
@@ -230,8 +231,12 @@ def delegation_terms(
     kinds: Sequence[str],
     starts: datetime,
     until: datetime,
+    groups: Sequence[str] = (),
 ) -> Terms:
-    """What a delegation would say: a named person approves, refuses and ratifies some kinds of change in her place."""
+    """What a delegation would say: a named person approves, refuses and ratifies some kinds of change in her place.
+
+    `groups`: whose requests from the block page this person looks at first, if not all.
+    """
     book = office.book(session, log)
     require(by.at(log), Permission.DELEGATE, tier=book.tier)
     if person == by.id or person not in holding(session, book):
@@ -241,7 +246,19 @@ def delegation_terms(
     now = office.now()
     if not max(starts, now) < until <= now + LONGEST:
         raise ValueError("a delegation ends after it begins, in the future, and within a year")
-    return {"person": person, "kinds": sorted(kinds), "from": instant(max(starts, now)), "until": instant(until)}
+    terms = {"person": person, "kinds": sorted(kinds), "from": instant(max(starts, now)), "until": instant(until)}
+    return {**terms, "groups": _groups(book, kinds, groups)} if groups else terms
+
+
+def _groups(book: Book, kinds: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """INVARIANT: groups narrow pupils' requests only. A worker that checks an approval looks at kinds and days alone."""
+    if list(kinds) != [PUPILS]:
+        raise ValueError("groups go with pupils’ requests alone: sign those by themselves")
+    force = book.in_force()
+    known = {group.id for group in force.document.groups} if force and isinstance(force.document, SchoolPolicy) else set()
+    if unknown := set(groups) - known:
+        raise ValueError(f"there is no group {min(unknown)} here")
+    return sorted(set(groups))
 
 
 def sign_delegation(

@@ -17,12 +17,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from change_control import access, standalone
+from change_control.claims import processes
 from change_control.lifecycle import State
-from change_control.replay import DoesNotAgree, LogExport, agree, check_policies, read_export
+from change_control.offline import agree, check_policies, read_export
+from change_control.replay import DoesNotAgree, LogExport
 from change_control.replay import replay as replay_log
 from change_control.tables import ChangeRow, DocumentRow, EntryRow, LogRow, NodeRow
+from policy.grounds import check_part
 from policy.live import Trust
-from policy.proof import canonical, check_part, parse_entry
+from policy.proof import canonical, parse_entry
 from policy.rules import Document, instant, read_document, write
 
 __all__ = ["DoesNotAgree", "LogExport"]
@@ -43,7 +46,7 @@ class Replayed:
 
 def replay(export: LogExport, trust: Trust) -> Replayed:
     """Check one log from its first entry to its last; DoesNotAgree names the first that is not good."""
-    found = replay_log(export, trust.authority, trust.public)
+    found = replay_log(export, trust.authority, trust.public, others=processes())
     try:
         document = read_document(found.text) if found.text else None
     except ValueError as error:

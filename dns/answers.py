@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -101,6 +101,7 @@ class Answers:
         self._ways = Ways(settings.page_addresses, settings.ttl_block_s, settings.ttl_allow_max_s, inner, local)
         self._tunnels, self._block_tunnels, self._scores = Tunnels(), settings.block_tunnels, Scores()
         self._snapshot: Snapshot | None = None
+        self._present = 0  # the version of who is where that the seats rest on
         self._complained: set[str] = set()
         self._latest = 0.0  # when something was last asked
         self.counters = Counters()
@@ -400,7 +401,7 @@ class Answers:
         except Malformed as malformed:
             return malformed.reply
         reply = could_not_decide(query)
-        who = ("", "", "", "none", "", address)
+        who = ("", "", "", "none", "", address, "")
         what = describe(query, reply.decision, Action.BLOCK, reply.outcome)
         self._tell(now, Seat(None, who, b""), query.name or ".", what)
         return reply.wire
@@ -420,13 +421,23 @@ class Answers:
         return now
 
     def _follow_snapshot(self) -> Snapshot:
-        """With another snapshot all that rests on the old one is forgotten."""
+        """With another snapshot all that rests on the old one is forgotten; with other people, who sat in their places."""
         snapshot = self._live.snapshot
+        presence = snapshot.clients.presence
         if snapshot is not self._snapshot:
             self._seats.clear()
             self._ready.clear()
-            self._snapshot = snapshot
+            self._turned(None)
+            self._snapshot, self._present = snapshot, presence.version
+        elif presence.version != self._present:
+            changed, self._present = presence.since(self._present), presence.version
+            self._seats.clear() if changed is None else self._seats.leave(changed)
+            self._turned(changed)
         return snapshot
+
+    def _turned(self, addresses: Iterable[str] | None) -> None:
+        if self.steering:
+            self.steering.turned(addresses)
 
     def _seat(self, listener: str, address: str, tcp: bool) -> Seat:
         """Who asks."""
@@ -444,13 +455,13 @@ class Answers:
 
     def _tell(self, now: float, seat: Seat, host: str, what: What) -> None:
         """Record one query. By position, in the order of Event's fields: this runs for each of them."""
-        school, group, network, identified_by, person, address = seat.who
+        school, group, network, identified_by, person, address, device = seat.who
         action, handling, reason, category, list_, rule, change, outcome, detail = what
         self.counters.decisions[action, reason] += 1
         try:
             self._record(
                 Event(
-                    now, "dns", school, group, network, identified_by, person, address, "", host, "", "",
+                    now, "dns", school, group, network, identified_by, person, address, device, host, "", "",
                     action, handling, reason, category, list_, rule, change, outcome, detail, self._worker,
                 )
             )  # fmt: skip

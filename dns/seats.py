@@ -1,7 +1,8 @@
 """Who asks: a client's address on a listener, looked up once for each policy. Of one worker, for one snapshot at a time."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from socket import AF_INET, AF_INET6, inet_ntop
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final
 
 from dns.steering import Steering
@@ -17,7 +18,7 @@ class Seat:
     """A client's address on one listener: what its events say, and which replies it shares with its profile."""
 
     client: Client | None
-    who: tuple[str, str, str, str, str, str]  # school, group, network, identified_by, person, address
+    who: tuple[str, str, str, str, str, str, str]  # school, group, network, identified_by, person, address, device
     profile: bytes  # at the end of a key, as long for all: a reply is for all clients that are decided upon alike
     opening: bytes = b""  # `who` as the event log has it
     rules: Profile | None = None  # what the client is judged by
@@ -38,6 +39,15 @@ class Seats:
         self._near.clear()
         self._profiles.clear()
 
+    def leave(self, addresses: Iterable[str]) -> None:
+        """Something else is known of who uses these addresses."""
+        for address in addresses:
+            packed = inet_pton(AF_INET6 if ":" in address else AF_INET, address)
+            for listener, near in self._near.items():
+                near.pop(packed, None)
+                for tcp in (False, True):
+                    self._of.pop((listener, address, tcp), None)
+
     def near(self, listener: str) -> dict[bytes, Seat]:
         """Those that asked one listener by UDP. A caller in a hurry looks in here before it calls `sit`."""
         return self._near.setdefault(listener, {})
@@ -51,6 +61,7 @@ class Seats:
         return seat
 
     def of(self, snapshot: Snapshot, listener: str, address: str, tcp: bool) -> Seat:
+        self.near(listener)  # so that `leave` knows of it
         return self._of.get((listener, address, tcp)) or self._new(snapshot, listener, address, tcp)
 
     def _new(self, snapshot: Snapshot, listener: str, address: str, tcp: bool) -> Seat:
@@ -58,17 +69,20 @@ class Seats:
             self._of.clear()
         client = snapshot.clients.of(listener, address)
         if client is None:
-            who = ("", "", "", "none", "", address)
-            nobody = bytes(18 if self._steering else 2)  # as long as the others': no packet may be another's key
-            seat = Seat(None, who, nobody, opening("dns", *who, ""))
+            who = ("", "", "", "none", "", address, "")
+            nobody = bytes(22 if self._steering else 2)  # as long as the others': no packet may be another's key
+            seat = Seat(None, who, nobody, opening("dns", *who))
         else:
             if self._steering and self._steering.network(address):
                 client = replace(client, forced=True)  # the kernel sees to that
-            alike = (client.school, client.group, client.forced, client.person, tcp)
+            profile = snapshot.profile(client.school, client.group)
+            person = client.person if client.person in profile.persons else None  # others are answered as their group is
+            alike = (client.school, client.group, client.forced, person, tcp)
             number = self._profiles.setdefault(alike, (len(self._profiles) + 1).to_bytes(2))
             number = self._steering.profile(number, address) if self._steering else number
-            who = (client.school, client.group, client.network, client.identified_by, client.person or "", address)
-            seat = Seat(client, who, number, opening("dns", *who, ""), snapshot.profile(client.school, client.group))
+            told = (client.school, client.group, client.network, client.identified_by)
+            who = (*told, client.person or "", address, client.device)
+            seat = Seat(client, who, number, opening("dns", *who), profile)
         self._of[listener, address, tcp] = seat
         return seat
 

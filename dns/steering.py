@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Final
@@ -64,6 +64,7 @@ class Wanted:
     client: str
     host: str
     addresses: tuple[str, ...] = ()
+    turn: int = 0  # of the client: what was permitted before holds no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class Steering:
         self._permitted: Generations[Wanted, float] = Generations(REMEMBERED)
         self._numbers: Generations[str, tuple[int, float]] = Generations(REMEMBERED)
         self._asked: dict[int, asyncio.Future[float]] = {}
+        self._turn = self._since = 0
+        self._turns: dict[str, int] = {}  # of clients of whom something else became known; others': `_since`
         self._count = 0
         self._writer: asyncio.StreamWriter | None = None
 
@@ -104,8 +107,21 @@ class Steering:
     def profile(self, number: bytes, address: str) -> bytes:
         """The end of the keys that ready replies are kept under: on a steered network each client has its own."""
         if self.network(address) is None:
-            return number + bytes(16)
-        return number + ip_address(address).packed.rjust(16, b"\1")
+            return number + bytes(20)
+        return number + ip_address(address).packed.rjust(16, b"\1") + self._turn_of(address).to_bytes(4)
+
+    def turned(self, addresses: Iterable[str] | None) -> None:
+        """Another policy (None), or other people at these addresses: what was permitted to them may have ended meanwhile,
+        so nothing that rests on it is said again.
+        """
+        self._turn += 1
+        if addresses is None or len(self._turns) > REMEMBERED:
+            self._since, self._turns = self._turn, {}
+        else:
+            self._turns.update(dict.fromkeys(addresses, self._turn))
+
+    def _turn_of(self, address: str) -> int:
+        return self._turns.get(address, self._since)
 
     def way(
         self, listener: str, client: str, query: Query, said: Forward, answer: Answer, *, asked: bool
@@ -118,7 +134,7 @@ class Steering:
         if decision.action is Action.ALLOW and decision.handling is Handling.DIRECT:
             if not network.forward or not answer.addresses:
                 return None
-            permit = Wanted(listener, client, query.name, tuple(sorted(set(answer.addresses))))
+            permit = Wanted(listener, client, query.name, tuple(sorted(set(answer.addresses))), self._turn_of(client))
             until = self._permitted.get(permit) or 0.0
             return Way(until) if until > now or asked else permit
         if query.qtype in SERVICES:  # its hints are real addresses

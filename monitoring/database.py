@@ -9,7 +9,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from monitoring.tables import NOT_ASKED, day_sums, hour_sums, hours, meta, metadata
 
-VERSION = 3
+VERSION = 4
 
 
 class LogTooNew(RuntimeError):

@@ -9,21 +9,20 @@ reading begins again exactly behind what is stored.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
-from operator import itemgetter
 from threading import Lock
 from typing import Any, Self
 
 import sqlalchemy as sql
 from sqlalchemy.sql.dml import ReturningDelete
 
-from monitoring import search, tallies
+from monitoring import search, tallies, traffic
 from monitoring.database import LogTooNew, connect, writing
 from monitoring.lines import HOUR, Completeness, Counted, Hour, Line, Page, Query, Summary, microseconds, moment
-from monitoring.rows import fold, folds, row_of, sound
+from monitoring.rows import FOLDED, OWN, Row, fitted, fold, folds, row_of, sound
 from monitoring.tables import (
     SIZES,
     clean,
@@ -122,8 +121,9 @@ class Log:
 
         The same again changes nothing. With `after`, the positions the reading began from, a second recorder is noticed.
         """
-        own = [row_of(event) for event in recorded if not folds(event)]
-        counts = fold(event for event in recorded if folds(event))
+        fit = fitted(recorded)
+        own, like = [event for event in fit if not folds(event)], [event for event in fit if folds(event)]
+        lines, counts = list(map(row_of, own)), fold(like)
         onward = [{"record": event.encode()} for event in recorded if event.kind in NOT_ASKED]
         engine = self.open()
         with writing(engine).begin() as connection:
@@ -132,9 +132,9 @@ class Log:
             if not positions or stored != dict(positions):
                 if after is not None and stored != dict(after):
                     raise PositionsMoved(f"expected the log to be at {dict(after)}, and it is at {stored}")
-                _insert(connection, events, own)
-                _insert(connection, folded, counts, UPSERT)
-                tallies.add(connection, own, counts)
+                _insert(connection, events, OWN, lines)
+                _insert(connection, folded, FOLDED, counts, UPSERT)
+                tallies.add(connection, own, like)
                 if onward:
                     connection.execute(sql.insert(handovers), onward)
             _store_spools(connection, known, positions, lost or {}, damaged or {})
@@ -241,35 +241,11 @@ class Log:
                 return
             query = replace(query, after=page.next)
 
-    def traffic(self, school: str, since: datetime, until: datetime) -> Iterator[Sequence[Sequence[Any]]]:
-        """The same as bare rows (at, count, kind, group, network, person, address, device, host, path, action), an hour at a
-        time and the newest first: for counting millions.
-        """
-        names = ("kind", "group", "network", "person", "address", "device", "host", "path", "action")
-        of_school, end = clean(school, SIZES["school"]), microseconds(until)
-        while True:
-            hour: list[Sequence[Any]] = []
-            with self.open().connect() as connection:
-                latest = [  # hours without traffic are not looked at one by one
-                    connection.scalar(
-                        sql.select(sql.func.max(table.c.at)).where(
-                            table.c.school == of_school, table.c.at >= microseconds(since), table.c.at < end
-                        )
-                    )
-                    for table in (events, folded)
-                ]
-                if not any(latest):
-                    return
-                begin = max(microseconds(since), max(filter(None, latest)) // HOUR * HOUR)
-                for table in (events, folded):
-                    count = sql.literal_column("1") if table is events else folded.c["count"]
-                    columns = [table.c[name] if name in table.c else sql.literal_column("''") for name in names]
-                    within = (table.c.school == of_school, table.c.at >= begin, table.c.at < end, table.c.host != "")
-                    asked = sql.select(table.c.at, count, *columns).where(*within, table.c.kind.not_in(NOT_ASKED))
-                    hour += connection.execute(asked).all()
-            hour.sort(key=itemgetter(0), reverse=True)
-            yield hour
-            end = begin
+    def traffic(
+        self, school: str, since: datetime, until: datetime, *, through: Collection[str] = ()
+    ) -> Iterator[traffic.Rows]:
+        """The same as bare rows, a stretch of time after the other and the newest first: for counting millions."""
+        return traffic.batches(self.open(), school, since, until, through=through)
 
     def top(
         self,
@@ -363,14 +339,13 @@ UPSERT = (
 )
 
 
-def _insert(connection: sql.Connection, table: sql.Table, rows: Sequence[Mapping[str, object]], more: str = "") -> None:
+def _insert(connection: sql.Connection, table: sql.Table, names: Sequence[str], rows: Sequence[Row], more: str = "") -> None:
     """Said to the driver itself: making each row's parameters by name takes longer than storing them."""
     if rows:
-        names = list(rows[0])
         mark = "?" if connection.dialect.name == "sqlite" else "%s"
         said = ", ".join(f'"{name}"' for name in names)
         adding = f"INSERT INTO {table.name} ({said}) VALUES ({', '.join([mark] * len(names))}){more}"  # noqa: S608 - our own names
-        connection.exec_driver_sql(adding, [tuple(row.values()) for row in rows])
+        connection.exec_driver_sql(adding, list(rows))
 
 
 def _spools(connection: sql.Connection, *, lock: bool = False) -> Mapping[str, Spool]:

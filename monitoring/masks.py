@@ -7,7 +7,7 @@ the desk writes it into the access log as well, before the name is shown.
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -103,6 +103,7 @@ class Eyes:
     school: str
     shown: frozenset[str]
     phases: Mapping[str, str]  # of the school's groups
+    known: Callable[[str], str] = str  # what an event's pseudonym stands for in the register
 
     def code(self, who: str) -> str:
         return self.masks.code(self.school, who)
@@ -117,4 +118,4 @@ class Eyes:
         code = self.code(who)
         kind = {"staff": "Staff", "guest": "Guest"}.get(self.phases.get(group, ""), "Pupil")
         label = f"{kind} {code}"
-        return f"{label}: {clean(who, 128)}" if code in self.shown else label
+        return f"{label}: {clean(self.known(who), 128)}" if code in self.shown else label

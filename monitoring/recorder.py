@@ -13,20 +13,23 @@ While the database is down everything stays in the spools, filtering goes on, an
 """
 
 import asyncio
+import gc
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import batched
 
-from monitoring.log import Log, Spool, advanced, sound
+from monitoring.log import Log, Spool, advanced
+from monitoring.rows import FEW, all_sound, sound
 from monitoring.spool import Batch, Reader
-from policy.event import Event, Kind, decode
+from policy.event import Event, Kind, decode, decode_all
 
 log = logging.getLogger(__name__)
 
-BATCH = 10_000  # events a transaction: what several events change alike in the indexes is then written once
+BATCH = 30_000  # events a transaction: what several events change alike in the indexes is then written once
 PAUSE = 0.25  # seconds between two looks at quiet spools
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds after a failure
 TELL_AGAIN = 60.0  # seconds between two notices about one worker's losses
@@ -63,6 +66,16 @@ class Patience:
         self._wait, self.error = 0.0, ""
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Nothing of a batch refers to itself in a circle; looking for such things took an eighth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _nobody(_: Event) -> None:
     """Takes an event and does nothing with it."""
 
@@ -95,7 +108,8 @@ class Recorder:
         if not self._storing.over():
             return 0
         try:
-            count = self._store()
+            with _uncollected():
+                count = self._store()
         except Exception as error:  # noqa: BLE001 - whatever it is, the spools keep the events and we try again
             self._spools = None  # whether it was stored is not known: ask
             if not self._storing.error:
@@ -192,13 +206,26 @@ def _decoded(batch: Batch) -> tuple[list[Event], dict[str, int]]:
     events = []
     damaged = dict(batch.damaged)
     for worker, records in batch.records.items():
-        for record in records:
-            try:
-                event = decode(record)
-            except (ValueError, TypeError, RecursionError):
-                event = None
-            if event is not None and sound(event):
-                events.append(event)
-            else:
-                damaged[worker] = damaged.get(worker, 0) + 1
-    return events, damaged
+        for few in batched(records, FEW):
+            good = _all_at_once(few)
+            if good is None:  # one of them is bad: each by itself
+                good = [event for event in map(_one, few) if event is not None]
+                damaged[worker] = damaged.get(worker, 0) + len(few) - len(good)
+            events += good
+    return events, {worker: count for worker, count in damaged.items() if count}
+
+
+def _all_at_once(records: Sequence[bytes]) -> list[Event] | None:
+    try:
+        events = decode_all(records)
+    except (ValueError, TypeError):
+        return None
+    return events if all_sound(events) else None
+
+
+def _one(record: bytes) -> Event | None:
+    try:
+        event = decode(record)
+    except (ValueError, TypeError):
+        return None
+    return event if sound(event) else None

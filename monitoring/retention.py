@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sql
 
 from monitoring import store
+from monitoring.devices import forget_old
 from monitoring.lines import HOUR, microseconds
 from monitoring.log import Log
 from monitoring.tables import (
@@ -51,6 +52,8 @@ CLASSES: Mapping[str, Class] = {
         Class("capture", "Captures without an incident", 365, 800, "A year, so that patterns over terms can be seen."),
         Class("incident", "Closed incidents, with their captures", 2555, 12_775, "Seven years from closing; a child "
               "protection file follows the pupil until the age of 25."),
+        Class("device", "Whose pseudonym is whose, and devices that nobody described", 365, 800,
+              "A year after they were last there: as long as there are lines of the log about them."),
         Class("access", "Who was named to whom, and why", 1095, 3650,
               "Three years, so that looking itself can be looked at."),
         Class("counts", "Counts without anybody’s name", 1825, 3650, "Five years, for trends in reports."),
@@ -140,6 +143,7 @@ def run(log: Log, school: str, now: datetime, *, person: str = "") -> Mapping[st
     before = due(log, school, now)
     held = [one for one in holds(log, school) if one["lifted_at"] is None]
     gone = dict(log.purge({name: before[name] for name in ("allowed", "blocked", "search")}, school, held=held))
+    gone["device"] = forget_old(log, school, before["device"])
     with store.changing(log) as connection:
         gone["capture"] = _captures(connection, school, before["capture"], held)
         gone["incident"] = _incidents(connection, school, before["incident"])

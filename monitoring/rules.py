@@ -71,6 +71,7 @@ THEMES: Mapping[str, Theme] = {
               ("games", "social_networks", "streaming_media", "entertainment", "shopping", "sports"), 20),
     )
 }  # fmt: skip
+CONCERNS = ("self-harm", "exploitation", "family", "prevent", "violence")  # of which also what is faint is remembered
 AREAS: Mapping[str, str] = {"content": "Content", "contact": "Contact", "conduct": "Conduct", "commerce": "Commerce"}
 _BY_PHRASE = {name: one for one in THEMES.values() for name in one.phrases}
 _BY_CATEGORY = {name: one for one in THEMES.values() for name in one.categories}
@@ -167,7 +168,7 @@ class Judge:
                     if route != "off" and theme.urgent_at and strong >= theme.urgent_at:
                         route = "urgent"
                     found.append(Finding(theme, route, strong, f"“{words}”"))
-                elif weight >= FAINT and theme.id in {"self-harm", "exploitation", "family", "prevent", "violence"}:
+                elif weight >= FAINT and theme.id in CONCERNS:
                     found.append(Finding(theme, "faint", weight, f"“{words}”"))
         return found
 

@@ -382,6 +382,36 @@ deletions = sql.Table(  # what retention deleted, and said that it deleted
     _text("person"),
 )
 
+devices = sql.Table(  # the register: what is in a school's networks, and what people say of it
+    "devices",
+    metadata,
+    _key(),
+    _school(),
+    _text("device", 32),  # its pseudonym, as events have it
+    _text("mac", 17),
+    _text("name", 80),  # what people call it
+    _text("told", 63),  # what it calls itself, to the DHCP server
+    _text("kind", 40),
+    _text("owner", 80),
+    _text("room", 40),
+    _text("standing", 16),  # "managed", "byod", "guest", or "" when nobody has said
+    _text("seen_by", 16),
+    _long("addresses"),  # JSON
+    _at("first_seen"),  # 0: never yet
+    _at("last_seen"),
+    sql.UniqueConstraint("school", "device"),
+)
+known_people = sql.Table(  # who a pseudonym is, for whoever may take it off
+    "known_people",
+    metadata,
+    _key(),
+    _school(),
+    _text("person", 32),
+    _text("user", 253),
+    _at("last_seen"),
+    sql.UniqueConstraint("school", "person"),
+)
+
 spool_positions = sql.Table(  # how far each worker's spool is in the tables above: written with them, or not at all
     "spool_positions",
     metadata,

@@ -5,14 +5,17 @@ otherwise read a month of lines: the pictures of a report, the top tens, and on 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import batched
 from typing import Any
 
 import sqlalchemy as sql
 
 from monitoring.lines import HOUR, Counted, Hour, Tally, microseconds, moment
+from monitoring.rows import FEW
 from monitoring.tables import NOT_ASKED, SIZES, clean, day_sums, hour_sums, hours, tallies
+from policy.event import FIELDS, Event
 
 DAY = 24 * HOUR
 # What is counted by day: whom a report names, and by what a search may skip the days on which nothing can match. `who` is
@@ -22,28 +25,32 @@ BY_HOUR = ("category", "group", "action", "kind")
 LONGEST = 200  # characters of a value: an index of PostgreSQL holds no more than some 2,700 bytes
 BLOCK, WARN = "block", "warn"
 
-type Row = Mapping[str, Any]
 
-
-def add(connection: sql.Connection, own: Iterable[Row], folded: Iterable[Row]) -> None:
-    """Count rows as they are stored."""
+def add(connection: sql.Connection, own: Sequence[Event], folded: Sequence[Event]) -> None:
+    """Count events as they are stored: column by column (see rows.py)."""
     by_hour: Counter[tuple[Any, ...]] = Counter()
-    by_day: Counter[tuple[Any, ...]] = Counter()
-    for row, count in [*((row, 1) for row in own), *((row, row["count"]) for row in folded)]:
-        school, at, group, action = row["school"], row["at"], row["group"], row["action"]
-        by_hour[school, at // HOUR, group, row["kind"], action, row["category"]] += count
-        if row["kind"] in NOT_ASKED:
-            continue
-        day = at // DAY
-        by_day[school, "host", day, row["host"][:LONGEST], group, action] += count
-        if who := row["person"] or row["device"] or row["address"]:
-            by_day[school, "who", day, who, group, action] += count
-        if term := row.get("term"):
-            by_day[school, "term", day, term[:LONGEST], group, action] += count
-        if row["rule"]:
-            by_day[school, "rule", day, row["rule"], group, action] += count
-        if row["change"]:
-            by_day[school, "change", day, str(row["change"]), group, action] += count
+    by_value: dict[str, Counter[tuple[Any, ...]]] = {what: Counter() for what in COUNTED}
+    for few in batched((*own, *folded), FEW):
+        by_hour.update(_keys(few, HOUR, ("group", "kind", "action", "category")))
+        asked = [event for event in few if event.kind not in NOT_ASKED]
+        ruled, changed = [event for event in asked if event.rule], [event for event in asked if event.change]
+        for what, some, values in (
+            ("host", asked, [event.host[:LONGEST] for event in asked]),
+            ("who", asked, [event.person or event.device or event.address for event in asked]),
+            ("rule", ruled, [event.rule for event in ruled]),
+            ("change", changed, [str(event.change) for event in changed]),
+        ):
+            if some:
+                by_value[what].update(_keys(some, DAY, ("group", "action"), values))
+    searched = [event for event in own if event.term and event.kind not in NOT_ASKED]
+    if searched:  # a name that was looked up carries no words that are kept
+        by_value["term"].update(_keys(searched, DAY, ("group", "action"), [event.term[:LONGEST] for event in searched]))
+    by_day = {
+        (school, what, day, value, group, action): count
+        for what, counted in by_value.items()
+        for (school, day, group, action, value), count in counted.items()
+        if value or what == "host"
+    }
     _upsert(connection, hours, by_hour)
     sums: Counter[tuple[Any, ...]] = Counter()
     whole: Counter[tuple[Any, ...]] = Counter()
@@ -54,6 +61,13 @@ def add(connection: sql.Connection, own: Iterable[Row], folded: Iterable[Row]) -
     _upsert(connection, hour_sums, sums)
     _upsert(connection, day_sums, whole)
     _upsert(connection, tallies, by_day)
+
+
+def _keys(some: Sequence[Event], period: int, names: Sequence[str], *more: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Of each event its school, in which period it was, and what else it is counted by."""
+    columns = list(zip(*some, strict=True))
+    at = [int(moment * 1_000_000) // period for moment in columns[0]]
+    return zip(columns[FIELDS.index("school")], at, *(columns[FIELDS.index(name)] for name in names), *more, strict=True)
 
 
 def _upsert(connection: sql.Connection, table: sql.Table, counted: Mapping[tuple[Any, ...], int]) -> None:

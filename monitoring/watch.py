@@ -17,7 +17,7 @@ import sqlalchemy as sql
 from monitoring import store
 from monitoring.lines import MINUTE, moment
 from monitoring.log import Log
-from monitoring.rules import Finding, Judge, Past, Seen, pattern, route
+from monitoring.rules import CONCERNS, Finding, Judge, Past, Seen, pattern, route
 from monitoring.tables import captures, events, lessons, watched
 from monitoring.tallies import DAY
 from policy.rules import SchoolPolicy
@@ -117,7 +117,7 @@ class _Batch:
         count = old["count"] + 1 if old else 1
         # A run that is not complete stays faint whatever was before: most refusals end here, without another question.
         known = finding.route == "faint" or count >= finding.run
-        past = self._past(key, row["at"], old) if known else Past(count)
+        past = self._past(key, row["at"], old, finding) if known else Past(count)
         at = route(finding, past, hour)
         term = row["term"] or row["host"]
         words = finding.why + (f": {pattern(past, hour)}" if pattern(past, hour) else "")
@@ -182,14 +182,17 @@ class _Batch:
         self._open[key] = found
         return found
 
-    def _past(self, key: tuple[str, str, str], at: int, old: Mapping[str, Any] | None) -> Past:
+    def _past(self, key: tuple[str, str, str], at: int, old: Mapping[str, Any] | None, finding: Finding) -> Past:
+        """The same person's earlier captures. What is faint is looked at with what came before of any concern: trouble at
+        home, hopelessness and someone older who is kind are seldom one word, and often one story.
+        """
         if old and "episodes" in old:
             return Past(old["count"] + 1, old["episodes"], old["days"])
         school, who, theme = key
         asked = sql.select(captures.c.id, captures.c.at).where(
             captures.c.school == school,
             captures.c.who == who,
-            captures.c.theme == theme,
+            captures.c.theme.in_(CONCERNS if finding.route == "faint" else (theme,)),
             captures.c.at > at - FORTNIGHT,
             captures.c.grade != "false",
         )

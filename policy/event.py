@@ -4,6 +4,7 @@ Pupils are pseudonyms here already. No bodies, no query strings but the search t
 """
 
 import json
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -93,6 +94,27 @@ def decode(data: bytes) -> Event:
         values, end = _read(text)
     except RecursionError:
         raise ValueError("not an event") from None
-    if end != len(text) or not isinstance(values, list) or not 2 <= len(values) <= len(FIELDS):
+    if end != len(text) or not _is_event(values):
         raise ValueError("not an event")
     return Event(*values)
+
+
+def decode_all(many: Sequence[bytes]) -> list[Event]:
+    """What `decode` makes of each, at half the cost; ValueError where one of them is no event, without saying which."""
+    text = (b"[" + b",".join(many) + b"]").decode()
+    try:
+        found, end = _read(text)
+    except RecursionError:
+        raise ValueError("not all of them are events") from None
+    # Each begins and ends as a list does, and as many lists came out: so none was made of two, or two of one.
+    apart = all(one[:1] == b"[" and one[-1:] == b"]" for one in many)
+    if not apart or end != len(text) or len(found) != len(many) or not all(_is_event(one) for one in found):
+        raise ValueError("not all of them are events")
+    return [Event._make(one + _REST[len(one)]) for one in found]
+
+
+def _is_event(values: object) -> bool:
+    return type(values) is list and 2 <= len(values) <= len(FIELDS)
+
+
+_REST = [list(_BLANKS[count:]) for count in range(len(FIELDS) + 1)]  # what is not there, by how much is

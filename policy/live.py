@@ -18,6 +18,7 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,8 +30,10 @@ from category_lists.index import Index
 from category_lists.phrases import Sets
 from category_lists.sealed import Sealed
 from category_lists.taxonomy import Taxonomy
+from policy.grounds import Proven, check_part
 from policy.identity import Clients
-from policy.proof import ProofRefused, Proven, check_part
+from policy.presence import Presence
+from policy.proof import ProofRefused
 from policy.rules import AuthorityPolicy, Dictionary, SchoolPolicy, read, read_document
 from policy.search_engines import Engines
 from policy.snapshot import LoadedDictionary, Snapshot
@@ -153,6 +156,7 @@ class Live:
 
     def __init__(self, data: Path, worker: str = "", *, told: Callable[[str], None] = lambda _: None) -> None:
         self._data, self._worker, self._told = data, worker, told
+        self.presence = Presence(data / "run" / "presence")
         self._trust = Trust.load(data)
         self._objects = Objects(data)
         self._stamp: tuple[int, int] | None = None
@@ -176,7 +180,11 @@ class Live:
         return self._snapshot
 
     def refresh(self) -> bool:
-        """Load what was published since the last look. True when another snapshot is now in force."""
+        """Load what was published since the last look. True when another snapshot is now in force.
+
+        Who is at which address is looked at as well; that changes no snapshot.
+        """
+        self.presence.refresh(time.time())
         current = self._data / "policy" / "current.json"
         try:
             stat = current.stat()
@@ -273,7 +281,7 @@ class Live:
             authorities=authorities,
             dictionaries=dictionaries,
             revisions={name: part.proven.entry for name, part in self._parts.items()},
-            clients=Clients(schools.values()),
+            clients=Clients(schools.values(), self.presence),
         )
         self._report_state()
         return True

@@ -247,6 +247,25 @@ class AlertRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Belonging:
+    """Whose rules hold for one device, or for people who sign in, on whichever of the school's networks they are.
+
+    Exactly one of `device`, `user` and `role` says whom it is about. Who signed in counts before the device, the device
+    before the network; of names the whole one before a role, a role before a pattern, and the longest pattern first.
+    """
+
+    __pydantic_config__ = STRICT
+    id: Identifier
+    group: Identifier
+    change: int
+    device: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # its pseudonym at this school
+    user: Annotated[str, UNSET_LEAVES_NO_TRACE] = (
+        ""  # a user name in small letters, or a pattern such as *@pupils.hill.sch.uk
+    )
+    role: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # what the sign-in server says of a user: RADIUS Class or Filter-Id
+
+
+@dataclass(frozen=True, slots=True)
 class AuthorityPolicy:
     """What the authority sets for its schools: mandatory rules above theirs, overridable defaults below."""
 
@@ -282,6 +301,9 @@ class SchoolPolicy:
     unknown_rules: Annotated[tuple[UnknownRule, ...], UNSET_LEAVES_NO_TRACE] = ()
     # What captures are made of, beside what is usual.
     alert_rules: Annotated[tuple[AlertRule, ...], UNSET_LEAVES_NO_TRACE] = ()
+    belongings: Annotated[
+        tuple[Belonging, ...], UNSET_LEAVES_NO_TRACE
+    ] = ()  # devices and users with rules of their own group
     google_domains: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # whose Google accounts may sign in, "a.sch.uk,b.sch.uk"; all
     microsoft_tenants: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # the same for Microsoft
     microsoft_directory: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # the school's own number there

@@ -105,6 +105,7 @@ class Profile:
     microsoft_tenants: str
     microsoft_directory: str
     ruled: frozenset[str]  # hosts of which something is said that is not said of their kind
+    persons: frozenset[str]  # of whom something is said that is not said of the group
 
     def engine(self, host: str) -> Engine | None:
         """The engine of a host, if something is to be forced on it: video sites have a setting of their own."""
@@ -136,6 +137,11 @@ def _by_category(rules: Iterable[CategoryRule]) -> dict[str, tuple[CategoryRule,
     for rule in rules:
         found[rule.category] = (*found.get(rule.category, ()), rule)
     return found
+
+
+def _persons(school: SchoolPolicy) -> frozenset[str]:
+    of_rules, of_suspensions = (rule.person for rule in school.site_rules), (one.person for one in school.suspensions)
+    return frozenset(person for person in (*of_rules, *of_suspensions) if person)
 
 
 def _phase_defaults(taxonomy: Taxonomy, phase: str) -> dict[str, Action]:
@@ -198,6 +204,7 @@ def build_profile(
         microsoft_tenants=school.microsoft_tenants if school else "",
         microsoft_directory=school.microsoft_directory if school else "",
         ruled=frozenset((*mandatory_sites, *sites, *default_sites, *never_inspect, *coursework)),
+        persons=_persons(school) if school else frozenset(),
     )
 
 

@@ -132,3 +132,10 @@ CANNOT_DECIDE = bare_page(
     "The school's filter could not check this page, so it stays closed. Please try again in a minute, "
     "and tell a member of staff if it keeps happening.",
 )
+
+
+def written(answer: Answer) -> bytes:
+    """An answer of ours as the bytes of HTTP/1.1, after which the connection ends."""
+    lines = [f"HTTP/1.1 {answer.status} Refused", *(f"{name}: {value}" for name, value in answer.headers)]
+    lines += [f"Content-Length: {len(answer.body)}", "Connection: close"]
+    return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + answer.body

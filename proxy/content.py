@@ -14,7 +14,11 @@ READABLE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})  # encodings
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 
 _HIDDEN = re.compile(r"<(script|style|template|svg|math)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.DOTALL | re.IGNORECASE)
-_SAID = re.compile(r"""\b(?:alt|title|aria-label|placeholder|content)\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_SAID = re.compile(  # alt, title, aria-label, placeholder, content: by their first letters, which is found quickest
+    r"""[atpc](?<!\w[atpc])(?:(?<=a)(?:lt|ria-label)|(?<=t)itle|(?<=p)laceholder|(?<=c)ontent)"""
+    r"""\s*=\s*(?:"([^"]*)"|'([^']*)')""",
+    re.IGNORECASE,
+)
 _TAG = re.compile(r"<[^<>]*>")
 _WITHIN_WORDS = re.compile(
     r"</?(?:a|abbr|b|bdi|em|font|i|mark|s|small|span|strong|sub|sup|u|wbr)(?:\s[^<>]*)?>", re.IGNORECASE

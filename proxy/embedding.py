@@ -21,8 +21,8 @@ from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ProxyConnectionH
 from mitmproxy.proxy.server import ConnectionIO
 
 from proxy.failures import NOT_DECIDED
-from proxy.front import Front, Given, Listener
-from proxy.reach import Reach
+from proxy.front import Entrance, Front, Given, Listener
+from proxy.reach import Reach, spoken_to
 
 type Hooks = Mapping[str, Sequence[Callable[..., Any]]]
 
@@ -72,13 +72,7 @@ class Gate(Proxyserver):
 
     async def take(self, given: Given) -> None:
         """Open a connection that the front hands over."""
-        reader = asyncio.StreamReader()
-        protocol = asyncio.StreamReaderProtocol(reader)
-        given.transport.set_protocol(protocol)
-        protocol.connection_made(given.transport)
-        writer = asyncio.StreamWriter(given.transport, protocol, reader, asyncio.get_running_loop())
-        if given.data:
-            reader.feed_data(given.data)
+        reader, writer = await spoken_to(given.sock, given.data)
         handler = self.handler(ctx.master, reader, writer, ctx.options, self.modes[given.listener], self)
         handler.client.peername = given.address
         context = handler.layer.context
@@ -88,8 +82,6 @@ class Gate(Proxyserver):
         else:
             handler.layer = layers.modes.HttpProxy(context)
         try:
-            if not given.transport.is_closing():
-                given.transport.resume_reading()
             with self.register_connection(handler.client.id, handler):
                 await handler.handle_client()
         finally:
@@ -129,8 +121,7 @@ class GateInstance(AsyncioServerInstance[GateMode]):
         assert isinstance(gate, Gate)
         name = self.mode.data
         gate.modes[name] = self.mode
-        loop = asyncio.get_running_loop()
-        return [await loop.create_server(gate.front.door(gate.listeners[name]), sock=gate.sockets[name])]
+        return [Entrance(gate.front, gate.listeners[name], gate.sockets[name])]
 
 
 class Handler(ProxyConnectionHandler):

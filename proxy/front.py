@@ -1,8 +1,9 @@
 """The door of every connection: reads who it is and where it wants to go, and then either refuses it, joins it to the site
 untouched, or hands it to mitmproxy to be opened.
 
-Most connections of a school pass through, and Python's share of one that does should be small: no stream objects, no layers,
-one task while the site is found, and from then on bytes carried from socket to socket (`Relay`).
+Most connections of a school pass through, and Python's share of one that does should be small: plain sockets
+(proxy/wires.py), no stream objects, no layers, one task while the site is found, and from then on bytes carried from
+socket to socket (proxy/relay.py).
 
     explicit listener      CONNECT host:port -> 200 -> greeting     anything else -> mitmproxy, as it came
     transparent listener   greeting, or a plain request's Host      whatever else -> closed
@@ -19,9 +20,10 @@ INVARIANT: nothing is joined but what `Tunnels.passes` said yes to, for the very
 
 import asyncio
 import logging
+import math
 import socket
-import struct
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -29,16 +31,20 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from category_lists.names import NameRefused, canonical_host, is_address
 from policy.synthetic import Names
 from proxy import greeting as read
-from proxy.answer import Answer
+from proxy.answer import Answer, written
 from proxy.destinations import web_port
 from proxy.reach import Reach, keep_alive
+from proxy.relay import Joined
 from proxy.tls import honest_host
 from proxy.tunnels import Tunnels
+from proxy.wires import BROKEN, NOT_YET, READ, Wires, original
 
-SO_ORIGINAL_DST = 80  # of IPv4, and of IPv6 at its own level
 HEAD_SECONDS = 30.0  # for a head or greeting once it has begun
 IDLE_SECONDS = 600.0  # for it to begin: browsers open connections ahead of need
+SWEEP_SECONDS = 1.0  # between looks for those whose time is up
+TAKEN_AT_ONCE = 16  # connections of one listener in one turn
 TUNNELLED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+ODD = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 MOST_AHEAD = 2 * read.LONGEST  # bytes kept while we think
 log = logging.getLogger(__name__)
 
@@ -58,7 +64,7 @@ class Given:
     """A connection handed to mitmproxy. `tunnel`: where to, when that is settled; the bytes read so far come first."""
 
     listener: str
-    transport: asyncio.Transport
+    sock: socket.socket
     data: bytes
     address: tuple[str, int]
     tunnel: tuple[str, int] | None
@@ -68,19 +74,32 @@ class Front:
     """All doors of a worker."""
 
     def __init__(
-        self, tunnels: Tunnels, reach: Reach, hand_over: Callable[[Given], Awaitable[None]], names: Names | None = None
+        self,
+        tunnels: Tunnels,
+        reach: Reach,
+        hand_over: Callable[[Given], Coroutine[None, None, None]],
+        wires: Wires,
+        names: Names | None = None,
     ) -> None:
-        self.tunnels, self.reach, self.hand_over, self.names = tunnels, reach, hand_over, names
+        self.tunnels, self.reach, self.hand_over, self.wires, self.names = tunnels, reach, hand_over, wires, names
         self.open: dict[str, Door] = {}
         self.tasks: set[asyncio.Task[None]] = set()
+        self.loop = asyncio.get_running_loop()
+        self.sweep = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
-    def door(self, listener: Listener) -> Callable[[], "Door"]:
-        return lambda: Door(self, listener)
+    def run(self, work: Coroutine[None, None, None]) -> None:
+        """Begun at once, and a task only if it has to wait."""
+        task = asyncio.Task(work, loop=self.loop, eager_start=True)
+        if not task.done():
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
 
-    def run(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+    def _sweep(self) -> None:
+        """Close those who kept us waiting. One look a second costs less than a timer for each."""
+        now = time.monotonic()
+        for door in [door for door in self.open.values() if door.deadline < now]:
+            door.close()
+        self.sweep = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def cut(self, ids: list[str]) -> None:
         """Close these connections, and what they are joined to."""
@@ -89,6 +108,7 @@ class Front:
                 door.close()
 
     async def close(self) -> None:
+        self.sweep.cancel()
         self.cut(list(self.open))
         for task in list(self.tasks):
             task.cancel()
@@ -96,96 +116,141 @@ class Front:
             await asyncio.wait(self.tasks, timeout=1)
 
 
-class Door(asyncio.Protocol):
+class Entrance:
+    """A listening socket: a door for each connection that comes."""
+
+    def __init__(self, front: Front, listener: Listener, sock: socket.socket) -> None:
+        self.front, self.listener, self.sock = front, listener, sock
+        self.sockets = (sock,)
+        sock.setblocking(False)
+        front.wires.watch(sock.fileno(), READ, self._come)
+
+    def _come(self, _: int) -> None:
+        for _ in range(TAKEN_AT_ONCE):
+            try:
+                sock, peer = self.sock.accept()
+            except NOT_YET:
+                return
+            except ConnectionError:  # gone before it was taken
+                continue
+            except OSError as error:  # no file left for one more: those that are here go on, and then it is tried again
+                log.warning("cannot take more connections just now: %s", error)
+                self._rest()
+                return
+            sock.setblocking(False)
+            Door(self.front, self.listener, sock, peer).begin()
+
+    def _rest(self) -> None:
+        self.front.wires.forget(self.sock.fileno())
+        self.front.loop.call_later(1, self._again)
+
+    def _again(self) -> None:
+        if self.sock.fileno() >= 0:
+            self.front.wires.watch(self.sock.fileno(), READ, self._come)
+
+    def close(self) -> None:
+        self.front.wires.forget(self.sock.fileno())
+        self.sock.close()
+
+
+class Door:
     """One connection until it is known what it is."""
 
-    def __init__(self, front: Front, listener: Listener) -> None:
-        self.front, self.listener = front, listener
+    def __init__(self, front: Front, listener: Listener, sock: socket.socket, peer: tuple[str, int]) -> None:
+        self.front, self.listener, self.sock, self.fd = front, listener, sock, sock.fileno()
         self.id = f"d{id(self):x}"
         self.data = b""
-        self.read: Callable[[], None] = self._head
-        self.deadline: asyncio.TimerHandle | None = None
+        self.read: Callable[[], None] | None = self._head  # None: we think, and nothing is read
+        self.deadline = time.monotonic() + IDLE_SECONDS
         self.begun = False  # something of what is awaited is here
-        self.address: tuple[str, int] = ("", 0)
+        self.address = (peer[0].partition("%")[0], peer[1])
         self.target: tuple[str, int] | None = None  # where the tunnel goes, as it was asked for
-        self.relay: Relay | None = None
+        self.joined: Joined | None = None
+        self.resting = False  # not watched for what it says, since it spoke while we think
 
-    # --- asyncio's side --------------------------------------------------------------------------------------------------
+    # --- the socket's side -----------------------------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+    def begin(self) -> None:
         self.front.open[self.id] = self
-        keep_alive(transport)
-        self._await(IDLE_SECONDS)
-        peer = transport.get_extra_info("peername") or ("", 0)
-        self.address = (str(peer[0]).partition("%")[0], int(peer[1]))
-        if self.listener.balancers:
-            if not any(ip_address(self.address[0]) in each for each in self.listener.balancers):
-                transport.abort()
-            self.read = self._proxied
-        else:
-            self._begin()
+        try:
+            if not self.listener.balancers:
+                self._known()
+            elif any(ip_address(self.address[0]) in each for each in self.listener.balancers):
+                self.read = self._proxied
+            else:
+                self.close()
+        except Exception:  # noqa: BLE001 - an enforcing edge
+            self.front.tunnels.trouble("a connection", self.address[0])
+            self.close()
+        if self.fd >= 0:
+            self.front.wires.watch(self.fd, READ, self._happened)
 
-    def _begin(self) -> None:
+    def _known(self) -> None:
         """The client's address is known."""
         if not self.front.tunnels.known(self.listener.name, self.address[0]):
-            self.transport.abort()
+            self.close()
             return
         self.read = self._head
         if self.listener.page:
-            own = self.transport.get_extra_info("sockname")
+            own = self.sock.getsockname()
             self.target, self.read = (str(own[0]), int(own[1])), self._meant
         elif self.listener.transparent:
-            self.target, self.read = original(self.transport), self._meant
+            self.target, self.read = original(self.sock), self._meant
             name = self.front.names.of(self.target[0]) if self.front.names and self.target else None
             if self.target is None or name == "":
-                self.transport.abort()
+                self.close()
             elif name:
                 self.target, self.read = (name, self.target[1]), self._greeting
 
-    def data_received(self, data: bytes) -> None:
+    def _happened(self, what: int) -> None:
+        if self.read is None:
+            if what & BROKEN:
+                self.close()
+            else:  # it speaks while we think: it is listened to again once we know
+                self.resting = True
+                self.front.wires.change(self.fd, 0)
+            return
+        try:
+            data = self.sock.recv(MOST_AHEAD)
+        except NOT_YET:
+            return
+        except OSError:
+            data = b""
         self.data += data
-        if len(self.data) > MOST_AHEAD:
-            self.transport.abort()
+        if not data or len(self.data) > MOST_AHEAD:
+            self.close()
             return
         if not self.begun:
             self.begun = True
-            self._await(HEAD_SECONDS)
+            self.deadline = time.monotonic() + HEAD_SECONDS
         self._read()
 
     def _read(self) -> None:
+        if self.read is None:
+            return
         try:
             self.read()
         except read.Odd as odd:
             self.front.tunnels.refused(self.listener.name, self.address[0], (self.target or ("",))[0], odd.outcome)
             log.info("refused a connection: %s", odd)
-            self._answer(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            self._answer(ODD)
         except Exception:  # noqa: BLE001 - an enforcing edge
             self.front.tunnels.trouble("a connection", self.address[0])
             self.close()
 
-    def eof_received(self) -> bool:
-        return False
+    def close(self) -> None:
+        """At once, and both ends where it is joined."""
+        if self.joined:
+            self.joined.close()
+        elif self.fd >= 0:
+            self.front.wires.forget(self.fd)
+            self.sock.close()
+            self._gone()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self.gone()
-
-    def gone(self) -> None:
-        self._done()
+    def _gone(self) -> None:
+        self.fd, self.read = -1, None
         self.front.open.pop(self.id, None)
         self.front.tunnels.over(self.id)
-
-    def _await(self, seconds: float) -> None:
-        """The client has so long for what comes next."""
-        self._done()
-        self.deadline = asyncio.get_running_loop().call_later(seconds, self.transport.abort)
-
-    def _done(self) -> None:
-        """Nothing more is awaited of the client before we act."""
-        if self.deadline:
-            self.deadline.cancel()
-        self.deadline = None
 
     # --- what is read, one after the other ---------------------------------------------------------------------------------
 
@@ -194,12 +259,12 @@ class Door(asyncio.Protocol):
         if header is None:
             return
         if not header.address:  # the balancer asks whether we are alive
-            self.transport.close()
+            self.close()
             return
         self.data = self.data[header.length :]
         self.address = (header.address, header.port)
-        self._begin()
-        if self.data and not self.transport.is_closing():
+        self._known()
+        if self.data:
             self._read()
 
     def _head(self) -> None:
@@ -212,22 +277,23 @@ class Door(asyncio.Protocol):
 
     async def _tunnel(self, asked: read.Connect) -> None:
         said = await self.front.tunnels.ask(self.listener.name, self.address[0], asked.host, asked.port)
-        if self.transport.is_closing():
+        if self.fd < 0:
             return
         if said is None:
-            self.transport.abort()
+            self.close()
         elif isinstance(said, Answer):
             self._answer(written(said))
         elif not all(_same(each, said) for each in asked.hosts):
             self.front.tunnels.refused(self.listener.name, self.address[0], asked.host, "name")
-            self._answer(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            self._answer(ODD)
         else:
             self.data = self.data[asked.length :]
             self.target, self.read = (said, asked.port), self._greeting
-            self.transport.write(TUNNELLED)
             self.begun = False
-            self._await(IDLE_SECONDS)
-            self._go_on()
+            self.deadline = time.monotonic() + IDLE_SECONDS
+            self._say(TUNNELLED)
+            if self.data:
+                self._read()
 
     def _meant(self) -> None:
         """The first bytes at a transparent listener: a greeting, or a plain request."""
@@ -279,95 +345,67 @@ class Door(asyncio.Protocol):
 
     async def _join(self, host: str, port: int) -> None:
         """Untouched, from here to the site."""
-        far = Relay(self)
         try:
-            site = await self.front.reach.transport(host, port, lambda: far)
+            site = await self.front.reach.connected(host, port)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, it is not joined; the client sees a closed tunnel
             log.info("could not reach a site that passes through: %s", error)
-            self.transport.abort()
+            self.close()
             return
-        if self.transport.is_closing():
-            site.abort()
+        if self.fd < 0:
+            site.close()
             return
-        near = self.relay = Relay(self)
-        near.peer, far.peer = site, self.transport
-        near.transport = self.transport
-        self.transport.set_protocol(near)
-        site.write(self.data)
+        try:
+            keep_alive(self.sock)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.resting:
+                self.front.wires.change(self.fd, READ)
+            joined = Joined(self.front.wires, self.sock, site, self._gone)
+        except OSError:
+            site.close()
+            self.close()
+            return
+        self.joined = joined
+        joined.far.send(self.data)
         self.data = b""
-        with suppress(RuntimeError):
-            self.transport.resume_reading()
 
     def _give(self, tunnel: tuple[str, int] | None) -> None:
         """To mitmproxy, which opens it."""
-        self._wait()
-        self.front.open.pop(self.id, None)
-        self.front.run(self.front.hand_over(Given(self.listener.name, self.transport, self.data, self.address, tunnel)))
+        keep_alive(self.sock)
+        self.front.wires.forget(self.fd)
+        self._gone()
+        self.front.run(self.front.hand_over(Given(self.listener.name, self.sock, self.data, self.address, tunnel)))
 
     def _wait(self) -> None:
-        self._done()
-        self.transport.pause_reading()
-        self.read = lambda: None
+        """We think; reaching a site has its own time."""
+        self.read, self.deadline = None, math.inf
 
-    def _go_on(self) -> None:
-        self.transport.resume_reading()
-        if self.data:
-            self._read()
+    def _say(self, data: bytes) -> None:
+        """A few bytes on a connection on which nothing was said yet: they fit."""
+        try:
+            sent = self.sock.send(data)
+        except OSError:
+            sent = 0
+        if sent < len(data):
+            self.close()
+        elif self.resting:
+            self.resting = False
+            self.front.wires.change(self.fd, READ)
 
     def _answer(self, data: bytes) -> None:
-        self._done()
-        self.read = lambda: None
-        self.transport.write(data)
-        self.transport.close()
-
-    def close(self) -> None:
-        """Both ends at once."""
-        if self.relay and self.relay.peer:
-            self.relay.peer.abort()
-        self.transport.abort()
+        """The last that is said here."""
+        self.front.wires.forget(self.fd)
+        self._gone()
+        self.front.run(_last_words(self.sock, data))
 
 
-class Relay(asyncio.Protocol):
-    """One end of a connection that passes through: what comes in here goes out at the other end."""
-
-    def __init__(self, door: Door) -> None:
-        self.door = door
-        self.peer: asyncio.Transport | None = None
-        self.transport: asyncio.Transport | None = None
-        self.ended = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        if self.peer:
-            self.peer.write(data)
-
-    def pause_writing(self) -> None:
-        """This end takes no more: the other is read no further."""
-        if self.peer and not self.peer.is_closing():
-            self.peer.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self.peer and not self.peer.is_closing():
-            self.peer.resume_reading()
-
-    def eof_received(self) -> bool:
-        """One side has said all it has to say; the other may go on."""
-        self.ended = True
-        if self.peer and not self.peer.is_closing():
-            other = self.peer.get_protocol()
-            if isinstance(other, Relay) and other.ended:
-                self.peer.close()
-                return False
-            self.peer.write_eof()
-        return True
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        if self.peer and not self.peer.is_closing():
-            self.peer.close()
-        self.door.gone()
+async def _last_words(sock: socket.socket, data: bytes) -> None:
+    try:
+        async with asyncio.timeout(HEAD_SECONDS):
+            await asyncio.get_running_loop().sock_sendall(sock, data)
+    except OSError as error:
+        log.info("could not answer a connection that was refused: %s", error)
+    finally:
+        sock.close()
 
 
 def _same(name: str, host: str) -> bool:
@@ -377,25 +415,3 @@ def _same(name: str, host: str) -> bool:
         return canonical_host(bare) == host
     except NameRefused:
         return False
-
-
-def written(answer: Answer) -> bytes:
-    """An answer of ours as the bytes of HTTP/1.1, after which the connection ends."""
-    lines = [f"HTTP/1.1 {answer.status} Refused", *(f"{name}: {value}" for name, value in answer.headers)]
-    lines += [f"Content-Length: {len(answer.body)}", "Connection: close"]
-    return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + answer.body
-
-
-def original(transport: asyncio.BaseTransport) -> tuple[str, int] | None:
-    """Where a redirected connection was going, as the kernel remembers it; None when it was not redirected."""
-    sock, own = transport.get_extra_info("socket"), transport.get_extra_info("sockname")
-    try:
-        if sock.family == socket.AF_INET:
-            raw = sock.getsockopt(socket.SOL_IP, SO_ORIGINAL_DST, 16)
-            found = (socket.inet_ntop(socket.AF_INET, raw[4:8]), struct.unpack("!H", raw[2:4])[0])
-        else:
-            raw = sock.getsockopt(socket.IPPROTO_IPV6, SO_ORIGINAL_DST, 28)
-            found = (socket.inet_ntop(socket.AF_INET6, raw[8:24]), struct.unpack("!H", raw[2:4])[0])
-    except OSError:
-        return None
-    return None if found == (str(own[0]), int(own[1])) else found

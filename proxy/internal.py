@@ -98,6 +98,7 @@ class Internal:
             identified_by=visit.client.identified_by,
             person=visit.client.person or "",
             address=visit.address,
+            device=visit.client.device,
             host=told["host"],
             path=told["path"],
             term=for_class,

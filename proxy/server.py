@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
+import resource
 import socket
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -27,10 +29,12 @@ from proxy.reach import Reach, Resolve, system_resolve
 from proxy.record import Record
 from proxy.settings import Settings
 from proxy.tunnels import Tunnels
+from proxy.wires import Wires
 from proxy.wording import Scores, Wording
 
 LOOK_EVERY = 0.2  # seconds between looks for a new policy: an approval is in force within two
 BACKLOG = 1024
+FILES = 65_536  # a connection that passes through takes two, and some shells start us with 1,024
 log = logging.getLogger(__name__)
 
 
@@ -80,6 +84,7 @@ async def serve(
     phrases: Scores | None = None,
 ) -> None:
     """Serve every listener until `stop` is set; then close within two seconds. One at a time in a process."""
+    _room_for_connections()
     certificate = ensure_ca(settings.confdir, socket.gethostname())
     trust = trust_bundle(settings.confdir, settings.upstream_ca)
     reach = Reach(resolve or system_resolve, Destinations(settings.inner_networks), settings.connect_seconds)
@@ -87,8 +92,10 @@ async def serve(
     internal = Internal(settings.form_key, pages, certificate.read_bytes())
     with contextlib.suppress(Exception):  # a policy that cannot be read refuses each request; here it is only made ready
         _understand(live)
-    sockets = bind(settings)
-    try:
+    with contextlib.ExitStack() as stack:
+        sockets = bind(settings)
+        for each in sockets.values():
+            stack.callback(each.close)
         names = {name: each.getsockname()[:2] for name, each in sockets.items()}
         reach.own_ports = frozenset(port for _, port in names.values())
         gate = Gate(sockets, listeners(settings), reach)
@@ -106,7 +113,10 @@ async def serve(
             pages_at=frozenset(name for name, _, _ in settings.page),
             proxy_ports=tuple(names[name][1] for name, _, _ in settings.listen),
         )
-        front = gate.front = Front(tunnels, reach, gate.take, Names(settings.names) if settings.names else None)
+        wires = Wires()
+        stack.callback(wires.close)
+        reach.connect = wires.connect
+        front = gate.front = Front(tunnels, reach, gate.take, wires, Names(settings.names) if settings.names else None)
         chief = _chief(settings, names, str(trust), gate, (Connections(live, told, tunnels, gate), judge))
 
         def judge_again() -> None:
@@ -121,6 +131,7 @@ async def serve(
                 await gate.started.wait()
                 if not all(server.is_running for server in gate.servers):
                     raise OSError("The proxy could not start its listeners.")
+                _keep_what_is_loaded()
                 ready({name: _address(host, port) for name, (host, port) in names.items()})
                 await stop.wait()
             finally:
@@ -133,9 +144,6 @@ async def serve(
                 chief.should_exit.set()
                 with contextlib.suppress(asyncio.CancelledError):
                     await running
-    finally:
-        for each in sockets.values():
-            each.close()
 
 
 def listeners(settings: Settings) -> dict[str, Listener]:
@@ -173,6 +181,20 @@ def _chief(
     gate.use(addons)
     chosen.update(connection_strategy="lazy", stream_large_bodies=None, validate_inbound_headers=True)
     return chief
+
+
+def _room_for_connections() -> None:
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def _keep_what_is_loaded() -> None:
+    """No collection looks through all libraries and the policy again: that holds everyone up for a tenth of a second."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def _look(live: Live) -> None:

@@ -50,7 +50,7 @@ class Tunnels:
     ) -> None:
         self._live, self._record, self._pages, self._reach, self._now = live, record, pages, reach, now
         self._passing: dict[str, _Passing] = {}  # by the connection's id
-        self._judged_by: Snapshot | None = None
+        self._judged_by: tuple[Snapshot, int] | None = None  # the policy, and the version of who is where
 
     def client(self, listener: str, address: str) -> Client | None:
         """Who is at an address; None for a public address of no school. Raises when it cannot be told."""
@@ -127,7 +127,8 @@ class Tunnels:
         """
         try:
             snapshot, now = self._live.snapshot, self._now()
-            fresh, self._judged_by = snapshot is not self._judged_by, snapshot
+            by = (snapshot, snapshot.clients.presence.version)
+            fresh, self._judged_by = by != self._judged_by, by
             return [
                 id_
                 for id_, one in list(self._passing.items())

@@ -35,8 +35,9 @@ class Asking(BaseModel):
     "video", "unknown", or "all" or "none" alone), wording "block", "tell" or "off". answer: answer "page", "nxdomain" or
     "null". tenants: google, microsoft (domains), directory. never_inspect, coursework: site, gone. video_site, platform:
     site, groups, until. suspension: groups or person, starts, until. unknown: sign "any", "looks_harmful" or "generated",
-    action, groups, until. network: prefix, group, listener, forced, or network, the one that goes. `groups` left out or
-    empty: everyone. `until`: 2026-12-18.
+    action, groups, until. network: prefix, group, listener, forced, or network, the one that goes. belonging: group ("none":
+    their network's again), and devices (ids of the register), user or role. `groups` left out or empty: everyone. `until`:
+    2026-12-18.
     """
 
     model_config = CLOSED
@@ -57,6 +58,7 @@ class Asking(BaseModel):
         "video_site",
         "platform",
         "suspension",
+        "belonging",
         "head",
     ]
     reason: Text
@@ -86,6 +88,9 @@ class Asking(BaseModel):
     person: Text = ""
     starts: Text = ""
     network: Text = ""
+    devices: Annotated[list[Text], Field(max_length=2000)] = []
+    user: Text = ""
+    role: Text = ""
     forced: bool = False
     gone: bool = False
     mandatory: bool = False  # at the authority: above the schools' own rules
@@ -95,7 +100,7 @@ class Asking(BaseModel):
     def wish(self) -> Wish:
         texts = {name: (str(value),) for name, value in self if isinstance(value, str)}
         flags = {name: ("yes" if getattr(self, name) else "",) for name in ("forced", "gone", "mandatory")}
-        lists = {"phases": tuple(self.phases), "looks": tuple(self.looks)}
+        lists = {"phases": tuple(self.phases), "looks": tuple(self.looks), "devices": tuple(self.devices)}
         everyone = () if self.kind == "suspension" else (EVERYONE,)
         return wish(self.kind, Filled({**texts, **flags, **lists, "groups": tuple(self.groups) or everyone}))
 

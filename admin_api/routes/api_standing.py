@@ -18,6 +18,9 @@ from change_control.authority import Permission
 router = APIRouter()
 
 
+PASSKEYS = "A passkey answers on the desk's own pages alone, so what is signed by API is signed with a code."
+
+
 class Mandate(BaseModel):
     """A standing mandate. kinds: dictionary (take in lists), site and suspension (block at once); until: 2026-12-18."""
 
@@ -28,11 +31,14 @@ class Mandate(BaseModel):
     until: Text
     ratify_days: Annotated[int, Field(ge=1, le=60)] = 5
     break_glass: bool = False
-    totp: Annotated[str, Field(max_length=20)]
+    totp: Annotated[str, Field(max_length=20, description=PASSKEYS)]
 
 
 class Delegation(BaseModel):
-    """Who approves in the headteacher's place, which kinds, from and to which day."""
+    """Who approves in the headteacher's place, which kinds, from and to which day.
+
+    kinds: ["pupil_requests"] names who looks first at what pupils ask for; groups: of which groups, if not of all.
+    """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
     school: Text = ""
@@ -40,7 +46,8 @@ class Delegation(BaseModel):
     kinds: Annotated[list[Text], Field(max_length=30)]
     begins: Annotated[Text, Field(alias="from")] = ""
     to: Text
-    totp: Annotated[str, Field(max_length=20)]
+    groups: Annotated[list[Text], Field(max_length=50)] = []
+    totp: Annotated[str, Field(max_length=20, description=PASSKEYS)]
 
 
 class Ending(BaseModel):
@@ -50,7 +57,7 @@ class Ending(BaseModel):
     school: Text = ""
     entry: Annotated[int, Field(ge=0, le=2**31)] = 0
     person: Text = ""
-    totp: Annotated[str, Field(max_length=20)]
+    totp: Annotated[str, Field(max_length=20, description=PASSKEYS)]
 
 
 @router.get("/standing")
@@ -93,7 +100,7 @@ def sign_delegation(request: Request, who: SignedIn, given: Delegation) -> Json:
     until = last_moment(given.to, words.ZONE)
     if until is None:
         raise ValueError("say until which day")
-    draw = pages.delegation(desk, given.person, tuple(given.kinds), moment(given.begins, words.ZONE), until)
+    draw = pages.delegation(desk, given.person, tuple(given.kinds), moment(given.begins, words.ZONE), until, given.groups)
     _sign(desk, given.totp, "delegate", draw)
     return _standing(desk)
 

@@ -14,7 +14,7 @@ from admin_api.permissions import at
 from admin_api.telling import Ground, actors, names, note
 from change_control import standalone
 from change_control.authority import Permission
-from change_control.replay import fingerprint
+from change_control.offline import fingerprint
 from change_control.tables import EntryRow, LogRow
 from change_control.verify import DoesNotAgree, verify_installation, witnessed, write_export
 from policy.live import Trust

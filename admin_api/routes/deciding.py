@@ -1,33 +1,24 @@
 """Beside the approval page: making a request smaller, questions, like requests together, and how far a count is."""
 # ruff: noqa: FAST003 - {number} is read by `on(...)`, which finds the change and checks the permission
 
-import json
 from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter
-from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from admin_api import words
-from admin_api.ceremony import Given, passkey_asks
 from admin_api.deps import Desk
-from admin_api.filter_state import wait
 from admin_api.forms import Checks, Filled, Form, Wrong, groups_chosen, last_moment
 from admin_api.permissions import Case, on
 from admin_api.routes.requests import preview_of, show
-from admin_api.routes.sign_in import Wait
-from admin_api.telling import Ground, tell
+from admin_api.telling import Ground
 from change_control import adviser, screening, talk
 from change_control.adviser import Narrow
-from change_control.authority import NotAllowed, Permission
+from change_control.authority import Permission
 from change_control.changes import DoesNotFit, SiteWish
-from change_control.keys import Locked
 from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import NotPossible, State
-from change_control.passkeys import PasskeySigner
-from change_control.people import WrongCredentials
-from change_control.service import ChangedSinceShown
 from change_control.tables import ChangeRow
 from policy.rules import Action, SchoolPolicy
 
@@ -141,87 +132,3 @@ def impact(case: Annotated[Case, on(Permission.READ_CHANGES)]) -> Response:
         row = session.get_one(ChangeRow, case.id)
     seen = preview_of(desk, row.log, row, patience=0.5) if row.state == State.REQUESTED else None
     return desk.page("impact.html", preview=seen, number=case.id)
-
-
-# --- like requests together -----------------------------------------------------------------------------------------------
-
-
-@router.get("/requests/{number}/like")
-def like(case: Deciding) -> Response:
-    return _like(case)
-
-
-def _like(case: Case, error: str = "", status: int = 200) -> Response:
-    desk = case.desk
-    ground = Ground.of(desk.services.snapshot(), desk.place.log)
-    with desk.read() as session:
-        row = session.get_one(ChangeRow, case.id)
-        rows = [one for one in talk.alike(session, desk.office, row) if one.requested_by != desk.visitor.person.id][:MOST]
-        told = tell(session, desk.services, ground, rows)
-        asks = [passkey_asks(desk, session, one).get("approve", "") for one in rows]
-    many = (
-        json.dumps({"many": {str(one.id): json.loads(ask) for one, ask in zip(rows, asks, strict=True)}}) if all(asks) else ""
-    )
-    return desk.page("like.html", status, told=told, number=case.id, error=error, passkey=many if rows else "")
-
-
-@router.post("/requests/{number}/like")
-def approve_like(case: Deciding, form: Form) -> Response:
-    """Each chosen request gets a signature of its own, over its own diff: all of them, or none."""
-    desk, who = case.desk, case.desk.visitor
-    chosen = {int(one): form.text(f"digest-{one}", 64) for one in form.many("change") if one.isdecimal() and len(one) < 10}
-    if not chosen:
-        return _like(case, "choose at least one request", 422)
-    if seconds := desk.services.attempts.seconds(who.address, f"code of {who.person.id}"):
-        return _like(case, str(Wait(seconds)), 429)
-    try:
-        with desk.write() as session:
-            entries = _sign_all(desk, session, case.id, chosen, form)
-    except (WrongCredentials, Locked) as error:
-        desk.services.attempts.failed(who.address, f"code of {who.person.id}")
-        desk.note("approve", "refused", f"changes like {case.id}", str(error))
-        return _like(case, str(error), 403)
-    except NotAllowed as error:
-        desk.note("approve", "refused", f"changes like {case.id}", str(error))
-        return _like(case, str(error), 403)
-    except (ChangedSinceShown, NotPossible, DoesNotFit) as error:
-        return _like(case, str(error), 409)
-    for change in chosen:
-        desk.note("approve", "done", f"change {change}")
-    if entries:
-        wait(desk.services, desk.place.log, max(entries))
-    return desk.go("/requests", "batch")
-
-
-def _sign_all(desk: Desk, session: Session, change: int, chosen: dict[int, str], form: Filled) -> list[int]:
-    person, log = desk.visitor.person, desk.place.log
-    known = {one.id: one for one in talk.alike(session, desk.office, session.get_one(ChangeRow, change))}
-    if strangers := set(chosen) - set(known):
-        raise ChangedSinceShown(f"request {min(strangers)} no longer waits, or is of another kind; read them once more")
-    answers = _answers(form.text("answer", 60_000))
-    given = Given(form.text("code"))
-    shared = (
-        None if answers else given.signer(desk, session, log, f"like:{change}:{','.join(map(str, sorted(chosen)))}"[:200])
-    )
-    entries = []
-    for number, shown in sorted(chosen.items()):
-        row = known[number]
-        signer = shared or _passkey(desk, session, log, answers.get(str(number), ""))
-        state = desk.office.approve(session, row, person, signer, shown)
-        if state == State.IN_FORCE and row.entry is not None:
-            entries.append(row.entry)
-    return entries
-
-
-def _passkey(desk: Desk, session: Session, log: str, answer: str) -> PasskeySigner:
-    return desk.services.passkeys.signer(session, desk.visitor.person, log, answer)
-
-
-def _answers(text: str) -> dict[str, str]:
-    if not text:
-        return {}
-    try:
-        found = json.loads(text)
-        return {str(number): json.dumps(one) for number, one in found.items()}
-    except (ValueError, AttributeError, RecursionError):
-        raise WrongCredentials("the passkey’s answers do not hold; try again") from None

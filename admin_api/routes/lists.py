@@ -4,25 +4,20 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from admin_api import list_state, words
+from admin_api import ceremony, list_state, words
 from admin_api.deps import Desk
 from admin_api.forms import Checks, Filled, Form, Wrong, last_moment
 from admin_api.permissions import at
-from admin_api.routes.sign_in import Wait
+from admin_api.routes import standing
 from admin_api.routes.today import list_ages
+from admin_api.routes.together import taken_in
 from admin_api.telling import Ground, mandate_sentence, names
 from category_lists import catalogue
 from change_control import list_service
 from change_control.authority import Permission
 from change_control.ledger import LedgerMismatch
-from change_control.lifecycle import State
-from change_control.people import WrongCredentials
-from change_control.tables import ChangeRow
-from policy.proof import digest
 
 router = APIRouter()
 MAY_TAKE_IN = ("technician", "online_safety_coordinator", "dsl", "deputy")
@@ -43,7 +38,8 @@ def show(desk: Desk, typed: Filled, *, said: str = "", errors: dict[str, str] | 
         ]
         feeds = list_state.feeds(desk, session, ground)
         wrong = list_state.overruled(desk, session, ground)
-        provisional = len(ratifiable(session, desk.place.log)) if desk.place.may(Permission.RATIFY) else 0
+        known = ceremony.known(desk, session)
+        provisional = len(taken_in(session, desk.place.log)) if desk.place.may(Permission.RATIFY) else 0
     kinds: dict[str, list[object]] = {}
     for category in ground.taxonomy.categories.values():
         kinds.setdefault(category.group, []).append(category)
@@ -59,6 +55,7 @@ def show(desk: Desk, typed: Filled, *, said: str = "", errors: dict[str, str] | 
         shared=desk.services.snapshot().dictionaries[ground.document.dictionary].index.shared(),
         provisional=provisional,
         sealed=list_state.sealed_list(desk, ground),
+        passkey=bool(known),
         typed=typed,
         errors=errors or {},
         said=said,
@@ -88,34 +85,6 @@ def subscribe(desk: Annotated[Desk, at(Permission.REQUEST)], form: Form) -> Resp
     return desk.go(f"/requests/{row.id}", "asked")
 
 
-def ratifiable(session: Session, log: str) -> list[ChangeRow]:
-    """List changes that took effect under a mandate, the oldest first."""
-    wanted = select(ChangeRow).where(
-        ChangeRow.log == log, ChangeRow.state == State.PROVISIONAL, ChangeRow.kind == "dictionary"
-    )
-    return list(session.scalars(wanted.order_by(ChangeRow.entry)).all())
-
-
-@router.post("/lists/ratify")
-def ratify_all(desk: Annotated[Desk, at(Permission.RATIFY)], form: Form) -> Response:
-    """The headteacher signs all list updates that took effect under a mandate, each by itself, with one code."""
-    who, log = desk.visitor, desk.place.log
-    if seconds := desk.services.attempts.seconds(who.address, f"code of {who.person.id}"):
-        return show(desk, form, errors={"code": str(Wait(seconds))}, status=429)
-    try:
-        with desk.write() as session:
-            desk.registry.check_code(session, who.person.id, form.text("code"), "ratify lists")
-            signer = desk.registry.signer(session, who.cookie, log)
-            for row in ratifiable(session, log):
-                desk.office.ratify(session, row, who.person, signer, digest(row.diff))
-    except WrongCredentials as error:
-        desk.services.attempts.failed(who.address, f"code of {who.person.id}")
-        desk.note("ratify", "refused", why=str(error))
-        return show(desk, form, errors={"code": str(error)}, status=403)
-    desk.note("ratify", "done", "lists")
-    return desk.go("/lists", "ratified")
-
-
 @router.post("/lists/mandate")
 def sign_mandate(desk: Annotated[Desk, at(Permission.MANDATE)], form: Form) -> Response:
     """The headteacher says beforehand who may take in lists, until when, and how soon she ratifies each."""
@@ -127,36 +96,10 @@ def sign_mandate(desk: Annotated[Desk, at(Permission.MANDATE)], form: Form) -> R
     if until is None and "until" not in checks.fields:
         checks.fields["until"] = "say until when, at most a year from now"
     days = checks.check("days", lambda: _days(form.text("days")))
-    who = desk.visitor
-    if seconds := desk.services.attempts.seconds(who.address, f"code of {who.person.id}"):
-        checks.fields["code"] = str(Wait(seconds))
     if checks.fields or until is None or days is None:
         return show(desk, form, errors=checks.fields, status=422)
-    log = desk.place.log
-    try:
-        with desk.write() as session:
-            desk.registry.check_code(session, who.person.id, form.text("code"), "mandate")
-            signer = desk.registry.signer(session, who.cookie, log)
-            desk.office.sign_mandate(
-                session,
-                log,
-                who.person,
-                lambda terms: signer.sign("mandate", log, terms),
-                kinds=["dictionary"],
-                roles=roles,
-                until=until,
-                ratify_days=days,
-            )
-    except WrongCredentials as error:
-        desk.services.attempts.failed(who.address, f"code of {who.person.id}")
-        desk.note("mandate", "refused", why=str(error))
-        return show(desk, form, errors={"code": str(error)}, status=403)
-    except LedgerMismatch:
-        raise
-    except ValueError as error:
-        return show(desk, form, errors={"until": str(error)}, status=422)
-    desk.note("mandate", "done")
-    return desk.go("/lists", "mandated")
+    draw = standing.mandate(desk, ["dictionary"], roles, until, days, glass=False)
+    return standing.drafted(desk, form, "mandate", draw, "mandated", field="until", page="/lists", shows=show)
 
 
 def _days(text: str) -> int:

@@ -1,6 +1,7 @@
 """/log: the filter log. Looking is itself written down, in the access log; people are pseudonyms until someone says why."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from admin_api.forms import Form, Wrong, moment, tidy
 from admin_api.permissions import at
 from admin_api.telling import Ground
 from change_control.authority import Permission
-from monitoring import export, saved
+from monitoring import devices, export, saved
 from monitoring.lines import Line
 from monitoring.log import Log, Query
 from monitoring.masks import who_of
@@ -129,6 +130,9 @@ def query_of(desk: Desk, asked: Search, limit: int) -> Query:
     if asked.person:
         made = masks(filter_log(desk))
         who = made.who(desk.place.log, asked.person) or tidy(asked.person)
+    if asked.device and not asked.device.startswith("d-"):
+        with suppress(LookupError):
+            asked = replace(asked, device=devices.one(filter_log(desk), desk.place.log, asked.device).device)
     return as_person(filter_log(desk), asked.query(desk.place.log, limit, who, hidden_groups(desk)))
 
 

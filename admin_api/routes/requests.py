@@ -273,7 +273,7 @@ def _rests_on(desk: Desk, session: Session, row: ChangeRow) -> str:
     if number is None:
         return ""
     entry = desk.office.book(session, row.log).entry(int(number))
-    return f"{standing_sentence(entry, names(session, actors(entry)))} (entry {number} of the change log)"
+    return f"{standing_sentence(entry, names(session, actors(entry)), None)} (entry {number} of the change log)"
 
 
 def _place_in_line(session: Session, row: ChangeRow) -> tuple[int, int] | None:

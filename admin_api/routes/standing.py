@@ -1,6 +1,6 @@
 """/standing: mandates and delegations, and the headteacher's forms to sign or revoke them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from admin_api.deps import Desk
 from admin_api.forms import Checks, Filled, Form, last_moment, moment
 from admin_api.permissions import at
 from admin_api.routes.sign_in import Wait
-from admin_api.telling import MANDATED, actors, names, standing_sentence
+from admin_api.telling import MANDATED, Ground, actors, names, standing_sentence
 from change_control import standing
 from change_control.authority import DELEGABLE, MAY, PUPILS, ROLES, NotAllowed, Permission
 from change_control.keys import Locked
@@ -24,6 +24,7 @@ from change_control.people import WrongCredentials
 from change_control.standing import Terms
 from change_control.tables import PersonRow, RoleRow
 from policy.proof import Entry
+from policy.rules import Document, SchoolPolicy
 
 router = APIRouter()
 type Drawing = Callable[[Session], Terms]
@@ -37,6 +38,7 @@ def standing_page(desk: Annotated[Desk, at(Permission.READ_CHANGES)], said: str 
 
 def show(desk: Desk, typed: Filled, *, said: str = "", errors: dict[str, str] | None = None, status: int = 200) -> Response:
     log = desk.place.log
+    document = Ground.of(desk.services.snapshot(), log).document
     with desk.read() as session:
         mandates = desk.office.mandates(session, log)
         delegations = standing.delegations(desk.office, session, log, also_later=True)
@@ -53,13 +55,14 @@ def show(desk: Desk, typed: Filled, *, said: str = "", errors: dict[str, str] | 
     return desk.page(
         "standing.html",
         status,
-        mandates=[_line(entry, who) for entry in mandates],
-        delegations=[_line(entry, who) for entry in delegations],
+        mandates=[_line(entry, who, document) for entry in mandates],
+        delegations=[_line(entry, who, document) for entry in delegations],
         people=people,
         roles=[role for role in ROLES if role in MAY[Permission.TIGHTEN] and role != "headteacher"],
         mandated=MANDATED,
         kinds=[(kind, words.CHANGE_KINDS[kind]) for kind in words.CHANGE_KINDS if kind in DELEGABLE],
         pupils=PUPILS,
+        groups=document.groups if isinstance(document, SchoolPolicy) else (),
         typed=typed,
         errors=errors or {},
         said=said,
@@ -68,37 +71,44 @@ def show(desk: Desk, typed: Filled, *, said: str = "", errors: dict[str, str] | 
     )
 
 
-def _line(entry: Entry, who: dict[str, str]) -> tuple[int, str, str, datetime]:
-    return entry["n"], standing_sentence(entry, who), who.get(entry["by"], ""), datetime.fromisoformat(entry["at"])
+def _line(entry: Entry, who: dict[str, str], document: Document) -> tuple[int, str, str, datetime]:
+    return entry["n"], standing_sentence(entry, who, document), who.get(entry["by"], ""), datetime.fromisoformat(entry["at"])
 
 
-def _done(desk: Desk, form: Filled, act: str, do: Doing, said: str, *, field: str, page: str = "/standing") -> Response:
+type Shows = Callable[..., Response]  # the page that the form is on, with what went wrong
+
+
+def _done(
+    desk: Desk, form: Filled, act: str, do: Doing, said: str, *, field: str, page: str = "/standing", shows: Shows = show
+) -> Response:
     try:
         ceremony.signed(desk, Given.of(form), act, do)
     except (WrongCredentials, Locked, Wait) as error:
         desk.note(act, "refused", why=str(error))
-        return show(desk, form, errors={"code": str(error)}, status=429 if isinstance(error, Wait) else 403)
+        return shows(desk, form, errors={"code": str(error)}, status=429 if isinstance(error, Wait) else 403)
     except (LedgerMismatch, NotAllowed):
         raise
     except ValueError as error:
-        return show(desk, form, errors={field: str(error)}, status=422)
+        return shows(desk, form, errors={field: str(error)}, status=422)
     return desk.go(page, said)
 
 
-def _drafted(desk: Desk, form: Filled, act: str, draw: Drawing, said: str, *, field: str) -> Response:
+def drafted(
+    desk: Desk, form: Filled, act: str, draw: Drawing, said: str, *, field: str, page: str = "/standing", shows: Shows = show
+) -> Response:
     """Whoever has a passkey reads what she signs once more, on a page of its own; a code signs at once."""
     if form.text("code"):
         do: Doing = lambda session, sign: standing.write(  # noqa: E731 - one line of it
             desk.office, session, desk.place.log, desk.visitor.person, act, draw(session), sign
         )
-        return _done(desk, form, act, do, said, field=field)
+        return _done(desk, form, act, do, said, field=field, page=page, shows=shows)
     try:
         with desk.read() as session:
             draft = Draft(act, draw(session))
     except (LedgerMismatch, NotAllowed):
         raise
     except ValueError as error:
-        return show(desk, form, errors={field: str(error)}, status=422)
+        return shows(desk, form, errors={field: str(error)}, status=422)
     return ceremony.page(desk, draft, "/standing/sign")
 
 
@@ -147,7 +157,7 @@ def sign_mandate(desk: Annotated[Desk, at(Permission.MANDATE)], form: Form) -> R
     draw = mandate(
         desk, kinds or ["site"], [role for role in form.many("roles") if role in ROLES], until, int(days), glass=glass
     )
-    return _drafted(desk, form, "mandate", draw, "mandated", field="until")
+    return drafted(desk, form, "mandate", draw, "mandated", field="until")
 
 
 def mandate(desk: Desk, kinds: list[str], roles: list[str], until: datetime, days: int, *, glass: bool) -> Drawing:
@@ -178,11 +188,13 @@ def sign_delegation(desk: Annotated[Desk, at(Permission.DELEGATE)], form: Form) 
         checks.fields["to"] = "say until which day"
     if checks.fields or until is None:
         return show(desk, form, errors=checks.fields, status=422)
-    draw = delegation(desk, form.text("person"), form.many("scope"), starts, until)
-    return _drafted(desk, form, "delegate", draw, "delegated", field="to")
+    draw = delegation(desk, form.text("person"), form.many("scope"), starts, until, form.many("groups"))
+    return drafted(desk, form, "delegate", draw, "delegated", field="to")
 
 
-def delegation(desk: Desk, person: str, kinds: tuple[str, ...], starts: datetime | None, until: datetime) -> Drawing:
+def delegation(
+    desk: Desk, person: str, kinds: tuple[str, ...], starts: datetime | None, until: datetime, groups: Sequence[str] = ()
+) -> Drawing:
     return lambda session: standing.delegation_terms(
         desk.office,
         session,
@@ -192,6 +204,7 @@ def delegation(desk: Desk, person: str, kinds: tuple[str, ...], starts: datetime
         kinds=kinds,
         starts=starts or desk.office.now() - timedelta(seconds=1),
         until=until,
+        groups=groups,
     )
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from appliance.commands.words import WrongWords, config_of, data_option
 from appliance.founding import open_installation
 from change_control import standalone
-from change_control.replay import DoesNotAgree, Export, check_key, fingerprint, verify_text, witness_lines
+from change_control.offline import Export, check_key, fingerprint, verify_text, witness_lines
+from change_control.replay import DoesNotAgree
 from change_control.verify import export_logs, verify_installation, witnessed, write_export
 from change_control.witness import Witness
 from policy.live import Trust

@@ -20,8 +20,9 @@ from policy.snapshot import Snapshot
 
 def words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("asked", nargs="*", metavar="NAME_OR_URL")
-    parser.add_argument("--school", required=True)
-    parser.add_argument("--group", required=True)
+    parser.add_argument("--school", default="")
+    parser.add_argument("--group", default="")
+    parser.add_argument("--address", metavar="IP", help="for whoever is at an address now, instead of --school and --group")
     parser.add_argument("--at", metavar="RFC3339", help="the moment to decide for (default: now)")
     parser.add_argument("--json", action="store_true", help="one JSON value a line")
     parser.add_argument("--batch", metavar="FILE", help="a file with one name or page a line, - for standard input")
@@ -34,17 +35,35 @@ def words(parser: argparse.ArgumentParser) -> None:
 def run(words: argparse.Namespace) -> int:
     if bool(words.asked) == bool(words.batch):
         raise WrongWords("give names or pages, or --batch FILE")
-    if words.dns:
+    if not words.address and not (words.school and words.group):
+        raise WrongWords("say --school and --group, or --address")
+    if words.dns and not words.address:
         return _by_dns(words)
     snapshot = Live(words.data).snapshot
+    person = _who(words, snapshot) if words.address else None
+    if words.dns:
+        return _by_dns(words)
     at = _moment(words.at)
-    teller = Teller(snapshot, words.school, words.group, at)
+    teller = Teller(snapshot, words.school, words.group, at, person)
     lines = _batch(words.batch) if words.batch else words.asked
     write = sys.stdout.write
     for line in map(teller.line, lines):
         write((line if words.json or words.batch else json.loads(line)["sentence"]) + "\n")
     sys.stdout.flush()
     return 0
+
+
+def _who(words: argparse.Namespace, snapshot: Snapshot) -> str | None:
+    """Whoever is at an address: into `words` as if school and group had been given; returns the person's pseudonym."""
+    client = snapshot.clients.of("", words.address)
+    if client is None or not client.school:
+        raise WrongWords(f"{words.address} is no address of a school")
+    words.school, words.group = client.school, client.group
+    if not words.json and not words.batch:
+        known = f"known by {client.identified_by}" + (f", device {client.device}" if client.device else "")
+        known += f", person {client.person}" if client.person else ""
+        print(f"{words.address} is of {client.school}/{client.group}, {known}.")
+    return client.person
 
 
 def _by_dns(words: argparse.Namespace) -> int:
@@ -116,6 +135,7 @@ class Teller:
     school: str
     group: str
     at: datetime
+    person: str | None = None
     _written: dict[Decision, tuple[str, str]] = field(default_factory=dict)
     _patience: Patience = field(default_factory=Patience)
 
@@ -134,7 +154,7 @@ class Teller:
             return _encode(
                 {"asked": asked, **_fields(REFUSED_ON_ERROR), "sentence": f"This cannot be a site, so it is refused. {error}"}
             )
-        question = Question(self.school, self.group, site.host, self.at, site.path, query=site.query)
+        question = Question(self.school, self.group, site.host, self.at, site.path, person=self.person, query=site.query)
         decision = self._patience.counted(decide(self.snapshot, question).told())
         if decision not in self._written:
             self._written[decision] = self._around_the_site(decision, question)

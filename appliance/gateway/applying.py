@@ -65,7 +65,14 @@ def ports_of(config: "Config") -> Ports:
             if not found[six]:
                 raise NotApplied(f"{key} needs a listener on all addresses, {any_}, to be steered to; such as {example}")
     own = (*config.proxy.page_listen, *config.proxy.listen, *config.dns.dot_listen, *config.dns.doh_listen)
-    return Ports(dns, proxy, tuple(number for _, number in own), tuple(number for _, number in config.admin.listen))
+    radius = [
+        (network, number)
+        for _, number in (config.devices.radius_listen if config.devices else ())
+        for client in (config.devices.radius_clients if config.devices else ())
+        for network in client.networks
+    ]
+    desk = tuple(number for _, number in config.admin.listen)
+    return Ports(dns, proxy, tuple(number for _, number in own), desk, tuple(dict.fromkeys(radius)))
 
 
 def planned(config: "Config") -> str:

@@ -74,6 +74,7 @@ class Ports:
     proxy: tuple[int, int]  # of the listeners for redirected connections
     own_tcp: tuple[int, ...] = ()  # further ports that inside networks may connect to: block page, explicit proxy, DoT, DoH
     desk: tuple[int, ...] = ()
+    radius: tuple[tuple[str, int], ...] = ()  # who may send RADIUS accounting, as a network, and to which port
 
 
 def ruleset(config: GatewayConfig, ports: Ports) -> str:
@@ -301,6 +302,7 @@ def _input(config: GatewayConfig, ports: Ports) -> list[str]:
         f"iifname {inside} ct status dnat accept",  # what was steered here, and only that, reaches resolver and proxy
         f"iifname {inside} meta l4proto udp udp dport {{ 67, 68, 123, 547 }} accept",  # DHCP (also as doctor asks it), time
         *([own] if ports.own_tcp else []),
+        *(f"{'ip6' if ':' in who else 'ip'} saddr {who} udp dport {port} accept" for who, port in ports.radius),
         *(
             [f"iifname {_names(desks)} meta l4proto tcp tcp dport {_group(ports.desk)} accept"]
             if desks and ports.desk

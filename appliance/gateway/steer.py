@@ -110,6 +110,7 @@ class Steer:
         self._tally, self._record = tally, record
         self.permits = Permits()
         self.permits.follow(live.snapshot)
+        self._present = live.snapshot.clients.presence.version
         self.beaten = 0.0  # when a resolver last said that it lives
         self.greetings = Greetings()
         self.granted = self.revoked = self.unnamed = 0
@@ -144,7 +145,8 @@ class Steer:
         granted from now on is granted by the new policy.
         """
         now, changed = self._clock(), self.permits.follow(self._live.snapshot)
-        pairs = self.permits.pairs() if changed else list(self.permits.due(now))
+        moved = self._moved()
+        pairs = self.permits.pairs() if changed else [*self.permits.due(now), *moved]
         gone: set[Pair] = set()
         for at in range(0, len(pairs), AT_ONCE):
             some = self.permits.ended(pairs[at : at + AT_ONCE], now)
@@ -153,6 +155,17 @@ class Steer:
             await asyncio.sleep(0)
         if gone or changed:
             self.reset(None if changed else gone)
+
+    def _moved(self) -> list[Pair]:
+        """What is permitted to those of whom something else is known than a moment ago: who signed in, who is gone."""
+        presence = self._live.snapshot.clients.presence
+        if presence.version == self._present:
+            return []
+        changed, self._present = presence.since(self._present), presence.version
+        if changed is None:
+            return self.permits.pairs()
+        owners = {self._near.device(each, patient=True) or ip_address(each).packed for each in changed}
+        return [pair for pair in self.permits.pairs() if pair[0] in owners]
 
     def shown(self, packets: list[tuple[str, bytes]]) -> None:
         """First words of forwarded connections: to a site that this client may have unseen, or the connection ends.
@@ -203,7 +216,7 @@ class Steer:
 
     def _may_say(self, source: str, to: bytes, host: str, now: float) -> bool:
         """Was this name told by this address, or may it be had unseen anyway?"""
-        device = self._near.device(source, patient=True)
+        device = self._near.device(source)  # not patient: an IPv6 address that a device has just made up is looked for
         for owner in (device, ip_address(source).packed):
             if owner and host in self.permits.because(owner, to):
                 return True

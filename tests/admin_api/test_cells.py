@@ -12,6 +12,7 @@ from admin_api.kinds import OFFERED
 from change_control import screening, standing, talk
 from change_control.authority import DELEGABLE, PUPILS, ROLES, NotAllowed
 from change_control.changes import CategoryWish, NetworkWish, SiteWish
+from change_control.device_wishes import BelongingWish
 from change_control.group_wishes import GroupWish, InspectionWish, SafetyWish
 from change_control.hour_wishes import TimetableWish
 from change_control.lifecycle import State
@@ -30,6 +31,7 @@ WISHES = {
     "category": CategoryWish("games", Action.ALLOW, ("ks2",)),
     "timetable": TimetableWish("Lunch", (Window((0,), "12:00", "13:00"),), ((date(2026, 9, 1), date(2026, 12, 18)),)),
     "group": GroupWish("Year 7", "ks3"),
+    "belonging": BelongingWish("ks2", user="2*@oakfield.sch.uk"),
     "network": NetworkWish("10.9.0.0/16", "ks2"),
     "safety": SafetyWish("ks2", safe_search=False),
     "answer": AnswerWish("nxdomain"),

@@ -202,11 +202,11 @@ def test_the_same_for_scripts(world):
 # --- a pupil's request goes to the named teacher first ------------------------------------------------------------------------
 
 
-def pupil_asks(world, reference="K7F2-9QXM", site="poki.com"):
+def pupil_asks(world, reference="K7F2-9QXM", site="poki.com", group="ks2"):
     with world.store.write() as session:
         return world.office.request(
             session, "oakfield", SiteWish(site, Action.ALLOW, ("ks2",)), by=None, reason="for my maths", source="block-page",
-            asker="Tim", reference=reference, group="ks2",
+            asker="Tim", reference=reference, group=group,
         ).id  # fmt: skip
 
 
@@ -215,8 +215,8 @@ def where(world, reference="K7F2-9QXM"):
     return re.search(r"<strong>(.*?)</strong>", answer.text)[1]
 
 
-def named(world, username="adam"):
-    return delegated(world, person=person(world, username), scope=["pupil_requests"])
+def named(world, username="adam", **more):
+    return delegated(world, person=person(world, username), scope=["pupil_requests"], **more)
 
 
 def test_a_pupils_request_is_with_the_named_teacher_and_then_with_the_head(world):
@@ -267,6 +267,28 @@ def test_the_named_teacher_refuses_with_a_reason_and_whoever_asked_can_read_it(w
     assert where(world, "BBBB-2222") == "It is with the headteacher."  # the delegation has ended
     assert adam.post(f"/requests/{late}/pass-on").status_code in {303, 403}
     assert world.state(late) == "requested"
+
+
+def test_each_group_has_a_teacher_of_its_own_and_the_others_the_schools(world):
+    adam, tom, helen = world.browser("adam"), world.browser("tom"), world.browser("helen")
+    assert named(world, "adam", groups=["ks2"]).status_code == 303
+    assert "Adam looks first at what pupils in Years 3-6 ask for from the block page" in helen.get("/standing").text
+    older, younger = pupil_asks(world, "AAAA-2222", "one.example"), pupil_asks(world, "BBBB-2222", "two.example", "ks1")
+    assert where(world, "AAAA-2222") == "Your teacher looks at it first."
+    assert where(world, "BBBB-2222") == "It is with the headteacher."  # nobody is named for that group
+    assert adam.post(f"/requests/{younger}/pass-on").status_code == 403
+    assert named(world, "tom").status_code == 303
+    assert where(world, "BBBB-2222") == "Your teacher looks at it first."
+    assert tom.post(f"/requests/{older}/pass-on").status_code == 403  # it has a teacher of its own
+    assert tom.post(f"/requests/{younger}/pass-on").status_code == 303
+    assert adam.post(f"/requests/{older}/pass-on").status_code == 303
+    assert "entries agree" in helen.get("/changes?check=true").text
+
+
+def test_groups_go_with_pupils_requests_alone(world):
+    both = delegated(world, person=person(world, "adam"), scope=["pupil_requests", "site"], groups=["ks2"])
+    assert "roups go with pupils’ requests alone" in both.text
+    assert "here is no group ks9 here" in named(world, groups=["ks9"]).text
 
 
 def test_references_are_not_guessed(world):

@@ -17,7 +17,8 @@ from admin_api.app import create_app
 from admin_api.notices import Watcher
 from admin_api.witnessing import Asked, Cosigner, Keeper, post, witnessed_file
 from change_control.keys import AuthorityKey
-from change_control.replay import DoesNotAgree, verify_text
+from change_control.offline import verify_text
+from change_control.replay import DoesNotAgree
 from change_control.verify import witnessed, write_export
 from change_control.witness import Behind, Witness, cosignatures, request
 from policy.live import Trust

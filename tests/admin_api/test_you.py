@@ -247,6 +247,53 @@ def test_a_mandate_and_a_delegation_are_signed_with_a_passkey_over_exactly_their
     assert "entries agree" in helen.get("/changes?check=true").text
 
 
+def taken_in(world, site):
+    with world.store.write() as session:
+        who = world.registry.signed_in(session, world.cookie("tom"))
+        version = world.list_version("games", f"{site}\n", f"by-hand-{site}")
+        return world.office.accept_list(session, "oakfield", version, 0, by=who).change.id
+
+
+def test_lists_are_mandated_and_ratified_with_a_passkey(world, device):
+    helen = world.browser("helen")
+    add(world, device)
+    page = helen.post("/lists/mandate", {"roles": "technician", "until": "2027-06-30", "days": "10"})
+    assert "The technician may take in lists until the end of Wednesday 30 June 2027" in page.text
+    signed = helen.post("/standing/sign", {**drafted(page), "answer": device.get(challenge(page.text))})
+    assert signed.status_code == 303, signed.text
+    changes = [taken_in(world, site) for site in ("friv.com", "miniclip.com")]
+    assert "/lists/ratify" in helen.get("/lists").text
+    many = asked(helen.get("/lists/ratify").text)["many"]
+    assert sorted(map(int, many)) == changes
+    answers = {
+        change: json.loads(device.get(base64.urlsafe_b64decode(one["challenge"] + "=="))) for change, one in many.items()
+    }
+    shown = {"change": changes, **{f"digest-{change}": world.digest(change) for change in changes}}
+    crossed = {**answers, str(changes[0]): answers[str(changes[1])]}
+    assert helen.post("/lists/ratify", {**shown, "answer": json.dumps(crossed)}).status_code == 403
+    assert [world.state(change) for change in changes] == ["provisional"] * 2
+    assert helen.post("/lists/ratify", {**shown, "answer": json.dumps(answers)}).status_code == 303
+    assert [world.state(change) for change in changes] == ["in_force"] * 2
+    assert {one["rests_on"]["signatures"][0]["factor"] for one in entries(world, "change.ratified")} == {"passkey"}
+    assert "entries agree" in helen.get("/changes?check=true").text
+
+
+def test_lists_are_ratified_with_one_code_over_what_was_shown(world):
+    helen, tom = world.browser("helen"), world.browser("tom")
+    world.clock.forward(seconds=30)
+    mandate = {"roles": "technician", "until": "2027-06-30", "days": "10", "code": world.code("helen")}
+    assert helen.post("/lists/mandate", mandate).headers["location"].startswith("/lists")
+    change = taken_in(world, "friv.com")
+    world.clock.forward(seconds=30)
+    given = {"change": change, "code": world.code("helen")}
+    good = {**given, f"digest-{change}": world.digest(change)}
+    assert tom.post("/lists/ratify", good).status_code == 403
+    assert helen.post("/lists/ratify", {"code": world.code("helen")}).status_code == 422
+    assert helen.post("/lists/ratify", {**given, f"digest-{change}": "0" * 64}).status_code == 409
+    assert helen.post("/lists/ratify", good).status_code == 303
+    assert world.state(change) == "in_force"
+
+
 def test_an_invitation_and_a_release_are_signed_with_a_passkey(world, device):
     helen = world.browser("helen")
     add(world, device)

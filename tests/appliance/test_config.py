@@ -133,7 +133,7 @@ def test_what_is_commented_out_is_not_there(written, text):
     ("text", "said"),
     [
         ("dnss: {}", "unknown key 'dnss'; did you mean 'dns'?"),
-        ("policy: {}", "unknown key 'policy'; there are: dns, proxy, admin, database, mail, witness, gateway, webhooks, log_to"),
+        ("policy: {}", "unknown key 'policy'; there are: dns, proxy, admin, database, mail, witness, gateway, devices, webhooks, log_to"),
         ("dns: {lisen: 127.0.0.1:53}", "in dns, unknown key 'lisen'; did you mean 'listen'?"),
         ("dns: {allow: games}", "in dns, unknown key 'allow'; there are: listen, upstreams"),
         ("mail: {server: smtp.example}", "mail.server: 'smtp.example' is not host:port"),

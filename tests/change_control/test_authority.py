@@ -43,6 +43,8 @@ SCHOOL = {
     "retain":       "x . . . . . . . . . .",
     "read_access":  "x . . . . . . . . . .",
     "read_system":  "x . . x x x . . . x .",
+    "read_devices": "x . . x x x . . . . .",
+    "devices":      "x . . . x x . . . . .",
     "tokens":       "x . . . . x . . . . .",
 }  # fmt: skip
 AUTHORITY = {  # the LA officer stands where the headteacher stands
@@ -71,6 +73,8 @@ AUTHORITY = {  # the LA officer stands where the headteacher stands
     "retain":       ". . . . . . . . . x .",
     "read_access":  ". . . . . . . . . x .",
     "read_system":  ". . . x x x . . . x .",
+    "read_devices": ". . . x x x . . . x .",
+    "devices":      ". . . . x x . . . x .",
     "tokens":       ". . . . . x . . . x .",
 }  # fmt: skip
 

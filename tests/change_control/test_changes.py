@@ -24,7 +24,7 @@ from change_control.changes import (
     tightens,
     until,
 )
-from policy.proof import undone
+from policy.grounds import undone
 from policy.rules import Action, AuthorityPolicy, CategoryRule, Group, Network, SchoolPolicy, SiteRule
 
 ALLOW, WARN, BLOCK = Action.ALLOW, Action.WARN, Action.BLOCK

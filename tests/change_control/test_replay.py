@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from change_control.keys import AuthorityKey, Signer, b64, public_of
 from change_control.ledger import append, root, root_of
-from change_control.replay import DoesNotAgree, DoesNotFit, LogExport, Policy, replay
-from policy.proof import Checkpoint, canonical, digest, leaf_hash, origin, undone
+from change_control.plain import DoesNotFit, Policy
+from change_control.replay import DoesNotAgree, LogExport, replay
+from policy.grounds import undone
+from policy.proof import Checkpoint, canonical, digest, leaf_hash, origin
 
 KEY = AuthorityKey("birchwood", b"k" * 32)
 HEAD = Signer("p-head", 1, b"h" * 32)

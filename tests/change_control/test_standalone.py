@@ -12,7 +12,8 @@ import pytest
 
 from change_control import standalone
 from change_control.changes import SiteWish
-from change_control.replay import DoesNotAgree, fingerprint, verify_text
+from change_control.offline import fingerprint, verify_text
+from change_control.replay import DoesNotAgree
 from change_control.verify import write_export
 from policy.live import Trust
 from policy.proof import digest

@@ -18,8 +18,9 @@ from change_control.service import HEAD
 from change_control.tables import ChangeRow, EntryRow
 from change_control.verify import DoesNotAgree, export_logs, replay, verify_installation
 from policy.decide import Question, decide
+from policy.grounds import check_authority
 from policy.live import Live, Trust
-from policy.proof import ProofRefused, check_authority, digest
+from policy.proof import ProofRefused, digest
 from policy.rules import Action, write
 
 LOG = "oakfield"

@@ -439,7 +439,8 @@ def test_a_change_that_one_person_signed_is_refused_by_the_proof(own):
     with own.store.read() as session:
         n = session.get(ChangeRow, change).entry
         entry = own.office.book(session, "oakfield").entry(n)
-    from policy.proof import ProofRefused, check_authority
+    from policy.grounds import check_authority
+    from policy.proof import ProofRefused
 
     with own.store.read() as session:
         book = own.office.book(session, "oakfield")

@@ -12,7 +12,7 @@ from change_control.hour_wishes import TimetableWish
 from change_control.people_wishes import SuspensionWish
 from change_control.school_wishes import AnswerWish, TenantsWish
 from change_control.site_wishes import ListedWish
-from policy.proof import undone
+from policy.grounds import undone
 from policy.rules import (
     Action,
     AuthorityPolicy,

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dns.settings import Settings
+from policy.presence import Presence
 from policy.rules import Action, SiteRule
 
 STAFF = "127.20.9.5"
@@ -183,6 +184,8 @@ def test_strangers_are_refused_and_their_junk_is_not_answered(make_live, make_sn
 
 
 class Strangers:
+    presence = Presence()
+
     def of(self, listener, address):
         return None
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import dnslib
 import pytest
@@ -10,6 +10,9 @@ import pytest
 from dns.answers import Answers, Waiting
 from dns.settings import Settings
 from dns.steering import Network, Steered
+from policy.identity import Clients
+from policy.presence import Presence, Present, line
+from policy.rules import Belonging
 
 LISTENER, PUPIL, RELAYED, STRANGER = "dns:0.0.0.0:53", "127.20.3.5", "127.20.9.5", "127.20.4.5"
 FOUR, SIX = ["198.18.0.7"], ["fd73:6368:6f6f:6c67::7"]
@@ -173,5 +176,36 @@ def test_what_was_permitted_is_forgotten_with_the_connection(gate):
         await it.connected()
         await it.ask("news.example")
         assert len(it.writer.asked) == 2
+
+    gate(story)
+
+
+def test_who_signs_in_or_out_is_decided_upon_anew_and_permitted_anew(gate, tmp_path):
+    """What the process that steers ended with a sign-in must not be taken for permitted when she is back."""
+
+    async def story(it):
+        presence, live = Presence(tmp_path / "presence"), it.answers._live
+        (school,) = [each for each in live.snapshot.schools.values() if each.networks]
+        staff = next(group.id for group in school.groups if group.phase == "staff")
+        school = replace(school, belongings=(Belonging("b", staff, 7, role="Staff"),))
+        live.snapshot = replace(live.snapshot, schools={school.log: school}, clients=Clients([school], presence))
+        kim = Present(school.log, "d-1", "neighbour", "p-1", "radius", "kim", ("Staff",))
+        for there in (None, kim, None, kim):
+            with (tmp_path / "presence").open("ab") as file:
+                file.write(line(PUPIL, 1e12, there))
+            presence.refresh(it.now)
+            for _ in range(2):
+                await it.ask("news.example")
+            await it.ask("news.example", address="127.20.3.6")
+        assert [client for _, _, client, *_ in it.writer.asked] == [PUPIL, "127.20.3.6", PUPIL, PUPIL, PUPIL]
+        told = [
+            (event.group == staff, event.identified_by, event.person, event.device)
+            for event in it.events
+            if event.address == PUPIL
+        ]
+        assert told == [
+            *[(False, "network", "", "")] * 2, *[(True, "radius", "p-1", "d-1")] * 2,
+            *[(False, "network", "", "")] * 2, *[(True, "radius", "p-1", "d-1")] * 2,
+        ]  # fmt: skip
 
     gate(story)

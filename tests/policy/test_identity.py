@@ -1,11 +1,14 @@
 """Who is asking, by listener and source address."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.identity import REMEMBERED, UNASSIGNED, Clients
-from policy.rules import Group, Network, SchoolPolicy
+from policy.presence import Presence, Present, line
+from policy.rules import Belonging, Group, Network, SchoolPolicy
 
 
 def school(log, *networks):
@@ -90,3 +93,66 @@ def test_the_memory_has_an_end():
     for number in range(REMEMBERED + 2):
         clients.of(str(number), "garbage")
     assert len(clients._remembered) <= REMEMBERED
+
+
+# --- who signed in, and which device ---
+
+KNOWN = Present("one", "d-1", "lease", "p-1", "radius", "kim@one", ("Staff", "Office"))
+
+
+@pytest.fixture
+def there(tmp_path):
+    """What is known of who is where, set by a test."""
+    presence = Presence(tmp_path / "presence")
+
+    def say(address, present):
+        with (tmp_path / "presence").open("ab") as file:
+            file.write(line(address, 1e12, present))
+        presence.refresh(1.0)
+
+    return presence, say
+
+
+@pytest.mark.parametrize(
+    ("belongings", "present", "group", "how"),
+    [
+        ([], KNOWN, "b", "radius"),  # nobody speaks of her: her network's group, and still her name in the log
+        ([], replace(KNOWN, person="", signed_in="", user="", roles=()), "b", "lease"),
+        ([("d", "a")], KNOWN, "a", "radius"),  # a rule about her device, none about her
+        ([("d", "a")], replace(KNOWN, person="", signed_in="", user="", roles=()), "a", "device"),
+        ([("d", "a"), ("r", "c")], KNOWN, "c", "radius"),  # the person counts before the device
+        ([("r", "a"), ("u", "c")], KNOWN, "c", "radius"),  # the name before the role
+        ([("p", "a"), ("r", "c")], KNOWN, "c", "radius"),  # the role before a pattern
+        ([("p", "a"), ("q", "c")], KNOWN, "c", "radius"),  # the longer pattern
+        ([("d", "a"), ("u", "c")], replace(KNOWN, school="two"), "b", "network"),  # known at another school
+    ],
+)
+def test_the_order_of_confidence(there, belongings, present, group, how):
+    presence, say = there
+    fields = {
+        "d": {"device": "d-1"},
+        "u": {"user": "kim@one"},
+        "r": {"role": "Office"},
+        "p": {"user": "kim*"},
+        "q": {"user": "*im@one"},
+    }
+    rules = tuple(Belonging(f"b{n}", group, 7, **fields[kind]) for n, (kind, group) in enumerate(belongings))
+    clients = Clients([replace(school("one", Network("site", "b", "10.1.0.0/16")), belongings=rules)], presence)
+    assert clients.of("dns", "10.1.0.5").identified_by == "network"
+    say("10.1.0.5", present)
+    client = clients.of("dns", "10.1.0.5")
+    assert (client.school, client.group, client.network, client.identified_by) == ("one", group, "site", how)
+    assert clients.of("dns", "::ffff:10.1.0.5") == client
+    assert clients.of("dns", "10.1.0.5") is client, "remembered while nothing changes"
+    assert clients.of("dns", "10.1.0.6").identified_by == "network"
+    say("10.1.0.5", None)
+    assert clients.of("dns", "10.1.0.5").identified_by == "network"
+
+
+def test_who_signed_in_opens_no_network_of_nobody(there):
+    presence, say = there
+    clients = Clients([], presence)
+    say("10.1.0.5", KNOWN)
+    say("8.8.8.8", KNOWN)
+    assert clients.of("dns", "10.1.0.5") is UNASSIGNED
+    assert clients.of("dns", "8.8.8.8") is None

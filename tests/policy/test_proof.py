@@ -10,18 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from change_control.keys import AuthorityKey, Signer, b64, public_of
-from policy.proof import (
-    Checkpoint,
-    ProofRefused,
-    canonical,
-    check_authority,
-    check_part,
-    digest,
-    parse_entry,
-    read_checkpoint,
-    references,
-    undone,
-)
+from policy.grounds import check_authority, check_part, references, undone
+from policy.proof import Checkpoint, ProofRefused, canonical, digest, parse_entry, read_checkpoint
 
 from .conftest import HELEN, KEY, Log
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.proof import ProofRefused, canonical, check_authority, digest, undone
+from policy.grounds import check_authority, undone
+from policy.proof import ProofRefused, canonical, digest
 from policy.rebuild import rebuilt, takes_back
 
 

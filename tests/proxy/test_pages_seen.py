@@ -53,8 +53,10 @@ def test_axe_finds_nothing(phases, browser, languages, groups):
     found = []
     for name, answer in seen(phases, languages, groups):
         page.set_content(answer.body.decode())
-        page.evaluate(AXE)
-        found += [f"{name}: {one['id']}: {one['nodes'][0]['html'][:200]}" for one in page.evaluate("axe.run()")["violations"]]
+        if not page.evaluate("'axe' in window"):  # the window outlives its content
+            page.evaluate(AXE)
+        told = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+        found += [f"{name}: {one['id']}: {one['nodes'][0]['html'][:200]}" for one in told]
         for width in (320, 390, 1280):
             page.set_viewport_size({"width": width, "height": 844})
             wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")

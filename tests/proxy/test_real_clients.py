@@ -290,7 +290,7 @@ def two(internet, tmp_path):
         await made.stop.wait()
         server.close()
         server.abort_clients()
-        await asyncio.sleep(0)
+        await server.wait_closed()  # those too whose greeting had only begun
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()

@@ -1,0 +1,99 @@
+"""The door of a worker, with nobody behind it."""
+
+import asyncio
+import socket
+from types import SimpleNamespace
+
+from proxy.destinations import Destinations
+from proxy.front import Entrance, Front, Listener
+from proxy.reach import Reach
+from proxy.wires import Wires
+
+
+class Everyone:
+    """Tunnels that know everyone and are never asked."""
+
+    def __init__(self) -> None:
+        self.ended = []
+
+    def known(self, _listener, _address):
+        return True
+
+    def over(self, id_):
+        self.ended.append(id_)
+
+
+async def nobody(_given):
+    raise AssertionError("nothing is handed over here")
+
+
+async def resolve(_host):
+    return ()
+
+
+def at_a_door(story) -> SimpleNamespace:
+    seen = SimpleNamespace(tunnels=Everyone())
+
+    async def told() -> None:
+        seen.wires = Wires()
+        seen.front = Front(seen.tunnels, Reach(resolve, Destinations(()), 5), nobody, seen.wires)
+        sock = socket.create_server(("127.0.0.1", 0))
+        entrance = Entrance(seen.front, Listener("x"), sock)
+        try:
+            async with asyncio.timeout(20):
+                await story(seen, sock.getsockname())
+        finally:
+            entrance.close()
+            await seen.front.close()
+            seen.wires.close()
+
+    asyncio.run(told())
+    return seen
+
+
+async def arrived(seen):
+    for _ in iter(lambda: bool(seen.front.open), True):
+        await asyncio.sleep(0)
+    (door,) = seen.front.open.values()
+    return door
+
+
+def test_who_says_nothing_in_time_is_let_go():
+    async def story(seen, address):
+        reader, writer = await asyncio.open_connection(*address)
+        door = await arrived(seen)
+        writer.write(b"CONN")
+        for _ in iter(lambda: bool(door.begun), True):
+            await asyncio.sleep(0)
+        door.deadline = 0
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+
+    seen = at_a_door(story)
+    assert not seen.front.open
+    assert len(seen.tunnels.ended) == 1
+
+
+def test_who_leaves_is_forgotten():
+    async def story(seen, address):
+        _, writer = await asyncio.open_connection(*address)
+        await arrived(seen)
+        writer.close()
+        await writer.wait_closed()
+        for _ in iter(lambda: bool(seen.front.open), False):
+            await asyncio.sleep(0)
+
+    assert len(at_a_door(story).tunnels.ended) == 1
+
+
+def test_what_is_no_connect_is_answered_and_closed():
+    async def story(seen, address):
+        reader, writer = await asyncio.open_connection(*address)
+        seen.tunnels.refused = lambda *_: None
+        writer.write(b"CONNECT a b c HTTP/1.1\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+        await writer.wait_closed()
+
+    assert not at_a_door(story).front.open
