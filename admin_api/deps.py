@@ -5,7 +5,7 @@ is published to the workers before the answer leaves, so that a page which says 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +67,6 @@ class Services:
     keeper: Keeper | None = None  # this installation as a witness of others' change logs
     alarms: dict[str, str] = field(default_factory=dict)  # what a witness, or the clock, found wrong
     spool: Path | None = None  # where the workers leave what they saw
-    device_name: Callable[[str], str] = str  # what people call a device, of its MAC or address
     # What this process remembers by itself.
     attempts: Attempts = field(default_factory=Attempts)
     touches: Touches = field(default_factory=Touches)

@@ -1,7 +1,7 @@
 """The gateway: permits a second, the delay that steering adds to an answer, and what a pupil downloads each way.
 
 In network namespaces of its own (needs root, nft and ip; else a line says so). Direct is the kernel's forwarding, inspected
-is through the proxy opened, relayed is through the proxy unopened: the same file of 32 MB by one curl. Then a mix, as a school
+is opened by the proxy, relayed is through the proxy unopened: the same file of 32 MB by one curl. Then a mix, as a school
 might have it: 100 files of 1 MB, eight at a time, four of five from sites that need no look; steered, all of it through our
 proxy, and all of it through squid (peek, splice those sites, bump the others). Processor time twice: that of the box's own
 processes, and that of the whole machine, which has the kernel's forwarding in it, and origin and client, the same for all.
@@ -244,9 +244,8 @@ def inside(folder: Path, rounds: int) -> None:
         steered, plain, worked = answers(1500, [world.pid("dns-1"), world.pid("steer")])
         more = statistics.median(one - other for one, other in zip(steered, plain, strict=True)) * 1e6
         middle = statistics.median(plain) * 1e6, statistics.median(steered) * 1e6
-        print(
-            f"an answer to a new client: median {middle[0]:.0f} us; with a permit {middle[1]:.0f} us; a pair's: {more:+.0f} us"
-        )
+        print(f"an answer to a new client: median {middle[0]:.0f} us; with a permit {middle[1]:.0f} us")
+        print(f"of each pair the one with a permit waits {more:+.0f} us (median)")
         print(f"worked for it, resolver and steering: {worked[1] * 1e6:.0f} us; with a permit {worked[0] * 1e6:.0f} us")
         pids = [world.pid(name) for name in ("proxy-1", "steer", "dns-1")]
         direct, seen = (made.DIRECT, world.dig(made.DIRECT)[-1]), (made.INSPECTED, world.dig(made.INSPECTED)[-1])

@@ -11,7 +11,7 @@ from admin_api.deps import Desk
 from admin_api.eyes import filter_log, hidden_groups
 from admin_api.permissions import at
 from change_control.authority import Permission
-from monitoring import attempts, coverage
+from monitoring import attempts, coverage, devices
 
 router = APIRouter()
 PERIODS = {1: "Today", 7: "7 days"}
@@ -24,6 +24,9 @@ def show(desk: Annotated[Desk, at(Permission.READ_SYSTEM)], days: Annotated[int,
     since, hidden = now - timedelta(days=days), hidden_groups(desk)
     shares = coverage.seen(desk.services.data / "gateway" / "coverage", now.timestamp(), days, {school, ""})
     log = filter_log(desk)
+    tried = attempts.attempts(log, school, since, now, but_groups=hidden)
+    codes = [*(one.device for one in shares), *(one.device for one in tried)]
+    names = devices.called(log, school, codes) if desk.place.may(Permission.READ_DEVICES) else {}
     return desk.page(
         "coverage.html",
         days=days,
@@ -33,6 +36,6 @@ def show(desk: Annotated[Desk, at(Permission.READ_SYSTEM)], days: Annotated[int,
         devices=[one for one in shares if one.device],
         most=SHOWN,
         pinned=attempts.pinned(log, school, since, now, but_groups=hidden),
-        tried=attempts.attempts(log, school, since, now, but_groups=hidden),
-        name_of=desk.services.device_name,
+        tried=tried,
+        name_of=lambda device: names.get(device, device),
     )
