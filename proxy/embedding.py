@@ -12,9 +12,10 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from mitmproxy import connection, ctx
+from mitmproxy import connection
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import ConnectionState
+from mitmproxy.master import Master
 from mitmproxy.proxy import commands, events, layer, layers, mode_specs
 from mitmproxy.proxy.layers.modes import TransparentProxy
 from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ProxyConnectionHandler
@@ -47,7 +48,8 @@ class Gate(Proxyserver):
         super().__init__()  # type: ignore[no-untyped-call]
         self.sockets, self.listeners, self.reach = sockets, listeners, reach
         self.started = asyncio.Event()
-        self.front: Front  # set by whoever puts the parts together
+        self.front: Front  # set by whoever puts the parts together, as is:
+        self.chief: Master
         self.hooks: Hooks = {}
         self.slow_hooks: frozenset[str] = frozenset()  # those that have to be awaited
         self.handler: type[Handler] = Handler  # proxy/inside.py has a quicker one
@@ -73,7 +75,7 @@ class Gate(Proxyserver):
     async def take(self, given: Given) -> None:
         """Open a connection that the front hands over."""
         reader, writer = await spoken_to(given.sock, given.data)
-        handler = self.handler(ctx.master, reader, writer, ctx.options, self.modes[given.listener], self)
+        handler = self.handler(self.chief, reader, writer, self.chief.options, self.modes[given.listener], self)
         handler.client.peername = given.address
         context = handler.layer.context
         if given.tunnel:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Protocol
 
-from mitmproxy import master, options
+from mitmproxy import ctx, master, options
 
 from policy.event import Event
 from policy.snapshot import Snapshot
@@ -93,6 +93,7 @@ async def serve(
     with contextlib.suppress(Exception):  # a policy that cannot be read refuses each request; here it is only made ready
         _understand(live)
     with contextlib.ExitStack() as stack:
+        stack.callback(_give_back, getattr(ctx, "master", None), getattr(ctx, "options", None))
         sockets = bind(settings)
         for each in sockets.values():
             stack.callback(each.close)
@@ -170,7 +171,7 @@ def _chief(
         http3=False,
         rawtcp=False,  # what is neither TLS nor HTTP does not pass
     )
-    chief = master.Master(chosen)
+    chief = gate.chief = master.Master(chosen)
     addons = (
         *ours,  # before the others, so that nobody answers for it
         gate,
@@ -181,6 +182,12 @@ def _chief(
     gate.use(addons)
     chosen.update(connection_strategy="lazy", stream_large_bodies=None, validate_inbound_headers=True)
     return chief
+
+
+def _give_back(chief: master.Master | None, chosen: options.Options | None) -> None:
+    """Whoever had mitmproxy's one context of a process before us goes on with it."""
+    if chief is not None and chosen is not None:
+        ctx.master, ctx.options = chief, chosen
 
 
 def _room_for_connections() -> None:

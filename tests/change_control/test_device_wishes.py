@@ -6,7 +6,7 @@ from category_lists.taxonomy import load
 from change_control.changes import apply, sentence, tightens
 from change_control.device_wishes import BelongingWish
 from change_control.diffs import InForceAlready
-from policy.proof import undone
+from policy.grounds import undone
 from policy.rules import AuthorityPolicy, Belonging, Group, SchoolPolicy, write
 
 TAXONOMY = load()
