@@ -1,6 +1,5 @@
 """/coverage: how much of a gateway's traffic is seen, and how; apps that refuse to be seen; who tries to get round."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated
 
@@ -13,19 +12,10 @@ from admin_api.eyes import filter_log, hidden_groups
 from admin_api.permissions import at
 from change_control.authority import Permission
 from monitoring import attempts, coverage, devices
-from monitoring.devices import MOST_ROWS, Wanted
 
 router = APIRouter()
 PERIODS = {1: "Today", 7: "7 days"}
 SHOWN = 100  # devices of a network
-
-
-def _names(desk: Desk) -> Callable[[str], str]:
-    """What people call a device, of its MAC, for those who may read the register."""
-    if not desk.place.may(Permission.READ_DEVICES) or desk.place.tier == "authority":
-        return str
-    found = {one.mac: one.called for one in devices.search(filter_log(desk), desk.place.log, Wanted(), limit=MOST_ROWS)}
-    return lambda mac: found.get(mac, mac)
 
 
 @router.get("/coverage")
@@ -34,6 +24,8 @@ def show(desk: Annotated[Desk, at(Permission.READ_SYSTEM)], days: Annotated[int,
     since, hidden = now - timedelta(days=days), hidden_groups(desk)
     shares = coverage.seen(desk.services.data / "gateway" / "coverage", now.timestamp(), days, {school, ""})
     log = filter_log(desk)
+    codes = [one.device for one in shares]  # beside what somebody tried stands no name: that takes a reason
+    names = devices.called(log, school, codes) if desk.place.may(Permission.READ_DEVICES) else {}
     return desk.page(
         "coverage.html",
         days=days,
@@ -44,5 +36,5 @@ def show(desk: Annotated[Desk, at(Permission.READ_SYSTEM)], days: Annotated[int,
         most=SHOWN,
         pinned=attempts.pinned(log, school, since, now, but_groups=hidden),
         tried=attempts.attempts(log, school, since, now, but_groups=hidden),
-        name_of=_names(desk),
+        name_of=lambda device: names.get(device, device),
     )

@@ -13,6 +13,7 @@ from appliance.gateway import applying, devices, nft
 from appliance.gateway.netlink import ROUTE, Netlink, neighbours
 from appliance.gateway.ruleset import SETS
 from monitoring import attempts, coverage
+from monitoring import devices as registered
 from monitoring.log import Log
 
 
@@ -133,6 +134,8 @@ def show_coverage(words: argparse.Namespace) -> int:
     with Log(config.log_database) as log:
         schools = [words.school] if words.school else log.schools()
         tried = [one for school in schools for one in attempts.attempts(log, school, since, now)]
+        codes = [*(one.device for one in shares), *(one.device for one in tried)]
+        names = {code: name for school in schools for code, name in registered.called(log, school, codes).items()}
         pinned = sorted(
             (one for school in schools for one in attempts.pinned(log, school, since, now)), key=lambda one: -one[1]
         )
@@ -148,7 +151,7 @@ def show_coverage(words: argparse.Namespace) -> int:
         return 0
     print(f"{'network, device':32}{'connections':>12}" + "".join(f"{way:>12}" for way in coverage.WAYS))
     for one in shares:
-        name = f"  {one.device}" if one.device else one.network
+        name = f"  {names.get(one.device, one.device)}" if one.device else one.network
         print(f"{name:32}{one.total:>12}" + "".join(f"{one.percent(way):>11}%" for way in coverage.WAYS))
     if not shares:
         print("Nothing has been counted.")
@@ -157,7 +160,7 @@ def show_coverage(words: argparse.Namespace) -> int:
     print("\nattempts to get round the filter" if tried else "\nNobody tried to get round the filter.")
     for each in sorted(tried, key=lambda one: -one.score):
         kinds = ", ".join(f"{kind} {count}x" for kind, count in each.kinds.most_common())
-        print(f"  {each.score:>6}  {each.device or each.address:20} {kinds}")
+        print(f"  {each.score:>6}  {names.get(each.device, each.device) or each.address:20} {kinds}")
     if pinned:
         print("\napps that refuse to be seen")
     for host, count in pinned:

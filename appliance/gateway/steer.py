@@ -199,7 +199,8 @@ class Steer:
         if way == "unresolved" and inside.direct == "relay":
             way = "name"  # there nothing is permitted: the proxy passes on what needs no look
         client = self._live.snapshot.clients.of("", source)
-        device = written(self._near.device(source, patient=True)) or source
+        device = client.device if client else ""  # a pseudonym; where nobody looks after devices, what the kernel knows
+        device = device or written(self._near.device(source, patient=True)) or source
         self._tally.count((client.school if client else "", inside.name, device), way, now)
 
     def _tell(self, named: Named, source: str, now: float) -> None:
@@ -208,9 +209,8 @@ class Steer:
         if client is None or not named.kind:
             return
         event = Event(
-            now, Kind.CONNECTION, client.school, client.group, client.network, client.identified_by, address=source,
-            person=client.person or "", device=client.device or written(self._near.device(source, patient=True)),
-            host=ascii(named.host)[1:-1], action=Action.BLOCK,
+            now, Kind.CONNECTION, client.school, client.group, client.network, client.identified_by,
+            client.person or "", source, client.device, ascii(named.host)[1:-1], action=Action.BLOCK,
             reason="error", outcome="reset", detail=attempts.told(named.kind), worker="steer",
         )  # fmt: skip
         self._record(event)

@@ -138,9 +138,8 @@ def test_what_became_of_connections_is_counted_and_attempts_are_recorded(made, a
     assert (network.device, device.device) == ("", "02:00:00:00:00:05")
     assert device.counts == {"content": 1, "name": 2, "forwarded": 0, "refused": 0, "unresolved": 0}
     (event,) = kernel.recorded
-    assert (event.school, event.device, event.host, event.detail) == (
-        "hillview", "02:00:00:00:00:05", "bet.example", "bypass:wrong name"
-    )  # fmt: skip
+    assert (event.school, event.address, event.host) == ("hillview", PUPIL, "bet.example")
+    assert event.detail == "bypass:wrong name"
 
 
 def test_heartbeats(made, at):
