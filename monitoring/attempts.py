@@ -20,7 +20,7 @@ MOST = 50
 class Tried:
     """One device's attempts of a period. `score` is the sum of what each weighs."""
 
-    device: str  # its MAC, where that is known
+    device: str  # its pseudonym, or its MAC, where that is known
     address: str  # the last that it had
     group: str
     last: datetime
