@@ -16,7 +16,7 @@ def refused(world, **said):
 def test_an_empty_page(world):
     page = world.browser("tom").get("/coverage").text
     assert "Nothing has been counted" in page
-    assert page.count("None in this time.") == 2
+    assert page.count("in this time.</p>") == 2
 
 
 def test_shares_attempts_and_apps(world):
