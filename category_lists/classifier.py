@@ -1,7 +1,8 @@
 """What kind of site might a name be that no list knows? A small linear model of the letters in names.
 
 The theory. A name is cut into overlapping pieces of three to five letters, with its beginning, its dots and its end
-marked; every piece is hashed to one of 2**16 rows. A kind's score is the mean-like sum of its column over the pieces plus a
+marked; what it looks like as a whole (how long, how many digits and hyphens) makes some pieces more. Every piece is hashed to
+one of 2**16 rows. A kind's score is the mean-like sum of its column over the pieces plus a
 bias, and the scores of all kinds, of which one is *harmless*, share one probability between them (softmax). A name gets
 proposals when its likeliest kind but harmless passes the line that was set on harmless names which training had not seen
 (category_lists/train.py), so that fewer than one harmless name in two hundred gets any.
@@ -15,10 +16,11 @@ The weights are one byte each; reading them needs no numpy, so a worker stays sm
 import hashlib
 import json
 import math
+import re
 import struct
 import zlib
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -34,7 +36,7 @@ SHORTEST, LONGEST = 3, 5  # letters of a piece
 HARMLESS: Final = "harmless"  # the first of a model's kinds
 GENERATED: Final = "generated"  # the kind that is no category
 CLASSIFIER: Final = "classifier"  # what stands in the place of a list where a proposal decided
-_MAGIC: Final = b"SGNAMES\x03"
+_MAGIC: Final = b"SGNAMES\x04"
 _HEADER: Final = struct.Struct("<8sII")  # magic, bytes of the JSON table, bytes of the packed weights
 _TOLD: Final = 3  # proposals for one name at most
 _LEAST: Final = 0.15  # probability of what is told beside the likeliest
@@ -42,6 +44,8 @@ _SURE: Final = 0.5  # of *generated*, to be called so
 _COMMON: Final = frozenset(("www", "m", "mobile", "en", "uk"))  # labels in front that say nothing
 _MOST_KINDS: Final = 200
 _KEPT: Final = 4096  # guesses that are remembered
+
+_LETTERS, _DIGITS = re.compile("[a-z]+"), re.compile("[0-9]+")
 
 _DAMAGED: Final = "The model of names is damaged; train it again."
 
@@ -167,7 +171,23 @@ def pieces(host: str) -> list[bytes]:
     text = f"^{'.'.join(labels[-4:])[-60:]}$".encode()
     found = {text[at : at + size] for size in range(SHORTEST, LONGEST + 1) for at in range(len(text) - size + 1)}
     found.add(b"." + labels[-1].encode())
+    found.update(_looks(labels))
     return sorted(found)
+
+
+def _looks(labels: list[str]) -> Iterator[bytes]:
+    """What a name looks like as a whole. Each begins with a capital, so that it is no piece of letters."""
+    chosen, ending = "".join(labels[:-1]), labels[-1]
+    long, digits = len(chosen), sum(map(str.isdigit, chosen))
+    shape = _DIGITS.sub("9", _LETTERS.sub("a", ".".join(labels[-3:-1])))[:12]
+    yield from (
+        each.encode()
+        for each in (
+            f"L{min(long // 2, 20)}", f"D{min(digits, 8)}", f"H{min(chosen.count('-'), 4)}", f"N{len(labels)}",
+            f"V{10 * sum(map(chosen.count, 'aeiou')) // max(long, 1)}", f"S{shape}",
+            f"E{min(long // 3, 9)}.{ending}", f"F{min(digits, 4)}.{ending}",
+        )
+    )  # fmt: skip
 
 
 def rows_of(host: str) -> list[int]:

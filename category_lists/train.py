@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 _FEWEST: Final = 40  # names that a kind needs to be learned
 _MOST: Final = 16_000  # names of one kind that are used; more add time and little knowledge
-_MOST_HARMLESS: Final = 45_000
+_MOST_HARMLESS: Final = 110_000
 _ROUNDS: Final = 2
 _BATCH: Final = 1024
 _STEP: Final = 0.09
 _HARMLESS_COUNTS: Final = 3.0  # how much more a mistake about a harmless name weighs
-_ALLOWED: Final = 0.004  # share of unseen harmless names that may get a proposal at all
+_ALLOWED: Final = 0.0048  # share of unseen harmless names that may get a proposal at all
 _SEED: Final = 2026
 
 
