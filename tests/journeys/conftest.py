@@ -36,6 +36,7 @@ from cryptography.x509.oid import NameOID
 from appliance import demo
 from appliance.config import load
 
+from .browsing import browser, chromium, playwright  # noqa: F401 - fixtures
 from .waiting import until
 
 SCHOOLGATE = str(Path(sys.executable).with_name("schoolgate"))

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from monitoring.coverage import WAYS, Tally
 
-from .test_browser import PHONE, browser, playwright, sign_in  # noqa: F401 - fixtures
+from .browsing import PHONE, sign_in
 
 pytestmark = pytest.mark.browser
 LEAN = "axe.run({resultTypes: ['violations'], iframes: false, preload: false})"  # what it would say of the rest takes as long
@@ -29,14 +29,14 @@ def found_by_axe(page, url: str) -> list[str]:
     return [f"{url}: {one['id']}: {one['nodes'][0]['html'][:200]}" for one in said["violations"]]
 
 
-def test_axe_finds_nothing_on_any_page(box, browser):  # noqa: F811
+def test_axe_finds_nothing_on_any_page(box, browser):
     tally = Tally(box.data / "gateway" / "coverage", time.time())
     for way in WAYS:
         tally.count(("hillview", "pupils", "02:00:00:00:00:05"), way, time.time())
     tally.write()
     teacher = box.desk("hillview-teacher")
     asked = [teacher.ask("hillview", kind="site", site=f"axe{n}.example", action="allow", groups=["ks3"]) for n in (1, 2)]
-    head = browser("head", size=PHONE)
+    head = browser(size=PHONE)
     desk = box.ready["admin"]
     found = [each for path in SIGNED_OUT for each in found_by_axe(head, desk + path)]
     sign_in(head, box, "hillview-head")
@@ -51,11 +51,11 @@ def test_axe_finds_nothing_on_any_page(box, browser):  # noqa: F811
         teacher.post(f"/changes/{one['id']}/withdraw")
 
 
-def test_by_keyboard_alone_a_request_is_made_smaller_and_signed(box, browser):  # noqa: F811
+def test_by_keyboard_alone_a_request_is_made_smaller_and_signed(box, browser):
     asked = box.desk("hillview-teacher").ask(
         "hillview", kind="site", site="keys.example", action="allow", groups=["ks3", "ks4"]
     )
-    head = browser("head")
+    head = browser()
     sign_in(head, box, "hillview-head")
     head.goto(f"{box.ready['admin']}/requests/{asked['id']}")
     head.keyboard.press("Tab")

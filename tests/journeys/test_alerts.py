@@ -19,13 +19,12 @@ from change_control.tables import PersonRow
 from monitoring.spool import Writer
 from policy.event import Event
 
+from .browsing import PHONE, keep, sign_in
 from .conftest import until
 from .test_access import found_by_axe
-from .test_browser import PHONE, browser, keep, playwright, sign_in
 from .test_review import WIDE, google
 
 pytestmark = pytest.mark.browser
-__all__ = ["browser", "playwright"]
 LAST_STEP = "SELECT step FROM alarms ORDER BY id DESC LIMIT 1"
 REVIEW_PAGES = (  # beside those of test_access.py
     "/captures", "/captures/blind", "/escalation", "/lessons", "/incidents", "/meeting", "/constancy", "/reports", "/keeping",
@@ -54,7 +53,7 @@ def in_log(box, words: str, *values) -> list[tuple]:
 def test_something_serious_is_in_the_mail_and_on_an_open_page_within_five_seconds(
     box, browser, posted, siem, record_property
 ):
-    dsl = browser("dsl")
+    dsl = browser()
     sign_in(dsl, box, "hillview-dsl")
     dsl.goto(f"{box.ready['admin']}/help")  # any page will do
     before = len(posted.to("simone@school.example"))
@@ -87,7 +86,7 @@ def test_something_serious_is_in_the_mail_and_on_an_open_page_within_five_second
 
 
 def test_nobody_has_it_so_the_rota_the_dsl_the_head_and_the_la_are_told_in_turn(box, browser, posted):
-    head = browser("head", size=PHONE)
+    head = browser(size=PHONE)
     sign_in(head, box, "hillview-head")
     head.goto(f"{box.ready['admin']}/escalation")
     rota = head.get_by_role("group", name=re.compile("day$"))
@@ -125,9 +124,9 @@ def test_nobody_has_it_so_the_rota_the_dsl_the_head_and_the_la_are_told_in_turn(
 def test_an_unmasking_leaves_its_trace_and_an_incident_not_referred_is_countersigned(box, browser):
     desk = box.ready["admin"]
     google(box, "how to cut yourself %3Cb%3Ebold%3C%2Fb%3E %3D1%2B1", "127.20.5.4")
-    head = browser("head", size=PHONE)
+    head = browser(size=PHONE)
     sign_in(head, box, "hillview-head")
-    dsl = browser("dsl")
+    dsl = browser()
     sign_in(dsl, box, "hillview-dsl")
 
     def captured():
@@ -182,7 +181,7 @@ def test_axe_finds_nothing_on_any_page_of_review(box, browser):
     desk = box.ready["admin"]
     google(box, "how to cut yourself %3Cb%3Ebold%3C%2Fb%3E %3D1%2B1", "127.20.5.4")
     number = until(lambda: in_log(box, "SELECT max(id) FROM captures WHERE route = 'urgent'")[0][0], 30, "there is a capture")
-    head = browser("head", size=PHONE)
+    head = browser(size=PHONE)
     sign_in(head, box, "hillview-head")
     head.goto(f"{desk}/captures/{number}")
     person = head.locator('[href^="/log/person/"]').first.get_attribute("href")
@@ -197,7 +196,7 @@ def test_axe_finds_nothing_on_any_page_of_review(box, browser):
 
 
 def test_the_la_officer_compares_schools_in_counts_on_a_phone(box, browser):
-    officer = browser("officer", size=PHONE)
+    officer = browser(size=PHONE)
     sign_in(officer, box, "birchwood-officer")
     officer.goto(f"{box.ready['admin']}/?school=hillview")
     officer.locator("details.menu").evaluate("one => { one.open = true }")
@@ -211,7 +210,7 @@ def test_the_la_officer_compares_schools_in_counts_on_a_phone(box, browser):
 
 def test_what_is_over_is_deleted_and_what_went_is_said(box, browser):
     desk = box.ready["admin"]
-    head = browser("head", size=PHONE)
+    head = browser(size=PHONE)
     sign_in(head, box, "hillview-head")
     then = Event(
         time.time() - 400 * 86_400, "search", "hillview", "ks3", "lan", "network", "", "127.20.3.8", host="www.google.com",

@@ -13,8 +13,8 @@ import httpx2
 import pytest
 from playwright.sync_api import Error, sync_playwright
 
+from .browsing import CHROMIUM, QUIET
 from .conftest import until
-from .test_browser import CHROMIUM, QUIET
 
 
 def port(box, kind):

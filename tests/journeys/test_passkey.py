@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from .test_browser import PHONE, browser, keep, playwright, sign_in  # noqa: F401 - fixtures
+from .browsing import PHONE, keep, sign_in
 
 pytestmark = pytest.mark.browser
 
@@ -26,11 +26,11 @@ def virtual_authenticator(page: Page) -> None:
     session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
 
 
-def test_a_passkey_from_adding_it_to_the_signature_in_the_log(box, browser):  # noqa: F811
+def test_a_passkey_from_adding_it_to_the_signature_in_the_log(box, browser):
     teacher = box.desk("hillview-teacher")
     asked = teacher.ask("hillview", kind="site", site="poki.com", action="allow", groups=["ks3", "ks4"])
     like = [teacher.ask("hillview", kind="site", site=f"like{n}.example", action="allow", groups=["ks3"]) for n in (1, 2)]
-    head = browser("head", size=PHONE)
+    head = browser(size=PHONE)
     virtual_authenticator(head)
     sign_in(head, box, "hillview-head")
     head.goto(f"{box.ready['admin']}/you")

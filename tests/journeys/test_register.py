@@ -9,8 +9,8 @@ from monitoring import devices
 from monitoring.devices import Seen
 from monitoring.log import Log
 
+from .browsing import keep, sign_in
 from .test_access import found_by_axe
-from .test_browser import browser, keep, playwright, sign_in  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.browser
 LAPTOP, PHONE = "d-00000000000000a1", "d-00000000000000a2"
@@ -40,9 +40,9 @@ def seen(box):
             devices.forget(log, "hillview", one)
 
 
-def test_a_device_is_named_on_a_phone_and_its_rules_are_asked_for(seen, browser):  # noqa: F811
+def test_a_device_is_named_on_a_phone_and_its_rules_are_asked_for(seen, browser):
     desk = seen.ready["admin"]
-    page = browser("technician", size=NARROW)
+    page = browser(size=NARROW)
     sign_in(page, seen, "hillview-technician")
     for path in ("/devices", f"/devices/{LAPTOP}", f"/devices/{PHONE}"):
         assert found_by_axe(page, desk + path) == []

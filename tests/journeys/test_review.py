@@ -6,11 +6,10 @@ One story for the morning of an online safety co-ordinator; pictures of every pa
 import pytest
 from playwright.sync_api import expect
 
+from .browsing import PHONE, keep, sign_in
 from .conftest import until
-from .test_browser import PHONE, browser, keep, playwright, sign_in
 
 pytestmark = pytest.mark.browser
-__all__ = ["browser", "playwright"]
 
 WIDE = """[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > window.innerWidth + 1 && !e.closest('[tabindex="0"], .scroll, table, svg, .hidden')).map(e => e.tagName + '.' + e.className)"""
 
@@ -25,7 +24,7 @@ def test_a_morning_of_review(box, browser):
         google(box, words, "127.20.3.5")
     google(box, "buy weed near me", "127.20.4.7")
     google(box, "i want to die", "127.20.9.5")
-    desk, admin = browser("coordinator"), box.ready["admin"]
+    desk, admin = browser(), box.ready["admin"]
     sign_in(desk, box, "hillview-coordinator")
 
     def captured():
@@ -67,7 +66,7 @@ def test_a_morning_of_review(box, browser):
     incident = desk.url.partition("?")[0]
 
     # the DSL on her phone: triggers, decision, action, closed
-    dsl = browser("dsl", size=PHONE)
+    dsl = browser(size=PHONE)
     sign_in(dsl, box, "hillview-dsl")
     dsl.goto(incident)
     dsl.get_by_role("button", name="Record this check").click()
@@ -102,7 +101,7 @@ def test_a_morning_of_review(box, browser):
     assert box.run("changes", "verify").returncode == 0
 
     # every page at desk and phone size
-    head = browser("head", size={"width": 320, "height": 700})
+    head = browser(size={"width": 320, "height": 700})
     sign_in(head, box, "hillview-head")
     for path in (
         "/captures",

@@ -26,8 +26,8 @@ from policy.live import Live
 from policy.rules import Action
 
 from ..admin_api.conftest import built, closed, opened, shipped  # noqa: F401, TID252 - fixtures of the desk's own tests
+from .browsing import CHROMIUM, PHONE, QUIET, keep
 from .conftest import until
-from .test_browser import CHROMIUM, PHONE, QUIET, keep, playwright  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.browser
 
@@ -94,7 +94,7 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def chromium(playwright):  # noqa: F811
+def chromium(playwright):
     made = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=QUIET)
     yield made
     made.close()
