@@ -22,6 +22,7 @@ import asyncio
 import logging
 import math
 import socket
+import struct
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -43,6 +44,7 @@ HEAD_SECONDS = 30.0  # for a head or greeting once it has begun
 IDLE_SECONDS = 600.0  # for it to begin: browsers open connections ahead of need
 SWEEP_SECONDS = 1.0  # between looks for those whose time is up
 TAKEN_AT_ONCE = 16  # connections of one listener in one turn
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, no time
 TUNNELLED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 ODD = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 MOST_AHEAD = 2 * read.LONGEST  # bytes kept while we think
@@ -102,10 +104,10 @@ class Front:
         self.sweep = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def cut(self, ids: list[str]) -> None:
-        """Close these connections, and what they are joined to."""
+        """Reset these connections, and what they are joined to: a body that breaks off shall not look whole."""
         for id_ in ids:
             if door := self.open.get(id_):
-                door.close()
+                door.reset()
 
     async def close(self) -> None:
         self.sweep.cancel()
@@ -246,6 +248,12 @@ class Door:
             self.front.wires.forget(self.fd)
             self.sock.close()
             self._gone()
+
+    def reset(self) -> None:
+        for sock in (self.sock, self.joined.far.sock) if self.joined else (self.sock,):
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self.close()
 
     def _gone(self) -> None:
         self.fd, self.read = -1, None

@@ -20,7 +20,7 @@ class Table:
         self._path = path
         self._written: dict[str, tuple[float, Present]] = {}
         self._lines = 0
-        self._file = self._anew()
+        self._file: BinaryIO | None = None  # until the first words: what the process before us wrote holds so long
 
     def write(self, entries: Mapping[str, Entry], now: float) -> int:
         """Say what has changed; returns the number of lines that took."""
@@ -33,7 +33,9 @@ class Table:
             self._written[key] = entry.until, entry.present
             lines.append(line(key, entry.until, entry.present))
         self._lines += len(lines)
-        if self._lines > LINES + len(self._written):
+        if self._file is None:
+            self._file = self._anew()
+        elif self._lines > LINES + len(self._written):
             self._file.close()
             self._file = self._anew()
         elif lines:
@@ -47,4 +49,5 @@ class Table:
         return self._path.open("ab", buffering=0)
 
     def close(self) -> None:
-        self._file.close()
+        if self._file:
+            self._file.close()

@@ -20,8 +20,8 @@ def google(box, words, source):
 
 @pytest.mark.timeout(300)
 def test_a_morning_of_review(box, browser):
-    for words in ("volcano facts", "how to kill myself", "school lunch menu"):
-        google(box, words, "127.20.3.5")
+    for words in ("volcano facts", "i want to kill myself", "school lunch menu"):
+        google(box, words, "127.20.3.66")
     google(box, "buy weed near me", "127.20.4.7")
     google(box, "i want to die", "127.20.9.5")
     desk, admin = browser(), box.ready["admin"]
@@ -29,12 +29,12 @@ def test_a_morning_of_review(box, browser):
 
     def captured():
         desk.goto(f"{admin}/captures")
-        return desk.get_by_text("how to kill myself").count() and desk.get_by_text("buy weed near me").count()
+        return desk.get_by_text("want to kill myself").count() and desk.get_by_text("buy weed near me").count()
 
     until(captured, 30, "the searches are captured")
     expect(desk.get_by_role("alert").first).to_contain_text("nobody has said that they have it")
     assert desk.get_by_text("i want to die").count() == 0  # what staff search for is the headteacher's alone
-    assert desk.get_by_text("127.20.3.5").count() == 0
+    assert desk.get_by_text("127.20.3.66").count() == 0
     keep(desk, "captures")
 
     # by keyboard: to the line about weed, behaviour; taken back; graded again
@@ -51,14 +51,14 @@ def test_a_morning_of_review(box, browser):
     expect(desk.get_by_text("buy weed near me")).to_be_visible()
 
     # open, see what came before and after, unmask with a reason, make an incident
-    desk.locator(".line", has_text="how to kill myself").get_by_role("link", name="Open").click()
+    desk.locator(".line", has_text="want to kill myself").get_by_role("link", name="Open").click()
     until(lambda: desk.reload() and desk.get_by_text("volcano facts").count(), 30, "the other workers' lines are in the log")
     keep(desk, "capture")
     desk.get_by_role("button", name="I have it").click()
     desk.get_by_text("Show who it is").first.click()
     desk.get_by_label("Why do you need to know").fill("A worrying search; somebody must speak to this pupil now")
     desk.get_by_role("button", name="Show who it is").click()
-    expect(desk.get_by_text("127.20.3.5").first).to_be_visible()
+    expect(desk.get_by_text("127.20.3.66").first).to_be_visible()
     desk.get_by_text("Make it part of an incident").click()
     desk.get_by_label("What is it about?").fill("Searches about suicide before lunch")
     desk.get_by_role("button", name="Open an incident").click()

@@ -4,6 +4,8 @@ import asyncio
 import socket
 from types import SimpleNamespace
 
+import pytest
+
 from proxy.destinations import Destinations
 from proxy.front import Entrance, Front, Listener
 from proxy.reach import Reach
@@ -85,6 +87,18 @@ def test_who_leaves_is_forgotten():
             await asyncio.sleep(0)
 
     assert len(at_a_door(story).tunnels.ended) == 1
+
+
+def test_what_policy_ends_is_reset_and_does_not_look_whole():
+    async def story(seen, address):
+        reader, writer = await asyncio.open_connection(*address)
+        door = await arrived(seen)
+        seen.front.cut([door.id])
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+    assert not at_a_door(story).front.open
 
 
 def test_what_is_no_connect_is_answered_and_closed():

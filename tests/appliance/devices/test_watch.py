@@ -134,3 +134,24 @@ def test_the_table_as_others_read_it(watch, tmp_path):
     presence.refresh(NOW + 701)
     assert presence.at("10.1.0.5") is None
     table.close()
+
+
+def test_a_process_that_begins_again_lets_nobody_go(watch, tmp_path):
+    path, presence = tmp_path / "presence", Presence(tmp_path / "presence")
+    watch.neighbours({"10.1.0.5": LAPTOP}, NOW)
+    first = Table(path)
+    first.write(watch.lay_out(NOW), NOW)
+    presence.refresh(NOW)
+    version = presence.version
+    first.close()
+    again = Table(path)
+    presence.refresh(NOW + 1)
+    assert presence.at("10.1.0.5") is not None, "before it has looked round"
+    again.write(watch.lay_out(NOW + 1), NOW + 1)
+    presence.refresh(NOW + 1)
+    assert presence.at("10.1.0.5") is not None
+    assert presence.version == version
+    again.write({}, NOW + 2)
+    presence.refresh(NOW + 2)
+    assert presence.at("10.1.0.5") is None
+    again.close()
