@@ -62,6 +62,7 @@ class Nursery:
         self._socket: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self._closed = False
         _prctl(_CHILD_SUBREAPER, 1)
 
     async def hatch(self, kind: str, name: str, channel: int) -> Hatched:
@@ -71,9 +72,13 @@ class Nursery:
                 return await self._hatched(kind, name, channel)
             except OSError:
                 await self._end()  # it was killed: one more, from a new one
+                if self._closed:
+                    raise
                 return await self._hatched(kind, name, channel)
 
     async def _hatched(self, kind: str, name: str, channel: int) -> Hatched:
+        if self._closed:
+            raise ConnectionAbortedError("everything is being stopped")
         ours = self._socket or await self._begin()
         socket.send_fds(ours, [f"{kind} {name}".encode()], [channel])
         said = await asyncio.get_running_loop().sock_recv(ours, _MESSAGE)
@@ -92,6 +97,8 @@ class Nursery:
                 stdin=theirs.fileno(),
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone
             )
+        if self._closed:  # meanwhile
+            self._process.kill()
         self._socket = ours
         return ours
 
@@ -104,7 +111,10 @@ class Nursery:
             self._process = None
 
     async def close(self) -> None:
-        """Ends the nursery, and nothing that came from it."""
+        """Ends the nursery, even while it is still loading, and nothing that came from it. Nothing more comes."""
+        self._closed = True
+        if self._process and self._process.returncode is None:
+            self._process.kill()
         async with self._turn:
             await self._end()
 

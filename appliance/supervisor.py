@@ -127,7 +127,8 @@ class Supervisor:
             try:
                 pid, code = await self._run_one(child)
             except OSError as error:
-                self._failed = f"{child.name} does not start: {error}"
+                if not self._stop.is_set():
+                    self._failed = f"{child.name} does not start: {error}"
                 self._stop.set()
             if self._stop.is_set():
                 return
@@ -151,16 +152,18 @@ class Supervisor:
         reader, writer = await asyncio.open_connection(sock=ours)
         try:
             writer.write(self._config.to_json().encode() + b"\n")
-            if line := await reader.readline():
-                child.said = json.loads(line)
-                child.ready.set()
-                if all(other.ready.is_set() for other in self.children) and self._ready_file.exists():
-                    self._tell()  # with the new pid
+            with contextlib.suppress(ConnectionError):  # it died before it had read that: its code says so
+                if line := await reader.readline():
+                    child.said = json.loads(line)
+                    child.ready.set()
+                    if all(other.ready.is_set() for other in self.children) and self._ready_file.exists():
+                        self._tell()  # with the new pid
             return process.pid, await process.wait()
         finally:
             writer.close()  # kept open until now: its end tells the child that we are gone
 
     async def _end(self, keepers: list[asyncio.Task[None]]) -> None:
+        await self._nursery.close()  # first: nobody is born any more
         running = [child.process for child in self.children if child.process and child.process.returncode is None]
         for process in running:
             process.send(signal.SIGTERM)
@@ -171,7 +174,6 @@ class Supervisor:
             for process in running if late else ():
                 process.send(signal.SIGKILL)
         await asyncio.gather(*keepers, return_exceptions=True)
-        await self._nursery.close()
 
 
 def _text(address: Address) -> str:

@@ -26,7 +26,10 @@ def main(kind: str, name: str) -> int:
     """A process's whole life, to its exit code."""
     os.umask(0o027)  # what pupils did is in what we write: nobody else's to read
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {name}: %(message)s", datefmt="%H:%M:%S")
-    config = Config.from_json(sys.stdin.readline())
+    told = sys.stdin.readline()
+    if not told:  # the supervisor went before it had said anything
+        return 1
+    config = Config.from_json(told)
     if kind != "steer":
         give_up()  # whoever reads pupils' bytes must not be able to change the kernel's rules
     try:

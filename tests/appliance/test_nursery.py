@@ -6,6 +6,8 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
+
 from appliance.nursery import Nursery
 
 
@@ -29,6 +31,22 @@ def test_a_process_ends_with_its_own_code_and_comes_again_when_the_nursery_was_k
         finally:
             await nursery.close()
         assert children() <= before
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_nobody_waits_for_a_nursery_that_is_stopped_while_it_loads(begun):
+    async def story() -> None:
+        nursery = Nursery()
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            waiting = [asyncio.create_task(nursery.hatch("dns", "test", theirs.fileno())) for _ in range(2)]
+            while (nursery._process is None) is begun or not nursery._turn.locked():  # noqa: ASYNC110 - nothing else waits for it
+                await asyncio.sleep(0)
+            await nursery.close()
+            ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [isinstance(each, ConnectionError) for each in ended] == [True, True]
 
     asyncio.run(asyncio.wait_for(story(), 60))
 
