@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -427,17 +427,15 @@ class Answers:
         if snapshot is not self._snapshot:
             self._seats.clear()
             self._ready.clear()
-            self._turned(None)
+            if self.steering:
+                self.steering.follow(snapshot)
             self._snapshot, self._present = snapshot, presence.version
         elif presence.version != self._present:
             changed, self._present = presence.since(self._present), presence.version
             self._seats.clear() if changed is None else self._seats.leave(changed)
-            self._turned(changed)
+            if self.steering:
+                self.steering.turned(changed)
         return snapshot
-
-    def _turned(self, addresses: Iterable[str] | None) -> None:
-        if self.steering:
-            self.steering.turned(addresses)
 
     def _seat(self, listener: str, address: str, tcp: bool) -> Seat:
         """Who asks."""

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Final
@@ -24,7 +24,9 @@ from dns import codec
 from dns.cache import Generations
 from dns.codec import Answer, Query
 from dns.respond import Forward
+from policy import passages
 from policy.rules import Action, Handling
+from policy.snapshot import Snapshot
 from policy.synthetic import addresses
 
 log = logging.getLogger(__name__)
@@ -87,6 +89,7 @@ class Steering:
         self._networks = [(ip_network(each.prefix), each) for each in steered.networks]
         self._networks.sort(key=lambda one: -one[0].prefixlen)
         self._of: Generations[str, tuple[Network | None]] = Generations(REMEMBERED)
+        self._ways: Mapping[passages.Prefix, passages.Way] = {}  # what signed policy says of networks
         self._permitted: Generations[Wanted, float] = Generations(REMEMBERED)
         self._numbers: Generations[str, tuple[int, float]] = Generations(REMEMBERED)
         self._asked: dict[int, asyncio.Future[float]] = {}
@@ -99,8 +102,9 @@ class Steering:
         """The steered network of a client."""
         known = self._of.get(address)
         if known is None:
-            ip = ip_address(address)
-            known = (next((each for prefix, each in self._networks if ip.version == prefix.version and ip in prefix), None),)
+            ip, way = ip_address(address), passages.way_at(self._ways, address)
+            near = (each for prefix, each in self._networks if ip.version == prefix.version and ip in prefix)
+            known = (next(near, None) if way.filtered else None,)  # what is not filtered the kernel does not steer
             self._of.put(address, known)
         return known[0]
 
@@ -109,6 +113,12 @@ class Steering:
         if self.network(address) is None:
             return number + bytes(20)
         return number + ip_address(address).packed.rjust(16, b"\1") + self._turn_of(address).to_bytes(4)
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Another policy: networks may be filtered that were not, or no more."""
+        self._ways = passages.ways(snapshot.schools.values())
+        self._of.clear()
+        self.turned(None)
 
     def turned(self, addresses: Iterable[str] | None) -> None:
         """Another policy (None), or other people at these addresses: what was permitted to them may have ended meanwhile,

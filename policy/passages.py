@@ -7,7 +7,7 @@ goes with the verifier of change logs.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -129,6 +129,13 @@ def ways(schools: Iterable["SchoolPolicy"]) -> dict[Prefix, Way]:
         for prefix in own:
             found.setdefault(ip_network(prefix), said.get(prefix, NOTHING))
     return found
+
+
+def way_at(known: Mapping[Prefix, Way], address: str) -> Way:
+    """What holds at an address: the smallest network's."""
+    ip = ip_address(address)
+    around = [each for each in known if each.version == ip.version and ip in each]
+    return known[max(around, key=lambda one: one.prefixlen)] if around else NOTHING
 
 
 def in_words(way: Way) -> Iterator[str]:

@@ -84,7 +84,11 @@ def test_each_kinds_form_and_its_json(world, kind):
     refused = tom.post("/requests/new", {"kind": kind, "reason": "as agreed", **given, **wrong})
     assert refused.status_code == 422
     assert "There is a problem" in refused.text
-    body = {name: [value] if name in {"groups", "prefixes"} and value != "*" else value for name, value in given.items() if value != "*"}
+    body = {
+        name: [value] if name in {"groups", "prefixes"} and value != "*" else value
+        for name, value in given.items()
+        if value != "*"
+    }
     asked = tom.api("POST", "/changes", json={"kind": kind, "reason": "as agreed", **body})
     assert asked.status_code in {201, 422}, asked.text  # the second of the same may have nothing left to change
     if asked.status_code == 201:
