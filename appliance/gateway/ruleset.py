@@ -286,6 +286,12 @@ def _input(config: GatewayConfig, ports: Ports) -> list[str]:
         "ct state invalid drop",
         "meta l4proto { icmp, ipv6-icmp } accept",
         f"iifname {inside} ct status dnat accept",  # what was steered here, and only that, reaches resolver and proxy
+        # A device that asks this box itself is brought from port 53 to port 53, which the kernel does not call translated.
+        *(
+            f"iifname {inside} meta nfproto {family} meta l4proto {{ tcp, udp }} th dport 53 accept"
+            for family, port in zip(("ipv4", "ipv6"), ports.dns, strict=True)
+            if port == 53
+        ),
         f"iifname {inside} meta l4proto udp udp dport {{ 67, 68, 123, 547 }} accept",  # DHCP (also as doctor asks it), time
         *([own] if ports.own_tcp else []),
         *(f"{'ip6' if ':' in who else 'ip'} saddr {who} udp dport {port} accept" for who, port in ports.radius),

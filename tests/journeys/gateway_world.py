@@ -304,7 +304,7 @@ NETWORKS = [
 ]
 BOX = {"pupil": "10.99.1.1", "staff": "10.99.5.1", "guest": "10.99.9.1", "tablet": "fd99:3::1"}  # as each sees it
 CONFIG = """
-dns: {{listen: ["0.0.0.0:5300", "[::]:5300"], upstreams: [45.33.32.53], page_addresses: [10.99.1.1, "fd99:1::1"], workers: 1}}
+dns: {{listen: ["0.0.0.0:53", "[::]:5300"], upstreams: [45.33.32.53], page_addresses: [10.99.1.1, "fd99:1::1"], workers: 1}}
 proxy:
   listen: ["127.0.0.1:3128"]
   transparent_listen: ["0.0.0.0:8081", "[::]:8082"]

@@ -73,6 +73,13 @@ def test_permits_are_renewed_when_used_but_not_past_policy():
     assert not any("update @until_" in rule for rule in web)
 
 
+def test_a_resolver_on_port_53_is_reached_by_who_asks_the_box_itself():
+    """Brought from port 53 to port 53 is not translated, as the kernel sees it."""
+    rule = 'iifname { "lan0", "lan1", "lan2", "lan3" } meta nfproto ipv4 meta l4proto { tcp, udp } th dport 53 accept'
+    assert rule in chain(ruleset(CONFIG, replace(PORTS, dns=(53, 5301))), "input")
+    assert not [each for each in chain(ruleset(CONFIG, PORTS), "input") if "dport 53" in each]
+
+
 def test_the_desk_is_for_those_who_may():
     (rule,) = [rule for rule in chain(ruleset(CONFIG, PORTS), "input") if "8443" in rule and "saddr" not in rule]
     assert rule == 'iifname { "lan1" } meta l4proto tcp tcp dport { 8443 } accept'
