@@ -33,7 +33,7 @@ def port(text: str) -> str:
     if not 0 < low <= high < 65536:
         raise ValueError(f"{text[:40]!r} is not a port such as tcp/993 or udp/5000-5100")
     if any(own == kind and low <= number <= high for own, number in FILTERED):
-        raise ValueError(f"{text} holds a port of the web or of DNS, which are filtered and not let by")
+        raise ValueError(f"ports of the web and of DNS are filtered and not let by: {text}")
     return f"{kind}/{low}-{high}" if high > low else f"{kind}/{low}"
 
 
@@ -139,26 +139,24 @@ def way_at(known: Mapping[Prefix, Way], address: str) -> Way:
 
 
 def in_words(way: Way) -> Iterator[str]:
-    """What a network may do, one sentence a piece, each about "they"."""
+    """What a network may do, piece by piece, each about "they"."""
     if not way.filtered:
         yield "are not filtered: every site and every port is open to them, also while the filter is not there"
-    elif way.ports:
-        yield f"may also use {ports_in_words(way.ports)}"
-    else:
+    elif not way.ports:
         yield "may use nothing but the filtered web"
+    elif ALL in way.ports:
+        yield "may also use every other port, unfiltered"
+    else:
+        yield f"may also use {ports_in_words(way.ports)}, and no other"
     if way.reach:
         yield f"may connect to {' and '.join(way.reach)}"
-    if way.filtered:
-        kept = "keep the sites that need no look" if way.when_dead == "direct" else "have no web"
-        yield f"{kept} while the filter is not there"
+    if way.filtered and way.when_dead == "direct":
+        yield "keep the sites that need no look while the filter is not there"
 
 
 def ports_in_words(ports: Iterable[str]) -> str:
-    """TCP 993 and 5228, and UDP 3478."""
-    given = list(ports)
-    if ALL in given:
-        return "every other port"
-    said = []
+    """TCP ports 993 and 5228 and UDP port 3478."""
+    given, said = list(ports), []
     for protocol in PROTOCOLS:
         numbers = [f"{low} to {high}" if high > low else str(low) for low, high in _ranges(given, protocol)]
         if numbers:

@@ -296,6 +296,10 @@ def _place_in_line(session: Session, row: ChangeRow) -> tuple[int, int] | None:
 
 
 def preview_of(desk: Desk, log: str, row: ChangeRow, patience: float = LONGEST) -> Preview:
+    if row.kind == "passage":
+        return Preview(
+            why_not="It is about ports and networks, not about sites, so the filter log has nothing to compare with."
+        )
     try:
         return preview(
             desk.services.snapshot(),

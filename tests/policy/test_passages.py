@@ -141,9 +141,10 @@ def test_a_network_has_one_passage():
 
 
 def test_words():
-    assert tuple(in_words(NOTHING)) == ("may use nothing but the filtered web", "have no web while the filter is not there")
-    assert (
-        next(in_words(Way(("tcp/5-9", "tcp/993", "udp/3478")))) == "may also use TCP ports 5 to 9 and 993 and UDP port 3478"
+    assert tuple(in_words(NOTHING)) == ("may use nothing but the filtered web",)
+    assert next(in_words(Way(("tcp/5-9", "tcp/993", "udp/3478")))) == (
+        "may also use TCP ports 5 to 9 and 993 and UDP port 3478, and no other"
     )
-    assert next(in_words(Way(("all",)))) == "may also use every other port"
+    assert next(in_words(Way(("all",)))) == "may also use every other port, unfiltered"
     assert tuple(in_words(Way(filtered=False, reach=("10.1.0.0/16",))))[1] == "may connect to 10.1.0.0/16"
+    assert tuple(in_words(Way(when_dead="direct")))[1] == "keep the sites that need no look while the filter is not there"
