@@ -141,6 +141,24 @@ FRESH = (
     _("bullying", "fr", 1, "personne ne veut s'asseoir avec moi", "comment changer de collège", days=6),
     _("hate", "en", 1, "why do they get everything for free", "are muslims allowed to lie", "we should send them back", days=7),
 )  # fmt: skip
+# What young people wrote about to helplines and advice pages, each story told as three searches. Chosen and written after the signs
+# (monitoring/signs.yaml) were, run once, and nothing was changed for them: how far the signs reach beyond what their author thought of.
+LETTERS = (
+    _("family", "en", 1, "dad not allowed to live with us is it my fault", "how long do social services take", "was i right to tell school about my dad", days=9),
+    _("family", "en", 1, "mum takes her anger out on me", "how to hide a black eye", "who can i talk to about my mum", days=8),
+    _("family", "en", 1, "left in my room all the time", "she said i should not have been born", "nobody to talk to at home", days=9),
+    _("family", "en", 1, "my parents love my brother and not me", "can you get a train to london alone at 14", "they say life is easier without me", days=9),
+    _("self-harm", "en", 1, "why does everyone leave me", "who can you talk to in the middle of the night", "why does nobody listen", days=8, night=True),
+    _("exploitation", "en", 1, "19 year old keeps asking me to be his girlfriend", "what does unfinished business mean", "how to tell my parents a guy is scaring me", days=8),
+    _("exploitation", "en", 1, "my boyfriend from online is visiting this summer", "is it wrong to video call someone you have never met", "can you trust someone you know from an art site", days=9),
+    _("exploitation", "en", 1, "he wants to meet where there are less people", "a guy online says i am beautiful", "what to ask before you meet someone", days=8),
+    _("exploitation", "en", 1, "can he get in trouble for going out with a 15 year old", "will people judge my boyfriend because he is 19", days=6),
+    _("self-harm", "en", 1, "how to fake a smile", "how to talk to friends without being a burden", "why cant i cry", days=9),
+    _("self-harm", "en", 1, "why do i feel lonely when people are around", "everyone thinks i am faking it", "crying in bed at night", days=8, night=True),
+    _("bullying", "en", 1, "girls i used to be friends with leave me out", "sad every morning before school", "they cut me off because i dont drink", days=8),
+    _("bullying", "en", 1, "my best friend turned everyone against me", "nobody wants to be my partner in pe", "can i be home schooled", days=9),
+    _("bullying", "en", 1, "they say lies about me at school", "someone keeps taking my bag", "how many days off school can you have", days=9),
+)  # fmt: skip
 SHOWN_WEEKLY = frozenset({"pornography", "gambling", "bypass", "misinformation", "scams"})
 
 # What a school searches for, most of it innocent; some of it sounds like harm and is a lesson, a game, a saying or a worry of

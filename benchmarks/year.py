@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.episodes import (
-    ALIKE, CATEGORIES, EPISODES, FRESH, FURTHER, HELD_OUT, INNOCENT, SHOWN_WEEKLY, WORRIES_LIST, Episode,
+    ALIKE, CATEGORIES, EPISODES, FRESH, FURTHER, HELD_OUT, LETTERS, INNOCENT, SHOWN_WEEKLY, WORRIES_LIST, Episode,
 )  # fmt: skip
 from monitoring import captures
 from monitoring.log import Log
@@ -34,7 +34,7 @@ from policy.rules import Group, SchoolPolicy
 START = datetime(2026, 9, 1, tzinfo=UTC)
 PUPILS, SEARCHES, REFUSALS = 1_200, 640_000, 900_000
 GROUPS = {"year7": "ks3", "year8": "ks3", "year9": "ks3", "year10": "ks4", "year11": "ks4", "sixth": "sixth-form"}
-SETS = {"first": EPISODES, "held-out": HELD_OUT, "further": FURTHER, "fresh": FRESH}
+SETS = {"first": EPISODES, "held-out": HELD_OUT, "further": FURTHER, "fresh": FRESH, "letters": LETTERS}
 SCHOOL = SchoolPolicy(
     "hillview", "Hillview", "a", "d", groups=tuple(Group(name, name, phase) for name, phase in GROUPS.items())
 )

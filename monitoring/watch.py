@@ -17,7 +17,7 @@ import sqlalchemy as sql
 from monitoring import store
 from monitoring.lines import MINUTE, moment
 from monitoring.log import Log
-from monitoring.rules import CONCERNS, Finding, Judge, Past, Seen, pattern, route
+from monitoring.rules import REFUSED, REFUSED_MOST, Finding, Judge, Past, Seen, pattern, route, together
 from monitoring.tables import captures, events, lessons, watched
 from monitoring.tallies import DAY
 from policy.rules import SchoolPolicy
@@ -117,13 +117,15 @@ class _Batch:
         count = old["count"] + 1 if old else 1
         # A run that is not complete stays faint whatever was before: most refusals end here, without another question.
         known = finding.route == "faint" or count >= finding.run
-        past = self._past(key, row["at"], old, finding) if known else Past(count)
+        past = self._past(key, row, old, finding) if known else Past(count)
         at = route(finding, past, hour)
         term = row["term"] or row["host"]
         words = finding.why + (f": {pattern(past, hour)}" if pattern(past, hour) else "")
         if old is None:
             before = [] if at == "faint" else self._before(row["school"], who, row["at"])
             context = {"before": before, "terms": [term], "after": []}
+            if finding.route == "faint" and at != "faint":
+                context["earlier"] = self._earlier(key, row["at"])
             number = store.add(
                 self._connection, captures, school=row["school"], at=row["at"], last=row["at"], count=1, who=who,
                 group=row["group"], phase=phase, theme=finding.theme.id, area=finding.theme.area, route=at,
@@ -135,7 +137,7 @@ class _Batch:
                 "id": number, "school": row["school"], "who": who, "theme": finding.theme.id, "at": row["at"],
                 "last": row["at"], "count": 1, "route": at, "score": finding.score, "grade": "",
                 "context": context, "term": row["term"],
-                "phase": phase, **({"episodes": past.episodes, "days": past.days} if known else {}),
+                "phase": phase, **({"episodes": past.episodes, "days": past.days, "weight": past.weight} if known else {}),
             }  # fmt: skip
             self._open[key] = made
             self._waiting(made)
@@ -149,6 +151,8 @@ class _Batch:
             context["terms"] = [*context["terms"], term][:20]
         if shown:
             context["before"] = self._before(row["school"], who, old["at"])
+            if finding.route == "faint":
+                context["earlier"] = self._earlier(key, row["at"])
         heavier = finding.score > old["score"] or not old["term"]
         old |= {"last": max(old["last"], row["at"]), "count": old["count"] + 1, "score": max(old["score"], finding.score)}
         old["route"] = max(old["route"], at, key=("faint", "weekly", "review", "urgent").index)
@@ -182,23 +186,47 @@ class _Batch:
         self._open[key] = found
         return found
 
-    def _past(self, key: tuple[str, str, str], at: int, old: Mapping[str, Any] | None, finding: Finding) -> Past:
-        """The same person's earlier captures. What is faint is looked at with what came before of any concern: trouble at
-        home, hopelessness and someone older who is kind are seldom one word, and often one story.
-        """
+    def _past(self, key: tuple[str, str, str], row: store.Row, old: Mapping[str, Any] | None, finding: Finding) -> Past:
+        """The same person's earlier captures. What is faint is looked at with what came before of all that belongs to it."""
         if old and "episodes" in old:
-            return Past(old["count"] + 1, old["episodes"], old["days"])
+            return Past(old["count"] + 1, old["episodes"], old["days"], old["weight"] + self._anew(old, row, finding))
         school, who, theme = key
-        asked = sql.select(captures.c.id, captures.c.at).where(
+        faint = finding.route == "faint"
+        asked = sql.select(captures.c.id, captures.c.at, captures.c.score, captures.c.term).where(
             captures.c.school == school,
             captures.c.who == who,
-            captures.c.theme.in_(CONCERNS if finding.route == "faint" else (theme,)),
-            captures.c.at > at - FORTNIGHT,
+            captures.c.theme.in_(sorted(together(theme)) if faint else (theme,)),
+            captures.c.at > row["at"] - FORTNIGHT,
             captures.c.grade != "false",
         )
-        before = [row.at for row in self._connection.execute(asked) if not old or row.id != old["id"]]
-        days = len({moment_ // DAY for moment_ in before})
-        return Past(old["count"] + 1 if old else 1, len(before), days)
+        before = [one for one in self._connection.execute(asked) if not old or one.id != old["id"]]
+        words = [one for one in before if one.term] if faint else before
+        refused = sum(REFUSED for one in before if not one.term) if faint else 0
+        weight = sum(one.score for one in words) + min(refused, REFUSED_MOST) + (old["score"] if old else 0)
+        days = len({one.at // DAY for one in words})
+        return Past(old["count"] + 1 if old else 1, len(words), days, weight + self._anew(old, row, finding))
+
+    @staticmethod
+    def _anew(old: Mapping[str, Any] | None, row: store.Row, finding: Finding) -> int:
+        """What this search adds to its episode: nothing, where it is in it already."""
+        said = row["term"] or row["host"]
+        return 0 if old and said in old["context"]["terms"] else finding.score
+
+    def _earlier(self, key: tuple[str, str, str], at: int) -> list[str]:
+        """The faint signs of the fortnight before, which are no captures of their own: it is they that make this one."""
+        school, who, theme = key
+        asked = (
+            sql.select(captures.c.at, captures.c.context)
+            .where(
+                captures.c.school == school, captures.c.who == who, captures.c.theme.in_(sorted(together(theme))),
+                captures.c.route == "faint", captures.c.at.between(at - FORTNIGHT, at - 1), captures.c.grade != "false",
+            )
+            .order_by(captures.c.at)
+        )  # fmt: skip
+        return [
+            f"{moment(one.at):%d %B}: {', '.join(json.loads(one.context or '{}').get('terms', ()))}"[:300]
+            for one in list(self._connection.execute(asked))[-12:]
+        ]
 
     def _before(self, school: str, who: str, at: int) -> list[str]:
         """What was searched for and opened in the minutes before."""
