@@ -141,8 +141,8 @@ FRESH = (
     _("bullying", "fr", 1, "personne ne veut s'asseoir avec moi", "comment changer de collège", days=6),
     _("hate", "en", 1, "why do they get everything for free", "are muslims allowed to lie", "we should send them back", days=7),
 )  # fmt: skip
-# What young people wrote about to helplines and advice pages, each story told as three searches. Chosen and written after the signs
-# (monitoring/signs.yaml) were, run once, and nothing was changed for them: how far the signs reach beyond what their author thought of.
+# What young people wrote about to helplines and advice pages, each story told as searches: first run when the signs (signs.yaml) were
+# there, and none of these was found. confiding.yaml was written with them at hand.
 LETTERS = (
     _("family", "en", 1, "dad not allowed to live with us is it my fault", "how long do social services take", "was i right to tell school about my dad", days=9),
     _("family", "en", 1, "mum takes her anger out on me", "how to hide a black eye", "who can i talk to about my mum", days=8),
@@ -158,6 +158,30 @@ LETTERS = (
     _("bullying", "en", 1, "girls i used to be friends with leave me out", "sad every morning before school", "they cut me off because i dont drink", days=8),
     _("bullying", "en", 1, "my best friend turned everyone against me", "nobody wants to be my partner in pe", "can i be home schooled", days=9),
     _("bullying", "en", 1, "they say lies about me at school", "someone keeps taking my bag", "how many days off school can you have", days=9),
+)  # fmt: skip
+# The same from other letters: first run when confiding.yaml was there; its list of words was made longer with these at hand.
+STORIES = (
+    _("family", "en", 1, "how to know when dad is going to get angry", "where do people hide alcohol", "he says he is not an alcoholic", days=9),
+    _("bullying", "en", 1, "how to walk home so nobody follows you", "i dont want to look in the mirror", "school sent a letter about my attendance", days=9),
+    _("family", "en", 1, "when a mum moves out does she come back", "dad wont let me see my mum", "how to not upset my dad", days=9, night=True),
+    _("self-harm", "en", 1, "bad thoughts when i am in my room", "am i normal", "why do i feel unwanted", days=8, night=True),
+    _("self-harm", "en", 1, "no motivation to get out of bed", "feel really down and cant explain it", "what time does camhs open", days=9),
+    _("self-harm", "en", 1, "lost interest in everything", "why am i sleepy all the time", "worried my family will die", days=9),
+    _("bullying", "en", 1, "best friend pretends nothing happened", "who am i friends with now", "they went to town without me", days=8),
+    _("exploitation", "en", 1, "my boyfriend makes me do things", "what rights do you have in a relationship", "how to say i am not ready", days=8),
+    _("self-harm", "en", 1, "how to make anger go away", "called names at school again", "why does it feel good when it hurts", days=8),
+)  # fmt: skip
+# And from others again: chosen and written after that, run once, and nothing has been changed since.
+UNSEEN = (
+    _("exploitation", "en", 1, "friend in a game wants me to use another app", "he asked my name and age", "what country is six hours ahead", days=8),
+    _("exploitation", "en", 1, "how to make someone stop messaging on instagram", "stranger comments on all my posts", "do you lose followers if you block someone", days=8),
+    _("exploitation", "en", 1, "how to delete a chat before mum sees", "she wants to meet in the park on saturday", "failed my test cant stop thinking about a girl online", days=6),
+    _("self-harm", "en", 1, "my heart feels cold", "i have no dreams for the future", "dont want to be away from mum", days=9),
+    _("self-harm", "en", 1, "what does living on the edge feel like", "small things push me over", "too many bad days", days=9, night=True),
+    _("self-harm", "en", 1, "dont enjoy things i used to like", "why am i so much angrier than my friends", "why is being a teenager awful", days=8),
+    _("self-harm", "en", 1, "is it hormones or is something wrong", "can i see a doctor without my parents knowing", "nobody takes me seriously", days=8),
+    _("exploitation", "en", 1, "is it grooming if it was years ago", "how to tell parents about something that happened online", "can you report someone from years ago", days=9),
+    _("family", "en", 1, "support for kids who look after a parent", "mum has bad days", "how to get help without social services", days=9),
 )  # fmt: skip
 SHOWN_WEEKLY = frozenset({"pornography", "gambling", "bypass", "misinformation", "scams"})
 

@@ -103,6 +103,22 @@ VIEWS = {
     "a site": lambda log, *_: log.search(Query(SCHOOL, host="site5000.example", limit=50)),
     "a group's blocks": lambda log, *_: log.search(Query(SCHOOL, group="staff", action="block", limit=50)),
     "a device": lambda log, *_: log.search(Query(SCHOOL, device="pc-77", limit=50)),
+    "a category; a day of it": lambda log, since, _: log.search(
+        Query(SCHOOL, category="games", since=since + timedelta(days=3), until=since + timedelta(days=4), limit=50)
+    ),
+    "a category and a group": lambda log, *_: log.search(Query(SCHOOL, category="games", group="ks3", limit=50)),
+    "what was blocked": lambda log, *_: log.search(Query(SCHOOL, action="block", limit=50)),
+    "an address": lambda log, *_: log.search(Query(SCHOOL, address="10.20.0.77", limit=50)),
+    "known by lease, a reason, a network": lambda log, *_: log.search(
+        Query(SCHOOL, identified_by="lease", reason="phase_default", network="lan", limit=50)
+    ),
+    "a change that never decided": lambda log, *_: log.search(Query(SCHOOL, change=4711, limit=50)),
+    "a word that is often searched": lambda log, *_: log.search(Query(SCHOOL, term="volcano", limit=50)),
+    "text found often": lambda log, *_: log.search(Query(SCHOOL, text="lesson", limit=50)),
+    "not what staff do": lambda log, *_: log.search(Query(SCHOOL, but_groups=("staff",), limit=50)),
+    "pages of a site, staff left out": lambda log, *_: log.search(
+        Query(SCHOOL, kind="page", host="site2.example", but_groups=("staff",), limit=50)
+    ),
     "a rule that never decided": lambda log, *_: log.search(Query(SCHOOL, rule="s99", limit=50)),
     "words that nobody searched": lambda log, *_: log.search(Query(SCHOOL, term="xylophone", limit=50)),
     "text found nowhere": lambda log, *_: log.search(Query(SCHOOL, text="xylophone", limit=50)),

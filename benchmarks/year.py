@@ -1,6 +1,7 @@
+# ruff: noqa: E501 - a row of a table stays a row
 """A school's year with 60 planted episodes: which captures find, which they miss, and what they take for one.
 
-    python benchmarks/year.py [--share 0.1] [--seed 7] [--set first|held-out|further|fresh]
+    python benchmarks/year.py [--share 0.1] [--seed 7] [--set first|held-out|further|fresh|letters|stories|unseen]
 
 A secondary school of 1,200 pupils: 30 million events a year, of which 640,000 are searches and 900,000 refusals; only those two
 can become captures, so only those are made (of a `--share` of the pupils; 1: of all). Among them stand 60 episodes, from plain to
@@ -22,7 +23,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.episodes import (
-    ALIKE, CATEGORIES, EPISODES, FRESH, FURTHER, HELD_OUT, LETTERS, INNOCENT, SHOWN_WEEKLY, WORRIES_LIST, Episode,
+    ALIKE,
+    CATEGORIES,
+    EPISODES,
+    FRESH,
+    FURTHER,
+    HELD_OUT,
+    INNOCENT,
+    LETTERS,
+    SHOWN_WEEKLY,
+    STORIES,
+    UNSEEN,
+    WORRIES_LIST,
+    Episode,
 )  # fmt: skip
 from monitoring import captures
 from monitoring.log import Log
@@ -34,7 +47,15 @@ from policy.rules import Group, SchoolPolicy
 START = datetime(2026, 9, 1, tzinfo=UTC)
 PUPILS, SEARCHES, REFUSALS = 1_200, 640_000, 900_000
 GROUPS = {"year7": "ks3", "year8": "ks3", "year9": "ks3", "year10": "ks4", "year11": "ks4", "sixth": "sixth-form"}
-SETS = {"first": EPISODES, "held-out": HELD_OUT, "further": FURTHER, "fresh": FRESH, "letters": LETTERS}
+SETS = {
+    "first": EPISODES,
+    "held-out": HELD_OUT,
+    "further": FURTHER,
+    "fresh": FRESH,
+    "letters": LETTERS,
+    "stories": STORIES,
+    "unseen": UNSEEN,
+}
 SCHOOL = SchoolPolicy(
     "hillview", "Hillview", "a", "d", groups=tuple(Group(name, name, phase) for name, phase in GROUPS.items())
 )

@@ -15,7 +15,7 @@ import yaml
 
 from category_lists.text import plain
 
-WEIGHT, MORE, MOST = 14, 4, 22  # of one sign, of each further one in the same search, of a search
+WEIGHT, LESS, MORE, MOST = 14, 10, 4, 22  # of one sign, where nobody is named, of each further one in a search, of a search
 FEWEST = 3  # words: fewer say nothing about anybody
 
 
@@ -46,17 +46,15 @@ def confided(term: str) -> Confided | None:
     if found("calm"):
         return None
     self, family, peers, close = (found(name) for name in ("self", "family", "peers", "close"))
-    if not self and not family and not peers and not close:
-        return None
     older, nearer, wrong = found("older"), found("nearer"), found("wrong")
+    unwell = found("unwell") + found("ill") + found("help")
     counts = {
         "exploitation": older + nearer + wrong if close and (older > 0) + (nearer > 0) + (wrong > 0) >= 2 else 0,
-        "family": found("mistreated") * (1 if family or self else 0),
+        "family": found("mistreated") + unwell if family else found("mistreated") if self else 0,
         "bullying": found("shut_out") if self or peers else 0,
-        "self-harm": found("unwell") + found("help") if self or close or peers else 0,
+        "self-harm": unwell if not family else 0,
     }
-    if family and counts["self-harm"]:
-        counts["family"] += counts.pop("self-harm")
     theme = max(counts, key=lambda name: counts[name])
     signs = sum(counts.values())
-    return Confided(theme, min(MOST, WEIGHT + MORE * (signs - 1))) if signs else None
+    least = WEIGHT if self or family or peers or close else LESS
+    return Confided(theme, min(MOST, least + MORE * (signs - 1))) if signs else None

@@ -2,9 +2,9 @@
 
 Three ways an event is found: its search words are about a theme (the phrase sets, which see through misspellings and know
 eleven languages); it was blocked as a category that stands for a theme; or one of the school's own rules names it. A finding
-is *plain*, or *faint*: too little for one capture, and remembered. What is faint has a weight; a person's weights of a fortnight
-are added up within what belongs together (`TOGETHER`), late at night more, refused sites a little, and enough of them on
-different days are shown, with all that went before.
+is *plain*, or *faint*: too little for one capture, and remembered. What is faint has a weight. A person's weights of a
+fortnight are added up within what belongs together (`TOGETHER`), late at night more, refused sites a little, and enough of
+them on different days are shown, with all that went before.
 
 Where a capture goes depends on the theme and on the age of who it is about: a sixteen-year-old who tries a pornography site
 stands in the weekly report, a six-year-old who meets one is looked at the same day. `ROUTES` in order: faint things are not
@@ -252,10 +252,8 @@ def route(finding: Finding, past: Past, hour: int) -> str:
     if at == "faint":
         again = finding.route == "faint" and past.weight >= ENOUGH and (past.days >= 1 or past.count >= 4)
         return "review" if again else "faint"
-    if at == "weekly" and finding.theme.id != "off-task":
-        if past.days >= 3 or past.count >= 5 * finding.run or (night(hour) and past.episodes >= 1):
-            at = "review"
-    return at
+    often = past.days >= 3 or past.count >= 5 * finding.run or (night(hour) and past.episodes >= 1)
+    return "review" if at == "weekly" and finding.theme.id != "off-task" and often else at
 
 
 def pattern(past: Past, hour: int) -> str:
