@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from admin_api import escalate
 from appliance.config import Config
@@ -18,16 +20,17 @@ from policy.rules import SchoolPolicy
 
 log = logging.getLogger(__name__)
 
+NOW = partial(datetime.now, UTC)
 LOOK_S = 0.5  # between two looks for new events: what is serious is told within five seconds of the request
 ALARMS_S, DAYS_S = 2.0, 1800.0
 RETAIN_AT = 2  # the hour (UTC) from which on each night's retention runs, when nobody is at school
 
 
 class Reviewing:
-    """One installation's captures and alarms."""
+    """One installation's captures and alarms, by the clock that it is given."""
 
-    def __init__(self, config: Config, store: Store) -> None:
-        self._config, self._store = config, store
+    def __init__(self, config: Config, store: Store, now: Callable[[], datetime] = NOW) -> None:
+        self._config, self._store, self._now = config, store, now
         self._log = Log(config.log_database)
         self._live = Live(config.data)
         self._watcher = Watcher(self._log, self.school)
@@ -46,17 +49,17 @@ class Reviewing:
         """Look through what is new; what is urgent is told at once."""
         count, urgent = self._watcher.step()
         for caught in urgent:
-            escalate.raise_for(self._log, caught, datetime.now(UTC))
+            escalate.raise_for(self._log, caught, self._now())
         if urgent:
             self.alarms()
         return count
 
     def alarms(self) -> None:
         zones = {name: school.timezone for name, school in self._schools.items()}
-        escalate.go_on(self._log, self._store, self._config.desk_url, lambda: datetime.now(UTC), zones)
+        escalate.go_on(self._log, self._store, self._config.desk_url, self._now, zones)
 
     def daily(self) -> None:
-        now = datetime.now(UTC)
+        now = self._now()
         for name, school in self._schools.items():
             terms = tuple(term for table in school.timetables for term in table.terms)
             alarm_if_nobody_looked(self._log, name, now, terms, school.timezone)
