@@ -6,7 +6,7 @@ it: were it to stop, filtering and the log go on, and `behind` says how many eve
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,7 @@ BEFORE, AFTER, NEAR = 6, 6, 10 * MINUTE  # how many searches and pages before an
 KINDS = ("search", "page", "connection", "dns", "resource")
 
 type Schools = Callable[[str], SchoolPolicy | None]
+type Heads = Callable[[str], Collection[str]]  # under which pseudonyms a school's headteacher comes up
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ class Caught:
 class Watcher:
     """Makes captures of one log's events. `schools` gives a school's policy in force."""
 
-    def __init__(self, log: Log, schools: Schools, judge: Judge | None = None) -> None:
-        self._log, self._schools = log, schools
+    def __init__(self, log: Log, schools: Schools, judge: Judge | None = None, heads: Heads = lambda _: ()) -> None:
+        self._log, self._schools, self._heads = log, schools, heads
         self._judge = judge or Judge()
         self._zones: dict[str, ZoneInfo] = {}
 
@@ -61,7 +62,7 @@ class Watcher:
             found = store.rows(connection, asked)
             if not found:
                 return 0, ()
-            batch = _Batch(connection, self._schools, self._judge, self._zones)
+            batch = _Batch(connection, self._schools, self._judge, self._zones, self._heads)
             for row in found:
                 batch.look(row)
             batch.write()
@@ -78,8 +79,10 @@ class Watcher:
 class _Batch:
     """One transaction's worth of looking."""
 
-    def __init__(self, connection: sql.Connection, schools: Schools, judge: Judge, zones: dict[str, ZoneInfo]) -> None:
-        self._connection, self._schools, self._judge, self._zones = connection, schools, judge, zones
+    def __init__(
+        self, connection: sql.Connection, schools: Schools, judge: Judge, zones: dict[str, ZoneInfo], heads: Heads
+    ) -> None:
+        self._connection, self._schools, self._judge, self._zones, self._heads = connection, schools, judge, zones, heads
         self._open: dict[tuple[str, str, str], dict[str, Any]] = {}  # captures as they stand, read or made in this batch
         self._changed: dict[int, dict[str, Any]] = {}
         self._trail: dict[tuple[str, str], list[tuple[int, str]]] = {}  # what each did lately, within this batch
@@ -131,7 +134,7 @@ class _Batch:
                 group=row["group"], phase=phase, theme=finding.theme.id, area=finding.theme.area, route=at,
                 score=finding.score, term=row["term"], site=row["host"], why=words, change=finding.change,
                 context=json.dumps(context), lesson="" if at == "faint" else self._lesson(row, finding.theme.id),
-                subject="staff" if phase == "staff" else "pupil", grade="", incident=0,
+                subject=self._subject(row["school"], who, phase), grade="", incident=0,
             )  # fmt: skip
             made = {
                 "id": number, "school": row["school"], "who": who, "theme": finding.theme.id, "at": row["at"],
@@ -168,8 +171,12 @@ class _Batch:
             self._tell(old)
 
     def _tell(self, row: Mapping[str, Any]) -> None:
-        subject = "staff" if row["phase"] == "staff" else "pupil"
+        subject = self._subject(row["school"], row["who"], row["phase"])
         self.urgent.append(Caught(row["id"], row["school"], row["theme"], subject, moment(row["at"]), row["phase"]))
+
+    def _subject(self, school: str, who: str, phase: str) -> str:
+        """Whose eyes it is for: see captures.SUBJECTS."""
+        return "head" if who in self._heads(school) else "staff" if phase == "staff" else "pupil"
 
     def _stored(self, key: tuple[str, str, str]) -> dict[str, Any] | None:
         school, who, theme = key
