@@ -529,3 +529,26 @@ def test_each_picture_of_a_report_says_what_it_means(watched):
         "Serious captures|No capture of these weeks",
     ):
         assert re.search(said, page), said
+
+
+FIELDS = (
+    "since=2026-11-20T09:00", "until=2026-11-20T11:00", "person={code}", "address=10.0.0.7", "device=tablet-7", "site=b.example",
+    "group=ks2", "category=games", "term=of_all", "action=warn", "rule=rule-7", "change=7", "reason=school_site", "network=lan",
+    "identified_by=radius", "words=of_all", "kind=page",
+)  # fmt: skip
+
+
+def test_the_page_finds_a_line_by_each_field_and_exports_it(world):
+    line = world.event(
+        60, term="50% of_all", action="warn", rule="rule-7", change=7, reason="school_site", network="lan", person="p7",
+        identified_by="radius", address="10.0.0.7", device="tablet-7", host="a.b.example",
+    )  # fmt: skip
+    world.events(line)
+    sara = world.browser("sara")
+    code = re.search(r"/log/person/([0-9A-F]{6})", sara.get("/log").text)[1]
+    for field in FIELDS:
+        asked = field.format(code=code)
+        assert "a.b.example" in sara.get(f"/log?{asked}").text, asked
+        assert "a.b.example" in sara.get(f"/log/export?format=csv&{asked}").text, asked
+        (row,) = [json.loads(text) for text in sara.get(f"/log/export?format=jsonl&{asked}").text.splitlines()]
+        assert (row["host"], row["identified_by"], row["who"][:5]) == ("a.b.example", "radius", "Pupil")
