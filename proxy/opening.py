@@ -14,6 +14,8 @@ from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.layers.modes import TransparentProxy
 from OpenSSL import SSL
 
+CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"  # of TLS 1.2, with keys of elliptic curves, as ours are; 1.3 has its own
+
 
 class Layers:
     """What follows what: proxy HTTP; after CONNECT either TLS or HTTP; inside TLS always HTTP.
@@ -81,19 +83,11 @@ class Certificates(tlsconfig.TlsConfig):
         if kept is not None:
             self._contexts.move_to_end(entry.cert)
             return kept
-        lowest = net_tls.Version[ctx.options.tls_version_client_min]
-        made = net_tls.create_client_proxy_context.__wrapped__(
-            method=net_tls.Method.TLS_SERVER_METHOD,
-            min_version=lowest,
-            max_version=net_tls.Version[ctx.options.tls_version_client_max],
-            cipher_list=tlsconfig._default_ciphers(lowest),  # noqa: SLF001
-            ecdh_curve=None,
-            chain_file=None,
-            alpn_select_callback=tlsconfig.alpn_select_callback,
-            request_client_cert=False,
-            extra_chain_certs=(),
-            dhparams=self.certstore.dhparams,
-        )
+        made = SSL.Context(SSL.TLS_SERVER_METHOD)
+        made.set_min_proto_version(SSL.TLS1_2_VERSION)
+        made.set_options(net_tls.DEFAULT_OPTIONS)
+        made.set_cipher_list(CIPHERS)
+        made.set_alpn_select_callback(tlsconfig.alpn_select_callback)
         made.use_certificate(entry.cert.to_cryptography())
         made.use_privatekey(entry.privatekey)
         self._contexts[entry.cert] = made
