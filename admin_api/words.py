@@ -232,6 +232,7 @@ CHANGE_KINDS = {
     "category": "a category",
     "network": "a network",
     "belonging": "devices or users of a group",
+    "passage": "other ports of a network",
     "dictionary": "lists",
     "timetable": "hours",
     "group": "a group",

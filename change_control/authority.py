@@ -118,6 +118,7 @@ DELEGABLE = frozenset(
         "group",
         "network",
         "belonging",
+        "passage",
         "dictionary",
         "reverse",
     }

@@ -17,6 +17,7 @@ from change_control import (
     group_wishes,
     hour_wishes,
     list_words,
+    passage_wishes,
     people_wishes,
     school_wishes,
     site_wishes,
@@ -155,10 +156,12 @@ class NetworkGone:
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del taxonomy
-        gone = [old for old in school_of(document, "networks").networks if old.id == self.network]
+        school = school_of(document, "networks")
+        gone = [old for old in school.networks if old.id == self.network]
         if not gone:
             raise ValueError(f"there is no network {self.network[:60]!r} here")
-        return make("network", change, remove={"networks": gone})
+        ways = [one for one in school.passages if (one.prefix, gone[0].listener) == (gone[0].prefix, "*")]
+        return make("network", change, remove={"networks": gone, "passages": ways})
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +304,7 @@ def _tell_network(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
             f"Devices with addresses in {network['prefix']} are no longer the school’s, so they get the strictest rules."
             for network in diff["remove"].get("networks", ())
         ]
+        said += ["What they may use beside the filtered web ends, too."] if diff["remove"].get("passages") else []
     return " ".join(said)
 
 
@@ -328,6 +332,7 @@ TELLERS: dict[str, Callable[[Diff, Document, Taxonomy], str]] = {
     "category": _tell_category,
     "network": _tell_network,
     "belonging": device_wishes.tell_belonging,
+    "passage": passage_wishes.tell_passage,
     "dictionary": list_words.tell_dictionary,
     "subscription": list_words.tell_subscription,
     "recategorise": list_words.tell_recategorise,

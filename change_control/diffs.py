@@ -25,6 +25,7 @@ from policy.rules import (
     Group,
     ListedSite,
     Network,
+    Passage,
     Phase,
     SchoolPolicy,
     SiteRule,
@@ -52,6 +53,7 @@ COLLECTIONS: dict[str, type[Any]] = {
     "unknown_rules": UnknownRule,
     "alert_rules": AlertRule,
     "belongings": Belonging,
+    "passages": Passage,
 }
 SETTABLE = frozenset(
     {"dictionary", "authority", "blocked_answer", "google_domains", "microsoft_tenants", "microsoft_directory"}
