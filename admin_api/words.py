@@ -140,6 +140,8 @@ PERMISSIONS = {
     "retain": "Say how long what is kept, and hold it from deletion",
     "read_access": "Read the access log",
     "read_system": "See how the filter is running",
+    "read_guests": "See who has signed in at the portal, and which guest codes there are",
+    "guests": "Issue and revoke guest codes, and end a sign-in",
     "tokens": "Make and revoke tokens for scripts",
 }
 
@@ -232,6 +234,7 @@ CHANGE_KINDS = {
     "category": "a category",
     "network": "a network",
     "belonging": "devices or users of a group",
+    "portal": "a sign-in page on a network",
     "dictionary": "lists",
     "timetable": "hours",
     "group": "a group",
@@ -303,6 +306,7 @@ REASONS = {
     "sealed": "Illegal content, which nobody can open",
     "blocked": "Blocked",
     "essential": "An essential site that always stays open",
+    "not_signed_in": "Nobody had signed in on the device, as its network asks",
     "suspension": "Internet access is suspended; only coursework sites can be used",
     "authority_site": "The authority’s rule about this site",
     "authority_category": "The authority’s rule about this category",

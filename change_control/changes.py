@@ -18,6 +18,7 @@ from change_control import (
     hour_wishes,
     list_words,
     people_wishes,
+    portal_wishes,
     school_wishes,
     site_wishes,
     tiers,
@@ -144,7 +145,9 @@ class NetworkWish:
         if any((old.group, old.forced) == (self.group, forced) for old in held):
             raise InForceAlready(f"{prefix} is filtered as {who(document, (self.group,))} already")
         network = Network(f"n{change}", self.group, prefix, self.listener, forced)
-        return make("network", change, add={"networks": [network]}, remove={"networks": held})
+        new, old = portal_wishes.moved(school, tuple(each.id for each in held), network.id)
+        add, remove = {"networks": [network], "portals": new}, {"networks": held, "portals": old}
+        return make("network", change, add=add, remove=remove)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +158,12 @@ class NetworkGone:
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del taxonomy
-        gone = [old for old in school_of(document, "networks").networks if old.id == self.network]
+        school = school_of(document, "networks")
+        gone = [old for old in school.networks if old.id == self.network]
         if not gone:
             raise ValueError(f"there is no network {self.network[:60]!r} here")
-        return make("network", change, remove={"networks": gone})
+        _, portals = portal_wishes.moved(school, (self.network,))
+        return make("network", change, remove={"networks": gone, "portals": portals})
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +333,7 @@ TELLERS: dict[str, Callable[[Diff, Document, Taxonomy], str]] = {
     "category": _tell_category,
     "network": _tell_network,
     "belonging": device_wishes.tell_belonging,
+    "portal": portal_wishes.tell_portal,
     "dictionary": list_words.tell_dictionary,
     "subscription": list_words.tell_subscription,
     "recategorise": list_words.tell_recategorise,

@@ -26,6 +26,7 @@ from policy.rules import (
     ListedSite,
     Network,
     Phase,
+    Portal,
     SchoolPolicy,
     SiteRule,
     Suspension,
@@ -52,6 +53,7 @@ COLLECTIONS: dict[str, type[Any]] = {
     "unknown_rules": UnknownRule,
     "alert_rules": AlertRule,
     "belongings": Belonging,
+    "portals": Portal,
 }
 SETTABLE = frozenset(
     {"dictionary", "authority", "blocked_answer", "google_domains", "microsoft_tenants", "microsoft_directory"}

@@ -26,6 +26,7 @@ HELP_FIRST = frozenset({"self_harm_eating_disorders", "vawg_misogyny"})  # a per
 DECIDED_BY = {  # in the words of staff
     Reason.SEALED: "a list that nobody can change",
     Reason.ESSENTIAL: "the list of essential sites",
+    Reason.NOT_SIGNED_IN: "the school's rule that people sign in on this network",
     Reason.SUSPENSION: "a suspension of internet access",
     Reason.AUTHORITY_SITE: "the authority's rule about this site",
     Reason.AUTHORITY_CATEGORY: "the authority's rule about this category",

@@ -64,6 +64,7 @@ FORMS = {
     "group": ({"name": "Year 6", "phase": "ks2"}, "A group Year 6 begins", {"name": ""}),
     "alert_rules": ({"does": "ignore", "phrase": "Sex Pistols", "theme": "pornography", "groups": "*"}, "searches with “sex pistols” are no longer captured as Pornography", {"phrase": ""}),
     "belonging": ({"group": "ks2", "user": "26*@oakfield.sch.uk"}, "People who sign in as 26*@oakfield.sch.uk are filtered as", {"user": "*"}),
+    "portal": ({"networks": "n-first", "mode": "required"}, "people must sign in first: until then only essential sites open there", {"mode": "maybe"}),
     "network": ({"network": "n-first"}, "are no longer the school’s", {"network": "n9"}),
 }  # fmt: skip
 
