@@ -45,6 +45,8 @@ SAID = {
     "unlinked": "The account is linked no more.",
     "session-ended": "That session is over.",
     "recovered": "Your new phone is set up. Sign in with its code.",
+    "guest-revoked": "The code is revoked, and whoever signed in with it is signed out.",
+    "guest-ended": "That sign-in is ended.",
     "token-gone": "The token is revoked and opens nothing any more.",
     "email": "Saved. The desk writes to you there.",
     "email-gone": "The desk writes to you no more.",

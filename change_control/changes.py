@@ -146,8 +146,7 @@ class NetworkWish:
             raise InForceAlready(f"{prefix} is filtered as {who(document, (self.group,))} already")
         network = Network(f"n{change}", self.group, prefix, self.listener, forced)
         new, old = portal_wishes.moved(school, tuple(each.id for each in held), network.id)
-        add, remove = {"networks": [network], "portals": new}, {"networks": held, "portals": old}
-        return make("network", change, add=add, remove=remove)
+        return make("network", change, add={"networks": [network], "portals": new}, remove={"networks": held, "portals": old})
 
 
 @dataclass(frozen=True, slots=True)

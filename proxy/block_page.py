@@ -95,8 +95,12 @@ class Pages:
             return _short(status, sentence, asker)
         return page(status, self._render("message.html", asker, title=title, sentence=sentence))
 
-    def home(self) -> Answer:
-        return page(200, self._render("home.html", None))
+    def home(self, *, portal: bool = False) -> Answer:
+        return page(200, self._render("home.html", None, portal=portal))
+
+    def rendered(self, name: str, asker: Asker, **values: object) -> str:
+        """A page of the portal (portal.py), which has headers of its own."""
+        return self._render(name, asker, **values)
 
     def setup(self, systems: Sequence[object], looks: Sequence[tuple[str, str, str]]) -> Answer:
         """How devices are set up: of all systems, or of one."""

@@ -1,13 +1,11 @@
-"""The portal's door: where the proxy's pages, the desk and the command line ask who has signed in, and sign people in and out.
+"""The portal's door: where the proxy's pages, the desk and the command line ask who has signed in, and sign people in or out.
 
 A socket in the file system; one line of JSON is asked, one line answered, at once. Names and passwords are for the desk to
-know: it is asked in turn, meanwhile the one who signs in is told "asking", and the next question has the answer. So nobody who
-asks here ever waits, and where the desk is away, codes go on working.
+know: it is asked in turn, meanwhile the one who signs in is told "asking", and the next question has the answer. So nobody
+who asks here ever waits, and where the desk is away, codes go on working.
 """
 
 import asyncio
-import contextlib
-import json
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -19,24 +17,15 @@ from appliance.devices.portal import Portal, Said
 from appliance.devices.radius import Session, user_of
 from appliance.devices.watch import Watch
 from monitoring.devices import Names
+from policy.doors import ask
 from policy.identity import Client
 from policy.presence import GUEST
 
-ANSWER_S: Final = 10.0  # so long the desk may take to know a name and password
 PENDING_S: Final = 60.0  # so long what the desk said is kept for whoever asked
-LONGEST: Final = 4096
-MOST: Final = 200  # names and passwords that are asked about at a time
+MOST_PENDING: Final = 5000
+MOST: Final = 20  # names and passwords that are asked about at a time
 
 log = logging.getLogger(__name__)
-
-
-def door_path(data: Path) -> Path:
-    return data / "run" / "portal.sock"
-
-
-def accounts_path(data: Path) -> Path:
-    """Where the desk answers who is known by name and password."""
-    return data / "run" / "accounts.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +48,24 @@ class Door:
         *,
         accounts: Path,
         heard: Callable[[], None],
+        look: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         self._portal, self._watch, self._client_of, self._names = portal, watch, client_of, names
-        self._accounts, self._heard, self._clock = accounts, heard, clock
+        self._accounts, self._heard, self._look, self._clock = accounts, heard, look, clock
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def answer(self, line: bytes) -> dict[str, Any]:
-        """What is said to one line. Never raises for what stands in it."""
-        try:
-            asked = json.loads(line)
-            act = str(asked["act"])
-            if act == "sessions":
-                return {"said": "sessions", "sessions": [self._shown(one) for one in self._portal.sessions.values()]}
-            if act == "end":
-                ended = self._portal.end(str(asked["school"]), str(asked["session"]))
-                self._heard()
-                return {"said": "out" if ended else "none"}
-            return self._of_client(act, str(asked["address"]), asked)
-        except (ValueError, LookupError, TypeError, RecursionError):
-            return {"said": "not understood"}
+    async def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """What is said to a question. LookupError for one that leaves out what it takes."""
+        act = str(asked["act"])
+        if act == "sessions":
+            return {"said": "sessions", "sessions": [self._shown(one) for one in self._portal.sessions.values()]}
+        if act == "end":
+            ended = self._portal.end(str(asked["school"]), str(asked["session"]))
+            self._heard()
+            return {"said": "out" if ended else "none"}
+        return self._of_client(act, str(asked["address"]), asked)
 
     def _of_client(self, act: str, address: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         client = self._client_of(address)
@@ -93,6 +79,7 @@ class Door:
                 pending = None
             return self._told(Said("in" if session else pending.said if pending else "out", session))
         if act == "guest":
+            self._look()  # a code that was issued a moment ago holds
             said = self._portal.guest(school, address, device, str(asked["code"]))
         elif act == "leave":
             said = self._portal.leave(school, address, device)
@@ -105,7 +92,14 @@ class Door:
 
     def _told(self, said: Said) -> dict[str, Any]:
         one = said.session
-        return {"said": said.said} | ({"name": _name(one.user), "until": one.until, "guest": bool(one.code)} if one else {})
+        if one is None:
+            return {"said": said.said}
+        shown = self._shown(one)
+        return {
+            "said": said.said,
+            "guest": bool(one.code),
+            **{key: shown[key] for key in ("name", "until", "person", "device")},
+        }
 
     def _shown(self, one: Session) -> dict[str, Any]:
         return {
@@ -136,8 +130,7 @@ class Door:
         said = "away"
         try:
             asked = {"school": school, "user": user, "password": password, "address": address}
-            async with asyncio.timeout(ANSWER_S):
-                told = await ask(self._accounts, asked)
+            told = await asyncio.to_thread(ask, self._accounts, asked)
             said = str(told["said"])
             name = user_of(str(told.get("user", "")))
             if said == "in" and name:
@@ -151,40 +144,10 @@ class Door:
     def _put(self, address: str, said: str) -> None:
         self._pending[address] = _Pending(said, self._clock())
         self._pending.move_to_end(address)
-        while len(self._pending) > LONGEST:
+        while len(self._pending) > MOST_PENDING:
             self._pending.popitem(last=False)
-
-    # --- the socket ---------------------------------------------------------------------------------------------------
-
-    async def serve(self, path: Path) -> asyncio.Server:
-        path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._come, str(path), limit=LONGEST)
-        path.chmod(0o660)
-        return server
-
-    async def _come(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ValueError, TimeoutError):
-            async with asyncio.timeout(ANSWER_S):
-                line = await reader.readline()
-                writer.write(json.dumps(self.answer(line)).encode() + b"\n")
-                await writer.drain()
-        writer.close()
 
 
 def _name(user: str) -> str:
     """How somebody is called: for whom a code is, or the user name."""
     return user.partition(" (")[2].removesuffix(")") if user.startswith(GUEST) else user
-
-
-async def ask(path: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """One question at such a socket. OSError or ValueError when there is no answer."""
-    reader, writer = await asyncio.open_unix_connection(str(path))
-    try:
-        writer.write(json.dumps(asked).encode() + b"\n")
-        await writer.drain()
-        told = json.loads(await reader.readline())
-    finally:
-        writer.close()
-    if not isinstance(told, dict):
-        raise ValueError("not an answer")  # noqa: TRY004 - what came is wrong, not whoever called
-    return told

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from appliance.devices.door import Door, accounts_path, door_path
+from appliance.devices.door import Door
 from appliance.devices.portal import Portal
 from appliance.devices.radius import Accounting, Source
 from appliance.devices.settings import DevicesConfig, secret
@@ -26,6 +26,8 @@ from appliance.gateway.devices import Lease, leases
 from appliance.gateway.netlink import ROUTE, Netlink, neighbours
 from change_control.guests import codes_file, read_codes
 from monitoring.devices import Names
+from policy import doors
+from policy.doors import accounts_door, portal_door
 from policy.identity import Client
 from policy.live import Live, write_aside
 
@@ -100,7 +102,7 @@ class Process:
         self.watch = Watch(self.accounting, names, self.school_of, self.portal)
         self.door = Door(
             self.portal, self.watch, self.client_at, names,
-            accounts=accounts_path(data), heard=self.hear, clock=time.time,
+            accounts=accounts_door(data), heard=self.hear, look=self._take_codes, clock=time.time,
         )  # fmt: skip
         self._table = Table(data / "run" / "presence")
         self._files = Files(config.leases)
@@ -202,8 +204,8 @@ async def serve(process: Process, config: DevicesConfig, data: Path, ready: Call
         stack.callback(lambda: path.unlink(missing_ok=True))
         loop.add_reader(hook, _hooked, hook, process)
         stack.callback(loop.remove_reader, hook)
-        door = await process.door.serve(door_path(data))
-        stack.callback(lambda: door_path(data).unlink(missing_ok=True))
+        door = await doors.serve(portal_door(data), process.door.answer)
+        stack.callback(lambda: portal_door(data).unlink(missing_ok=True))
         stack.callback(door.close)
         process.step(route)
         ready()
