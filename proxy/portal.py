@@ -37,6 +37,7 @@ WRONG: Final = {  # what is said of a code, by the keeper's word
     "over": "This code has ended. Ask for another one.",
     "full": "This code is in use on as many devices as it is for. Sign out on one of them, or ask for another code.",
     "wait": "Too many tries. Please wait ten minutes, or ask the school office.",
+    "not here": "On this network nobody signs in.",
     "old": "This page was open for too long. Please try once more.",
 }
 WRONG_ACCOUNT: Final = {

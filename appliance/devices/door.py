@@ -70,6 +70,9 @@ class Door:
     def _of_client(self, act: str, address: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         client = self._client_of(address)
         if client is None or not client.portal:
+            self._look()  # whoever asks may have heard of a new policy before us
+            client = self._client_of(address)
+        if client is None or not client.portal:
             return {"said": "not here"}
         school, device = client.school, self._watch.device_at(address, self._clock())
         if act == "status":

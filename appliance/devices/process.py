@@ -102,7 +102,7 @@ class Process:
         self.watch = Watch(self.accounting, names, self.school_of, self.portal)
         self.door = Door(
             self.portal, self.watch, self.client_at, names,
-            accounts=accounts_door(data), heard=self.hear, look=self._take_codes, clock=time.time,
+            accounts=accounts_door(data), heard=self.hear, look=self.look_again, clock=time.time,
         )  # fmt: skip
         self._table = Table(data / "run" / "presence")
         self._files = Files(config.leases)
@@ -120,6 +120,11 @@ class Process:
 
     def client_at(self, address: str) -> Client | None:
         return self._live.snapshot.clients.of("", address)
+
+    def look_again(self) -> None:
+        """At the policy and at the codes for guests."""
+        self._live.refresh()
+        self._take_codes()
 
     def _take_codes(self) -> None:
         """The codes for guests, when the desk has written them anew. Without a file there are none."""
@@ -156,8 +161,7 @@ class Process:
             self.watch.leases(self._files.leases(now), now)
             self.heard = True
         if self._is_due("policy", POLICY_S, now):
-            self._live.refresh()
-            self._take_codes()
+            self.look_again()
             if self.portal.expire():
                 self.heard = True
         if not self.heard:

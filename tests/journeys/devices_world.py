@@ -137,7 +137,12 @@ def tell(world: School, sign) -> dict:
     told["ended"] = world.send(world.accounting(3, ip=False))
     told["begun again"] = world.page()
     log = Log(f"sqlite:///{world.data / 'log.sqlite3'}")
-    until(lambda: any(one.told for one in devices.search(log, "hill", Wanted())), 15, "the register")
+
+    def registered() -> bool:
+        world.page("6")  # the kernel forgets an address that says nothing for long
+        return any(one.told and len(one.addresses) == 2 for one in devices.search(log, "hill", Wanted()))
+
+    until(registered, 15, "the register")
     found = devices.search(log, "hill", Wanted("laptop"))
     told["register"] = [[one.mac == world.mac(), one.told, sorted(one.addresses), one.device] for one in found]
     told["called"] = devices.called(log, "hill", [told["radius"]["person"]])
