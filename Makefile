@@ -21,7 +21,7 @@ run: .venv/ready ## start the demonstration appliance (DNS 127.0.0.1:5300, proxy
 	@exec .venv/bin/schoolgate up --demo
 
 test: .venv/ready ## run the whole test suite
-	.venv/bin/pytest --numprocesses 2 --dist loadfile
+	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/ready ## lint, format, types and import contracts
 	.venv/bin/ruff check .

@@ -5,16 +5,17 @@ nodes must lead to its root, and an entry must be in the tree at its number. So 
 read, not merely at an audit.
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import batched
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from change_control.keys import AuthorityKey
-from change_control.ledger import Leaf, LedgerMismatch, append, consistency, inclusion, root, shown
+from change_control.ledger import Leaf, LedgerMismatch, append, consistency, inclusion, needed, root, shown
 from change_control.tables import DocumentRow, EntryRow, LogRow, NodeRow
 from policy.grounds import check_authority, references
 from policy.proof import (
@@ -31,22 +32,36 @@ from policy.proof import (
 from policy.rules import Document, instant, read_document
 
 CLOCKS_DIFFER = timedelta(minutes=5)
+TOGETHER = 500  # rows that are asked for by one statement
 
 
 class _Nodes(MutableMapping[tuple[int, int], bytes]):
-    """The nodes table of one log as the mapping that ledger.py works on."""
+    """The nodes table of one log as the mapping that ledger.py works on. A node, once there, never changes."""
 
     def __init__(self, session: Session, log: str) -> None:
         self._session, self._log = session, log
+        self._read: dict[tuple[int, int], bytes] = {}
+
+    def read(self, keys: Iterable[tuple[int, int]]) -> None:
+        """Read these together, for they will be asked for one by one."""
+        missing = dict.fromkeys(key for key in keys if key not in self._read)
+        for some in batched(missing, TOGETHER):
+            wanted = tuple_(NodeRow.level, NodeRow.position).in_(some)
+            rows = self._session.execute(
+                select(NodeRow.level, NodeRow.position, NodeRow.hash).where(NodeRow.log == self._log, wanted)
+            )
+            self._read.update({(level, position): node for level, position, node in rows})
 
     def __getitem__(self, key: tuple[int, int]) -> bytes:
-        row = self._session.get(NodeRow, (self._log, *key))
-        if row is None:
-            raise LedgerMismatch(f"the change log of {self._log} has lost a part of its tree")
-        return row.hash
+        self.read([key])
+        try:
+            return self._read[key]
+        except KeyError:
+            raise LedgerMismatch(f"the change log of {self._log} has lost a part of its tree") from None
 
     def __setitem__(self, key: tuple[int, int], value: bytes) -> None:
         self._session.merge(NodeRow(log=self._log, level=key[0], position=key[1], hash=value))
+        self._read[key] = value
 
     def __delitem__(self, key: tuple[int, int]) -> None:
         raise TypeError("nodes are never taken away")
@@ -80,6 +95,7 @@ class Book:
             raise LookupError(f"there is no school or authority {log[:60]!r}")
         self._session, self._key, self.row, self.log = session, key, row, log
         self._nodes = _Nodes(session, log)
+        self._entries: dict[int, Entry] = {}  # that have been proven
         self.checkpoint = self._authenticated()
 
     @property
@@ -101,6 +117,7 @@ class Book:
             raise LedgerMismatch(
                 f"the change log of {self.log}: its checkpoint signs {checkpoint.size} entries, not {self.row.size}"
             )
+        self._nodes.read(needed(checkpoint.size))
         if root(self._nodes, checkpoint.size) != checkpoint.root:
             raise LedgerMismatch(f"the change log of {self.log}: its tree does not lead to the root that was signed")
         return checkpoint
@@ -133,10 +150,9 @@ class Book:
         found: dict[int, Entry] = {}
         queue = sorted(references(entry))
         while queue:
-            n = queue.pop(0)
-            if n not in found:
-                found[n] = self.entry(n)
-                queue += sorted(references(found[n]))
+            found.update(zip(queue, self.entries(queue), strict=True))
+            further = dict.fromkeys(n for one in queue for n in sorted(references(found[one])))
+            queue = [n for n in further if n not in found]
         return found
 
     def _borne_out(self, entry: Entry) -> None:
@@ -166,12 +182,25 @@ class Book:
 
     def entry(self, n: int) -> Entry:
         """Entry number n, proven to be in the tree."""
-        return parse_entry(self._proven(n)[0])
+        if n not in self._entries:
+            self._entries[n] = parse_entry(self._proven(n)[0])
+        return self._entries[n]
+
+    def entries(self, numbers: Iterable[int]) -> list[Entry]:
+        """The entries with these numbers, each proven to be in the tree."""
+        wanted = list(numbers)
+        for some in batched([n for n in wanted if n not in self._entries], TOGETHER):
+            rows = self._session.scalars(select(EntryRow).where(EntryRow.log == self.log, EntryRow.n.in_(some))).all()
+            self._nodes.read(key for n in some for key in needed(self.size, n) if n < self.size)
+            for row in rows:  # which the session then has at hand
+                self.entry(row.n)
+        return [self.entry(n) for n in wanted]
 
     def _proven(self, n: int) -> tuple[str, list[bytes]]:
         row = self._session.get(EntryRow, (self.log, n))
         if row is None:
             raise LedgerMismatch(f"the change log of {self.log} has lost entry {n}")
+        self._nodes.read(needed(self.checkpoint.size, n))
         path = inclusion(self._nodes, n, self.checkpoint.size)
         found = root_from_inclusion(n, self.checkpoint.size, leaf_hash(row.text.encode()), path)
         if found != self.checkpoint.root:

@@ -1,9 +1,10 @@
 """Signatures of a long log, checked by other processes while the replay goes on.
 
 The theory. Half of a replay's time is the arithmetic of signatures, and no signature's answer is needed for the next entry
-unless it is *no*. So the replay goes on as if each held, and hands the claims to other processes in bunches. Only when all of
-them have said yes does anything that was found count. At the first no, or at anything else that is wrong, all that was found
-is thrown away, and the log is replayed once more, one claim after the other: so it is always that replay that names the first
+unless it is *no*. So the replay goes on as if each held, and hands the claims to other processes in bunches. That the entries
+lead to the signed roots is a claim too: another process has the entries from its beginning, being split off from ours. Only
+when all have said yes does anything that was found count. At the first no, or at anything else that is wrong, all of it is
+thrown away, and the log is replayed once more, one claim after the other: so it is always that replay that names the first
 entry that is not good, and with one core it is the only one.
 
 INVARIANT: `Claims.good` is asked before the outcome of a replay that used `Claims.believe` is used for anything.
@@ -13,12 +14,14 @@ import os
 import sys
 import threading
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from functools import lru_cache
 from multiprocessing import get_context
 from typing import Self
 
-from policy.proof import Claim, signature_holds
+from change_control.ledger import roots_of
+from policy.proof import Checkpoint, Claim, leaf_hash, signature_holds
 
 FEW = 2_000  # entries of a log that is read before other processes would have begun
 BUNCH = 500  # claims that are handed over at a time
@@ -37,15 +40,38 @@ def all_hold(claims: list[Claim]) -> bool:
     return all(map(signature_holds, claims))
 
 
+def lead_to(entries: Sequence[str], signed: Sequence[Checkpoint]) -> bool:
+    """Are the first so many entries, for each of these checkpoints, those that it signs?"""
+    roots = roots_of((leaf_hash(text.encode()) for text in entries), (one.size for one in signed))
+    return all(roots.get(one.size) == one.root for one in signed)
+
+
+_entries: Sequence[str] = ()  # in a process that was split off: those of the log that is replayed
+
+
+def _split_off(entries: Sequence[str]) -> None:
+    global _entries  # noqa: PLW0603 - the one thing that a process is split off with
+    _entries = entries
+
+
+def _lead_to(signed: Sequence[Checkpoint]) -> bool:
+    return lead_to(_entries, signed)
+
+
 class Claims:
     """The claims of one replay, believed for now."""
 
-    def __init__(self, others: int) -> None:
-        self._pool = ProcessPoolExecutor(others, mp_context=get_context("fork"))
+    def __init__(self, others: int, entries: Sequence[str]) -> None:
+        fork = get_context("fork")  # a process has what there is when it begins: the entries are not sent to it
+        self._pool = ProcessPoolExecutor(others, mp_context=fork, initializer=_split_off, initargs=(entries,))
         self._bunch: list[Claim] = []
         self._asked: deque[Future[bool]] = deque()
         self._bad = False
         self.believe = lru_cache(maxsize=1024)(self._believe)  # one mandate is claimed by each entry that rests on it
+
+    def lead_to(self, signed: Sequence[Checkpoint]) -> None:
+        """The claim that the entries lead to these roots."""
+        self._asked.append(self._pool.submit(_lead_to, signed))
 
     def __enter__(self) -> Self:
         return self

@@ -203,6 +203,7 @@ class Replay:
         """Count some more of it."""
         verdicts, reach, named, era_of = self._verdicts, self._reach, self._named, self._eras.of
         plain, kin, finds, sure = self._plain, self._kin, self._finds, self._rules is not None
+        has_pages = self._has_pages[0]
         _, categories, groups = self._rules or (frozenset(), frozenset(), frozenset())
         looked_at = 0
         era, begins, ends = (0, 0), inf, -inf
@@ -217,6 +218,9 @@ class Replay:
                     reach[host] = self._reaches(host)
                 reached = reach[host]
                 if reached is False or (path is None and not reached):
+                    continue
+                if reached is None and not has_pages(host):
+                    reach[host] = False
                     continue
             whole = path is None  # no page of it is answered otherwise than the next
             if path is not None:
@@ -251,13 +255,13 @@ class Replay:
     def _reaches(self, host: str) -> bool | None:
         """Can a rule that comes or goes speak of this name, or of one that it may carry inside? None: perhaps of a path."""
         hosts, categories, _ = self._rules or (frozenset(), frozenset(), frozenset())
-        if may_carry(host) or any(each in hosts for each in parents(host)):
+        if may_carry(host) or (hosts and any(each in hosts for each in parents(host))):
             return True
         if not categories:
             return False
-        if IMITATION in categories or any(match.category in categories for match in self._finds[0](host, None)):
+        if IMITATION in categories:
             return True
-        return None if self._has_pages[0](host) else False
+        return True if any(match.category in categories for match in self._finds[0](host, None)) else None
 
     def _pages(self, host: str) -> tuple[Sequence[Match], ...] | bool:
         """Do all its pages of which lists say the same get the same answer? If so, what they say where that is the same for
@@ -265,7 +269,7 @@ class Replay:
         """
         sealed = (dictionary.sealed for dictionary in self._dictionaries)
         watched = any(closed is not None and closed.watches(host) for closed in sealed)
-        if watched or may_carry(host) or any(each in self._paged for each in parents(host)):
+        if watched or may_carry(host) or (self._paged and any(each in self._paged for each in parents(host))):
             return False
         if any(has_pages(host) for has_pages in self._has_pages):
             return True
@@ -279,10 +283,11 @@ class Replay:
         if any(dictionary.engines.find(host) for dictionary in self._dictionaries):
             return None
         try:
-            found = [alike(snapshot.profile(self._school, group), host) for snapshot in (self._before, self._then)]
+            before = alike(self._before.profile(self._school, group), host)
+            then = None if before is None else alike(self._then.profile(self._school, group), host)
         except KeyError:
             return None  # a group that is no more
-        return None if None in found else tuple(found)
+        return None if then is None else (before, then)
 
     def _judge(self, past: Past) -> int:
         """1: it would have been opened, -1: closed, 0: answered alike."""

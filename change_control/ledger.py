@@ -11,6 +11,8 @@ What is *in* an entry, and what makes it good, is in `policy/proof.py` (a worker
 import base64
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import islice
 
 from policy.proof import Checkpoint, ProofRefused, canonical, leaf_hash, node_hash
 
@@ -37,19 +39,21 @@ def root(nodes: Nodes, size: int) -> bytes:
     return _subtree(nodes, 0, size) if size else EMPTY_ROOT
 
 
-def root_of(leaves: Iterable[bytes]) -> bytes:
-    """The root of leaf hashes that are read once: the full subtrees so far, the largest first, are all that is kept."""
-    full: list[bytes] = []
-    for count, leaf in enumerate(leaves, 1):
-        node = leaf
-        for _ in range((count & -count).bit_length() - 1):
-            node = node_hash(full.pop(), node)
-        full.append(node)
-    if not full:
-        return EMPTY_ROOT
-    found = full.pop()
-    while full:
-        found = node_hash(full.pop(), found)
+def roots_of(leaves: Iterable[bytes], sizes: Iterable[int]) -> dict[int, bytes]:
+    """The roots of the first so many leaves, for each of some sizes; the leaves are read once, and no further than needed.
+
+    The full subtrees so far, the largest first, are all that is kept. A size beyond the leaves is left out.
+    """
+    rest, full, count = iter(leaves), list[bytes](), 0
+    found: dict[int, bytes] = {}
+    for size in sorted(set(sizes)):
+        for leaf in islice(rest, size - count):
+            node, count = leaf, count + 1
+            for _ in range((count & -count).bit_length() - 1):
+                node = node_hash(full.pop(), node)
+            full.append(node)
+        if count == size:
+            found[size] = reduce(lambda right, left: node_hash(left, right), reversed(full)) if full else EMPTY_ROOT
     return found
 
 

@@ -16,8 +16,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from change_control.claims import FEW, Claims
-from change_control.ledger import root_of
+from change_control.claims import FEW, Claims, lead_to
 from change_control.lifecycle import ENTRY_KINDS, POLICY_ACTS, Act, State, after
 from change_control.plain import DoesNotFit, Policy
 from policy.grounds import check_authority, check_signatures, head_role, tightens, undone
@@ -123,17 +122,19 @@ def replay(export: LogExport, authority: str, public: bytes, *, others: int = 0)
     `others`: how many more processes may check the signatures of a long log (claims.py); the answer is the same.
     """
     checkpoint = _checkpoint(export, authority, public)
-    for note in export.witnessed:
-        _check_witnessed(export, note, authority, public)
-    found = _all_at_once(export, others) if others and len(export.entries) > FEW else None
-    found = found or _followed(export, signature_holds)
+    found = _all_at_once(export, authority, public, others) if others and len(export.entries) > FEW else None
+    if found is None:
+        _check_roots(export, authority, public)
+        found = _followed(export, signature_holds)
     return Outcome(export.log, checkpoint.size, found.text, found.last, found.states, checkpoint.root)
 
 
-def _all_at_once(export: LogExport, others: int) -> "_Replay | None":
-    """The replay with its signatures checked by others; None when anything at all was wrong."""
-    with Claims(others) as claims:
+def _all_at_once(export: LogExport, authority: str, public: bytes, others: int) -> "_Replay | None":
+    """The replay with its signatures and roots checked by others; None when anything at all was wrong."""
+    with Claims(others, export.entries) as claims:
         try:
+            shown = [_witnessed(export, note, authority, public) for note in export.witnessed]
+            claims.lead_to([_checkpoint(export, authority, public), *shown])
             found = _followed(export, claims.believe)
         except DoesNotAgree:
             return None
@@ -150,18 +151,33 @@ def _followed(export: LogExport, holds: Holds) -> "_Replay":
     return found
 
 
-def _check_witnessed(export: LogExport, note: str, authority: str, public: bytes) -> None:
-    """A checkpoint that was signed, and shown to a witness, earlier: the entries begin with those that it signs."""
+def _check_roots(export: LogExport, authority: str, public: bytes) -> None:
+    """The entries lead to the signed root, and begin with those that witnesses were shown; DoesNotAgree otherwise."""
+    checkpoint = _checkpoint(export, authority, public)
+    if not lead_to(export.entries, [checkpoint]):
+        where = _first_wrong(export)
+        raise DoesNotAgree(f"{export.log}: {where} is not what was signed: the entries do not lead to the signed root")
+    for earlier in [_witnessed(export, note, authority, public) for note in export.witnessed]:
+        if not lead_to(export.entries, [earlier]):
+            raise _rolled_back(export, earlier)
+
+
+def _witnessed(export: LogExport, note: str, authority: str, public: bytes) -> Checkpoint:
+    """A checkpoint that was signed, and shown to a witness, earlier; the entries are to begin with those that it signs."""
     try:
         earlier = read_checkpoint(note, authority, public)
     except ProofRefused as error:
         raise DoesNotAgree(f"{export.log}: a checkpoint shown to a witness: {error}") from None
-    known = earlier.origin == origin(authority, export.log) and earlier.size <= len(export.entries)
-    if not known or root_of(leaf_hash(text.encode()) for text in export.entries[: earlier.size]) != earlier.root:
-        raise DoesNotAgree(
-            f"{export.log}: it has been rolled back or made anew: {earlier.size} entries were signed and shown to a witness, "
-            "and these are not they"
-        )
+    if earlier.origin != origin(authority, export.log) or earlier.size > len(export.entries):
+        raise _rolled_back(export, earlier)
+    return earlier
+
+
+def _rolled_back(export: LogExport, earlier: Checkpoint) -> DoesNotAgree:
+    return DoesNotAgree(
+        f"{export.log}: it has been rolled back or made anew: {earlier.size} entries were signed and shown to a witness, "
+        "and these are not they"
+    )
 
 
 def _said(error: Exception) -> str:
@@ -169,7 +185,7 @@ def _said(error: Exception) -> str:
 
 
 def _checkpoint(export: LogExport, authority: str, public: bytes) -> Checkpoint:
-    """The signed checkpoint, if the entries are those that it signs; else DoesNotAgree names the first that is not."""
+    """The signed checkpoint, if it is of as many entries as there are; else DoesNotAgree names the first that is not good."""
     log = export.log
     try:
         checkpoint = read_checkpoint(export.checkpoint, authority, public)
@@ -178,10 +194,7 @@ def _checkpoint(export: LogExport, authority: str, public: bytes) -> Checkpoint:
     if checkpoint.origin != origin(authority, log):
         raise DoesNotAgree(f"{log}: its checkpoint is of {checkpoint.origin}")
     if checkpoint.size == len(export.entries):
-        if root_of(leaf_hash(text.encode()) for text in export.entries) == checkpoint.root:
-            return checkpoint
-        where = _first_wrong(export)
-        raise DoesNotAgree(f"{log}: {where} is not what was signed: the entries do not lead to the signed root")
+        return checkpoint
     if checkpoint.size > len(export.entries):
         raise DoesNotAgree(
             f"{log}: the change log is cut short: of {checkpoint.size} signed entries {len(export.entries)} are there, and "

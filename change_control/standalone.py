@@ -35,6 +35,7 @@ An export carries the key that it is signed under. Whoever forges a whole export
 the fingerprint with the one that the local authority told you, or give that with --key.
 """
 
+import gc
 import sys
 import types
 
@@ -52,6 +53,7 @@ for _name, _source in MODULES.items():
     exec(compile(_source, f"{_name} in {__file__}", "exec"), _module.__dict__)
 
 if __name__ == "__main__":
+    gc.disable()  # nothing that is read holds itself, and going through a million entries for such takes its time
     sys.exit(sys.modules["change_control.offline"].main(sys.argv[1:]))
 """
 

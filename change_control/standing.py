@@ -47,7 +47,7 @@ def entries(session: Session, book: Book, *kinds: str) -> list[Entry]:
     numbers = session.scalars(
         select(EntryRow.n).where(EntryRow.log == book.log, EntryRow.kind.in_(kinds)).order_by(EntryRow.n)
     )
-    return [book.entry(n) for n in numbers.all()]
+    return book.entries(numbers)
 
 
 # --- who holds which role -------------------------------------------------------------------------------------------------

@@ -17,14 +17,14 @@ RUN = """
 import json, resource, sys
 from change_control.claims import FEW
 from change_control.keys import AuthorityKey
-from change_control.ledger import root_of
+from change_control.ledger import roots_of
 from change_control.replay import DoesNotAgree, LogExport, replay
 from policy.proof import Checkpoint, leaf_hash, origin
 key = AuthorityKey("birchwood", b"k" * 32)
-for texts in map(json.loads, sys.stdin):
+for texts, signed in map(json.loads, sys.stdin):
     assert len(texts) > FEW
-    leaves = tuple(leaf_hash(text.encode()) for text in texts)
-    note = key.sign(Checkpoint(origin("birchwood", "oakfield"), len(texts), root_of(leaves)))
+    leaves = tuple(leaf_hash(text.encode()) for text in signed)
+    note = key.sign(Checkpoint(origin("birchwood", "oakfield"), len(texts), roots_of(leaves, [len(texts)])[len(texts)]))
     for others in (0, 1):
         try:
             said = str(replay(LogExport("oakfield", "school", tuple(texts), leaves, note), "birchwood", key.public, others=others))
@@ -62,12 +62,14 @@ def entries(changes):
 def said():
     """What each replay says of a good log, and of some that are not: [(at once, by others), ...]."""
     good = entries(700)
-    forged, twice, both = (json.loads(json.dumps(good)) for _ in range(3))
+    forged, twice, both, other = (json.loads(json.dumps(good)) for _ in range(4))
+    other[1502]["requested_by"] = "p-head"  # as good as what was signed, and not that
     for log, n in ((forged, 1203), (both, 1203)):
         log[n]["rests_on"]["signatures"][0]["signature"] = good[n - 3]["rests_on"]["signatures"][0]["signature"]
     for log, n in ((twice, 1502), (both, 1502)):  # wrong in another way, and after the forged signature
         log[n]["change"] = good[n - 3]["change"]
-    lines = [json.dumps([canonical(entry) for entry in log]) for log in (good, forged, twice, both)]
+    texts = [[canonical(entry) for entry in log] for log in (good, forged, twice, both, other)]
+    lines = [json.dumps([log, log]) for log in texts[:4]] + [json.dumps([texts[4], texts[0]])]
     command = [sys.executable, "-W", "error", "-c", RUN]
     done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
@@ -86,6 +88,7 @@ def test_the_first_entry_that_is_not_good_is_named(said):
     assert answers[0].startswith("Outcome(log='oakfield', size=2102")
     assert answers[1] == "oakfield: entry 1203 is not good: entry 1203 carries a signature that does not hold"
     assert answers[2].startswith("oakfield: entry 1502 is not good")
+    assert answers[4].startswith("oakfield: entry 1502 is not what was signed")
     assert answers[3] == answers[1], "not the later one, which was met while the signature was believed"
 
 

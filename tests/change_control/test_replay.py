@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from change_control.keys import AuthorityKey, Signer, b64, public_of
-from change_control.ledger import append, root, root_of
+from change_control.ledger import append, root, roots_of
 from change_control.plain import DoesNotFit, Policy
 from change_control.replay import DoesNotAgree, LogExport, replay
 from policy.grounds import undone
@@ -19,6 +19,10 @@ KEY = AuthorityKey("birchwood", b"k" * 32)
 HEAD = Signer("p-head", 1, b"h" * 32)
 START = datetime(2026, 9, 1, 8, tzinfo=UTC)
 DOCUMENT = {"category_rules": [], "kind": "school", "log": "oakfield", "name": "Oakfield", "site_rules": []}
+
+
+def root_of(leaves):
+    return roots_of(leaves, [len(leaves)])[len(leaves)]
 
 
 def written(changes: int = 6) -> list[dict]:
@@ -186,13 +190,13 @@ def test_a_log_made_anew_after_a_witness_saw_it_is_named():
         verified(LogExport("oakfield", "school", shorter.entries, shorter.leaves, shorter.checkpoint, (note,)))
 
 
-@given(st.lists(st.binary(max_size=4), max_size=40))
-def test_the_root_read_once_is_the_root(leaves):
+@given(st.lists(st.binary(max_size=4), max_size=40), st.lists(st.integers(0, 45)))
+def test_the_roots_read_once_are_the_roots(leaves, sizes):
     nodes: dict = {}
     hashed = [leaf_hash(leaf) for leaf in leaves]
     for n, leaf in enumerate(hashed):
         append(nodes, n, leaf)
-    assert root_of(hashed) == root(nodes, len(hashed))
+    assert roots_of(hashed, sizes) == {size: root(nodes, size) for size in sizes if size <= len(hashed)}
 
 
 @pytest.mark.parametrize(
