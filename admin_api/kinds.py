@@ -15,9 +15,12 @@ from change_control.changes import NetworkGone, Wish
 from change_control.device_wishes import BelongingWish
 from change_control.group_wishes import GroupWish, InspectionWish, SafetyWish
 from change_control.hour_wishes import TimetableWish
+from change_control.passage_wishes import PassageWish
 from change_control.people_wishes import AlertWish, SuspensionWish
+from change_control.portal_wishes import MODES, PortalWish
 from change_control.school_wishes import AnswerWish, HeadWish, TenantsWish
 from change_control.site_wishes import SIGNS, ListedWish, Platform, PlatformWish, ShortList, UnknownWish
+from policy import passages
 from policy.rules import Action
 
 
@@ -64,6 +67,31 @@ def _belonging(form: Filled) -> Wish:
         wrong.fields["user"] = "give a user name or a pattern, or else a role"
     wrong.done()
     return BelongingWish("" if form.text("group") == "none" else form.text("group"), devices, user, role)
+
+
+def _passage(form: Filled) -> Wish:
+    wrong = Checks()
+    if not form.many("prefixes"):
+        wrong.fields["prefixes"] = "choose the networks that it is about"
+    typed = [each for each in form.text("ports").replace(",", " ").lower().split() if each]
+    ports = wrong.check("ports", lambda: tuple(map(passages.port, typed)))
+    if form.text("filtered") not in {"", "yes", "no"}:
+        wrong.fields["filtered"] = "choose whether they are filtered"
+    if form.text("when_dead") not in {"", "closed", "direct"}:
+        wrong.fields["when_dead"] = "choose what is left while the filter is not there"
+    wrong.done()
+    dead = form.text("when_dead") or "closed"
+    return PassageWish(form.many("prefixes"), ports or (), form.many("reach"), form.text("filtered") != "no", dead)
+
+
+def _portal(form: Filled) -> Wish:
+    wrong = Checks()
+    if not form.many("networks"):
+        wrong.fields["networks"] = "choose at least one network"
+    if form.text("mode") not in MODES:
+        wrong.fields["mode"] = "choose whether people must sign in, may sign in, or there is no sign-in page"
+    wrong.done()
+    return PortalWish(form.many("networks"), form.text("mode"))
 
 
 def _timetable(form: Filled) -> Wish:
@@ -343,12 +371,28 @@ KINDS: dict[str, Kind] = {
             _network,
         ),
         Kind(
+            "passage",
+            "Other ports of a network",
+            "What a network’s devices may use beside the filtered web: mail, video calls, servers. For boxes that route.",
+            "Ask about other ports of a network",
+            "prefixes",
+            _passage,
+        ),
+        Kind(
             "belonging",
             "Devices or users of a group",
             "Say whose rules hold for a device, or for people who sign in with certain names. Devices: begin at their page.",
             "Ask about devices or users",
             "user",
             _belonging,
+        ),
+        Kind(
+            "portal",
+            "A sign-in page on a network",
+            "For guests and others on networks where nothing else says who somebody is.",
+            "Ask about a sign-in page",
+            "networks",
+            _portal,
         ),
     )
 }

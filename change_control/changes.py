@@ -17,7 +17,9 @@ from change_control import (
     group_wishes,
     hour_wishes,
     list_words,
+    passage_wishes,
     people_wishes,
+    portal_wishes,
     school_wishes,
     site_wishes,
     tiers,
@@ -144,7 +146,8 @@ class NetworkWish:
         if any((old.group, old.forced) == (self.group, forced) for old in held):
             raise InForceAlready(f"{prefix} is filtered as {who(document, (self.group,))} already")
         network = Network(f"n{change}", self.group, prefix, self.listener, forced)
-        return make("network", change, add={"networks": [network]}, remove={"networks": held})
+        new, old = portal_wishes.moved(school, tuple(each.id for each in held), network.id)
+        return make("network", change, add={"networks": [network], "portals": new}, remove={"networks": held, "portals": old})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +158,13 @@ class NetworkGone:
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del taxonomy
-        gone = [old for old in school_of(document, "networks").networks if old.id == self.network]
+        school = school_of(document, "networks")
+        gone = [old for old in school.networks if old.id == self.network]
         if not gone:
             raise ValueError(f"there is no network {self.network[:60]!r} here")
-        return make("network", change, remove={"networks": gone})
+        ways = [one for one in school.passages if (one.prefix, gone[0].listener) == (gone[0].prefix, "*")]
+        _, portals = portal_wishes.moved(school, (self.network,))
+        return make("network", change, remove={"networks": gone, "passages": ways, "portals": portals})
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +307,7 @@ def _tell_network(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
             f"Devices with addresses in {network['prefix']} are no longer the school’s, so they get the strictest rules."
             for network in diff["remove"].get("networks", ())
         ]
+        said += ["What they may use beside the filtered web ends, too."] if diff["remove"].get("passages") else []
     return " ".join(said)
 
 
@@ -328,6 +335,8 @@ TELLERS: dict[str, Callable[[Diff, Document, Taxonomy], str]] = {
     "category": _tell_category,
     "network": _tell_network,
     "belonging": device_wishes.tell_belonging,
+    "passage": passage_wishes.tell_passage,
+    "portal": portal_wishes.tell_portal,
     "dictionary": list_words.tell_dictionary,
     "subscription": list_words.tell_subscription,
     "recategorise": list_words.tell_recategorise,

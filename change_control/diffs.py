@@ -25,7 +25,9 @@ from policy.rules import (
     Group,
     ListedSite,
     Network,
+    Passage,
     Phase,
+    Portal,
     SchoolPolicy,
     SiteRule,
     Suspension,
@@ -52,6 +54,8 @@ COLLECTIONS: dict[str, type[Any]] = {
     "unknown_rules": UnknownRule,
     "alert_rules": AlertRule,
     "belongings": Belonging,
+    "passages": Passage,
+    "portals": Portal,
 }
 SETTABLE = frozenset(
     {"dictionary", "authority", "blocked_answer", "google_domains", "microsoft_tenants", "microsoft_directory"}
