@@ -54,7 +54,7 @@ def test_our_own_sites_that_pupils_need_are_left_alone():
 
 def small():
     weights = array("b", bytes(ROWS * 2))
-    return Model((HARMLESS, "games"), (0.0, 1.0), (1.0, 1.0), 0.5, weights, {"names": {"games": 2}})
+    return Model((HARMLESS, "games"), (0.0, 1.0), (1.0, 1.0), 0.5, 0.0, weights, {"names": {"games": 2}})
 
 
 def test_a_model_survives_its_bytes():
@@ -63,7 +63,8 @@ def test_a_model_survives_its_bytes():
     assert again == model
     assert (len(again.version), again.version) == (12, Model.from_bytes(model.to_bytes()).version)
     assert [one.category for one in again.propose("anything.example")] == ["games"]
-    assert harm_in(again.probabilities("anything.example")) == pytest.approx(0.731, abs=1e-3)
+    assert harm_in(again.probabilities("anything.example"), 0.0) == pytest.approx(0.731, abs=1e-3)
+    assert harm_in(again.probabilities("anything.example"), 0.5) == pytest.approx(1.410, abs=1e-3)
 
 
 @settings(max_examples=60)
@@ -99,7 +100,7 @@ def test_any_name_has_a_guess(name):
 
 def test_training_is_repeatable_and_needs_enough_names():
     named = {"gambling": [f"casino{number}spin.example" for number in range(60)]}
-    calm = [f"school{number}garden.example" for number in range(600)]
+    calm = [f"school{number}garden.example" for number in range(900)]
     examples = Examples(named, calm, calm)
     first, second = train(examples, {"a": 1}), train(examples, {"a": 1})
     assert first.to_bytes() == second.to_bytes()
