@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from category_lists.classifier import GENERATED, HARMLESS, NOTHING, ROWS, Model, harm_in, pieces, shipped
+from category_lists.classifier import GENERATED, HARMLESS, NOTHING, ROWS, Model, _added, harm_in, pieces, shipped
 from category_lists.examples import Examples, our_examples
 from category_lists.lists import starter
 from category_lists.taxonomy import load
@@ -85,11 +85,24 @@ def test_what_is_no_model(data):
         Model.from_bytes(data)
 
 
+@given(st.integers(2, 9), st.data())
+@settings(max_examples=40)
+def test_rows_are_added_as_one_number_as_they_would_be_one_by_one(width, data):
+    weights = array("b", data.draw(st.lists(st.integers(-128, 127), min_size=width * 20, max_size=width * 20)))
+    rows = data.draw(st.lists(st.integers(0, 19), max_size=30)) + [0, 19] * 100
+    one_by_one = [sum(weights[row * width + column] for row in rows) for column in range(width)]
+    assert _added(memoryview(weights), width, rows) == one_by_one
+
+
 def test_pieces_mark_the_beginning_the_dots_and_the_end():
     assert b"^pok" in pieces("www.poker.example")
     assert b"er." in pieces("poker.example")
     assert b"ple$" in pieces("poker.example")
     assert b".example" in pieces("poker.example")
+
+
+def test_no_name_has_more_pieces_than_can_be_added():
+    assert len(pieces(".".join("".join(chr(97 + (at * each) % 26) for at in range(63)) for each in (1, 3, 5, 7)))) < 257
 
 
 @given(st.text(st.sampled_from("abc-.1"), min_size=1, max_size=70))
