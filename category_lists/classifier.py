@@ -31,6 +31,7 @@ from typing import Final, Self
 from xxhash import xxh32_intdigest as hash_of
 
 from category_lists.names import is_address
+from category_lists.weigh import vetted
 
 BITS: Final = 16
 ROWS: Final = 1 << BITS
@@ -109,7 +110,7 @@ class Model:
         return kept
 
     def _guess(self, host: str) -> Guess:
-        found = self.probabilities(host)
+        found = {} if vetted(host) else self.probabilities(host)  # only schools and the state register there
         if not found or harm_in(found, self.against) < self.line:
             return NOTHING
         likely = sorted(((share, kind) for kind, share in found.items() if kind not in {HARMLESS, GENERATED}), reverse=True)

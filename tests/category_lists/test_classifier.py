@@ -29,6 +29,8 @@ def test_what_the_shipped_model_proposes():
     assert [name for name in HARMLESS_NAMES if model.propose(name)] == []
     assert model.guess("10.0.0.1") is NOTHING
     assert model.guess("xkqzjvbwpqhtrnlm.com").proposals == ()
+    assert model.propose("luckyspincasino-bonus.com")
+    assert not model.propose("luckyspincasino-bonus.sch.uk")
 
 
 def test_the_shipped_model_speaks_of_known_categories_and_says_what_it_was_learned_from():
