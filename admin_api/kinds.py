@@ -15,10 +15,12 @@ from change_control.changes import NetworkGone, Wish
 from change_control.device_wishes import BelongingWish
 from change_control.group_wishes import GroupWish, InspectionWish, SafetyWish
 from change_control.hour_wishes import TimetableWish
+from change_control.passage_wishes import PassageWish
 from change_control.people_wishes import AlertWish, SuspensionWish
 from change_control.portal_wishes import MODES, PortalWish
 from change_control.school_wishes import AnswerWish, HeadWish, TenantsWish
 from change_control.site_wishes import SIGNS, ListedWish, Platform, PlatformWish, ShortList, UnknownWish
+from policy import passages
 from policy.rules import Action
 
 
@@ -65,6 +67,21 @@ def _belonging(form: Filled) -> Wish:
         wrong.fields["user"] = "give a user name or a pattern, or else a role"
     wrong.done()
     return BelongingWish("" if form.text("group") == "none" else form.text("group"), devices, user, role)
+
+
+def _passage(form: Filled) -> Wish:
+    wrong = Checks()
+    if not form.many("prefixes"):
+        wrong.fields["prefixes"] = "choose the networks that it is about"
+    typed = [each for each in form.text("ports").replace(",", " ").lower().split() if each]
+    ports = wrong.check("ports", lambda: tuple(map(passages.port, typed)))
+    if form.text("filtered") not in {"", "yes", "no"}:
+        wrong.fields["filtered"] = "choose whether they are filtered"
+    if form.text("when_dead") not in {"", "closed", "direct"}:
+        wrong.fields["when_dead"] = "choose what is left while the filter is not there"
+    wrong.done()
+    dead = form.text("when_dead") or "closed"
+    return PassageWish(form.many("prefixes"), ports or (), form.many("reach"), form.text("filtered") != "no", dead)
 
 
 def _portal(form: Filled) -> Wish:
@@ -352,6 +369,14 @@ KINDS: dict[str, Kind] = {
             "Ask about a network",
             "prefix",
             _network,
+        ),
+        Kind(
+            "passage",
+            "Other ports of a network",
+            "What a network’s devices may use beside the filtered web: mail, video calls, servers. For boxes that route.",
+            "Ask about other ports of a network",
+            "prefixes",
+            _passage,
         ),
         Kind(
             "belonging",

@@ -236,6 +236,7 @@ CHANGE_KINDS = {
     "category": "a category",
     "network": "a network",
     "belonging": "devices or users of a group",
+    "passage": "other ports of a network",
     "portal": "a sign-in page on a network",
     "dictionary": "lists",
     "timetable": "hours",

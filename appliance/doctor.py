@@ -33,6 +33,7 @@ class Facts:
     default_routes: tuple[str, ...] = ()  # the interfaces of default routes, IPv4
     leads: dict[str, str] = field(default_factory=dict)  # an inside prefix: the interface that leads there
     routers: tuple[tuple[str, str], ...] = ()  # (interface, address) of other IPv6 routers that say they are there
+    unfiltered: frozenset[str] = frozenset()  # inside networks that signed policy leaves as they are
     offers: tuple[Offer, ...] = ()
     forwards: bool = False
     rules: bool = False  # are ours in the kernel?
@@ -135,6 +136,12 @@ def in_force(_: GatewayConfig, facts: Facts) -> Iterator[Finding]:
         yield Finding("the kernel takes the filter for dead", "schoolgate gateway show; then look at the service's own lines")
 
 
+def unsigned(gateway: GatewayConfig, _: Facts) -> Iterator[Finding]:
+    if gateway.unsigned:
+        wrong, _dot, mend = gateway.told.partition(". ")
+        yield Finding(wrong, mend)
+
+
 def wires(gateway: GatewayConfig, facts: Facts) -> Iterator[Finding]:
     for name in (gateway.outside, *dict.fromkeys(each.interface for each in gateway.networks)):
         if name not in facts.addresses:
@@ -166,7 +173,7 @@ def routes(gateway: GatewayConfig, facts: Facts) -> Iterator[Finding]:
 
 def ways_past(gateway: GatewayConfig, facts: Facts) -> Iterator[Finding]:
     """A second router or resolver in the devices' own network."""
-    by_interface = {each.interface: each for each in gateway.networks if each.filtered}
+    by_interface = {each.interface: each for each in gateway.networks if each.name not in facts.unfiltered}
     for interface, address in facts.routers:
         if inside := by_interface.get(interface):
             yield Finding(
@@ -184,8 +191,8 @@ def ways_past(gateway: GatewayConfig, facts: Facts) -> Iterator[Finding]:
 
 def dhcp(gateway: GatewayConfig, facts: Facts) -> Iterator[Finding]:
     for offer in facts.offers:
-        inside = next((each for each in gateway.networks if each.filtered and each.interface == offer.interface), None)
-        if inside is None:
+        inside = next((each for each in gateway.networks if each.interface == offer.interface), None)
+        if inside is None or inside.name in facts.unfiltered:
             continue
         own = {str(ipaddress.ip_interface(each).ip) for each in facts.addresses.get(offer.interface, ())}
         if others := [each for each in offer.resolvers if each not in own]:
@@ -213,7 +220,7 @@ def connections(_: GatewayConfig, facts: Facts) -> Iterator[Finding]:
 
 
 GATEWAY_CHECKS: Final[tuple[Callable[[GatewayConfig, Facts], Iterator[Finding]], ...]] = (
-    in_force, wires, routes, ways_past, dhcp, connections,
+    in_force, unsigned, wires, routes, ways_past, dhcp, connections,
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from appliance.config import Config
 from appliance.doctor import Facts, Offer
 from appliance.gateway import nft
-from appliance.gateway.applying import rules_folder
+from appliance.gateway.applying import rules_folder, signed_ways
+from appliance.gateway.passing import unfiltered
 from appliance.gateway.settings import GatewayConfig
 
 OFFERS_S: Final = 4.5  # dnsmasq first looks for three seconds whether the address is free
@@ -45,6 +46,7 @@ def gather(config: Config) -> Facts:
             },
             "default_routes": tuple(each["dev"] for each in _ip("-j", "route", "show", "default") if "dev" in each),
             "leads": dict(_leads(gateway)),
+            "unfiltered": unfiltered(gateway, signed_ways(config)),
             "routers": tuple(
                 (each["dev"], each["dst"]) for each in _ip("-j", "-6", "neigh") if "router" in each and "dev" in each
             ),
@@ -60,7 +62,9 @@ def gather(config: Config) -> Facts:
                 "rules": state.there,
                 "alive": not state.there or all(state.alive.values()),
                 "features": nft.features(),
-                "offers": tuple(_offers(gateway)),
+                "offers": tuple(
+                    _offers({each.interface for each in gateway.networks if each.name not in more["unfiltered"]})
+                ),
             }
         else:
             more |= {"rules": True}
@@ -199,10 +203,10 @@ def offer(data: bytes, number: int, interface: str) -> Offer | None:
     return Offer(interface, server, addresses(6), addresses(3)) if options.get(53) == b"\x02" else None
 
 
-def _offers(gateway: GatewayConfig) -> Iterator[Offer]:
+def _offers(interfaces: Iterable[str]) -> Iterator[Offer]:
     """Asked in all filtered networks at once; a server on this very box is not heard."""
     asked: list[tuple[str, int, socket.socket]] = []
-    for interface in dict.fromkeys(each.interface for each in gateway.networks if each.filtered):
+    for interface in sorted(interfaces):
         number, sock = secrets.randbits(32), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -110,7 +110,6 @@ def steered(config: Config) -> "Steered | None":
     networks = tuple(
         Network(prefix, each.direct == "forward", bool(each.four), bool(each.six))
         for each in config.gateway.networks
-        if each.filtered
         for prefix in each.prefixes
     )
     return Steered(str(steering_folder(config.data) / "steer.sock"), networks)

@@ -35,10 +35,11 @@ from category_lists import taxonomy
 from category_lists.index import Index, compile_index
 from category_lists.lists import store
 from dns import codec, proxied, rewrite
-from dns.answers import Answers, Waiting
+from dns.answers import Answers
 from dns.codec import Malformed, Query
 from dns.server import serve
 from dns.settings import Settings
+from dns.waiting import Waiting
 from policy import search_engines
 from policy.identity import Clients
 from policy.rules import Action, AuthorityPolicy, Group, Network, SchoolPolicy, SiteRule

@@ -84,7 +84,7 @@ def answers(rounds: int, pids: list[int]) -> tuple[list[float], list[float], lis
             sock.bind((source, 0))
             sock.settimeout(3)
             began = time.perf_counter()
-            sock.sendto(query, ("127.0.0.1", 5300))
+            sock.sendto(query, ("127.0.0.1", 53))
             sock.recv(2048)
             return time.perf_counter() - began
 

@@ -124,6 +124,7 @@ DELEGABLE = frozenset(
         "group",
         "network",
         "belonging",
+        "passage",
         "portal",
         "dictionary",
         "reverse",

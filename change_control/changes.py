@@ -17,6 +17,7 @@ from change_control import (
     group_wishes,
     hour_wishes,
     list_words,
+    passage_wishes,
     people_wishes,
     portal_wishes,
     school_wishes,
@@ -161,8 +162,9 @@ class NetworkGone:
         gone = [old for old in school.networks if old.id == self.network]
         if not gone:
             raise ValueError(f"there is no network {self.network[:60]!r} here")
+        ways = [one for one in school.passages if (one.prefix, gone[0].listener) == (gone[0].prefix, "*")]
         _, portals = portal_wishes.moved(school, (self.network,))
-        return make("network", change, remove={"networks": gone, "portals": portals})
+        return make("network", change, remove={"networks": gone, "passages": ways, "portals": portals})
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +307,7 @@ def _tell_network(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
             f"Devices with addresses in {network['prefix']} are no longer the school’s, so they get the strictest rules."
             for network in diff["remove"].get("networks", ())
         ]
+        said += ["What they may use beside the filtered web ends, too."] if diff["remove"].get("passages") else []
     return " ".join(said)
 
 
@@ -332,6 +335,7 @@ TELLERS: dict[str, Callable[[Diff, Document, Taxonomy], str]] = {
     "category": _tell_category,
     "network": _tell_network,
     "belonging": device_wishes.tell_belonging,
+    "passage": passage_wishes.tell_passage,
     "portal": portal_wishes.tell_portal,
     "dictionary": list_words.tell_dictionary,
     "subscription": list_words.tell_subscription,

@@ -25,6 +25,7 @@ from policy.rules import (
     Group,
     ListedSite,
     Network,
+    Passage,
     Phase,
     Portal,
     SchoolPolicy,
@@ -53,6 +54,7 @@ COLLECTIONS: dict[str, type[Any]] = {
     "unknown_rules": UnknownRule,
     "alert_rules": AlertRule,
     "belongings": Belonging,
+    "passages": Passage,
     "portals": Portal,
 }
 SETTABLE = frozenset(

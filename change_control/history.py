@@ -32,6 +32,7 @@ KINDS = {  # the kind of change that speaks of each collection
     "coursework": "coursework",
     "suspensions": "suspension",
     "belongings": "belonging",
+    "passages": "passage",
     "portals": "portal",
 }
 

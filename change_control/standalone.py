@@ -11,6 +11,7 @@ from pathlib import Path
 NAME = "verify_change_log.py"
 MODULES = (
     "policy.bounds",
+    "policy.passages",
     "policy.rebuild",
     "policy.proof",
     "policy.grounds",

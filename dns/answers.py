@@ -9,8 +9,8 @@ import logging
 import secrets
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from dns import codec
 from dns.bypass import Scores
 from dns.cache import Stored
-from dns.codec import Ede, Edns, Malformed, Query
+from dns.codec import Ede, Edns, Malformed
 from dns.cookies import cookie, valid
 from dns.counters import Counters
 from dns.explain import Parts
@@ -27,15 +27,16 @@ from dns.fetching import Fetching
 from dns.limits import Rate
 from dns.local import Local
 from dns.newnames import NewNames
-from dns.ready import Form, ReadyReplies
+from dns.ready import Form, Found, ReadyReplies
 from dns.respond import Forward, Reply, Ways, could_not_decide, question, remaining, respond, tunnelled
 from dns.screen import screened
 from dns.seats import Seat, Seats, text_of
 from dns.settings import Settings
-from dns.steering import Steering, Wanted, Way
+from dns.steering import Needs, Steering, Wanted, Way
 from dns.tunnel import Tunnels
+from dns.waiting import Waiting, What, describe
 from policy import attempts
-from policy.decide import Decision, Reason, decide
+from policy.decide import Reason, decide
 from policy.event import Event, decode, ending, stamp
 from policy.rules import Action
 from policy.snapshot import Snapshot
@@ -58,23 +59,7 @@ class InForce(Protocol):
     def refresh(self) -> bool: ...
 
 
-type What = tuple[str, str, str, str, str, str, int, str, str]  # action, handling, reason ... change, outcome, detail
 type Write = Callable[[Sequence[bytes]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A query that an upstream has to be asked about, and where it came from."""
-
-    query: Query
-    packet: bytes
-    listener: str
-    address: str
-    tcp: bool
-    asked: Query | None = None  # what the upstream is asked, where it is not the client's own question
-    attempt: str = ""  # what looks like a way round the filter about it
-    wanted: Wanted | None = None  # what a gateway's kernel has to know first (steering.py)
-    held: tuple[Snapshot, Forward, Stored] | None = None  # and what was decided meanwhile
 
 
 class Answers:
@@ -147,8 +132,9 @@ class Answers:
         self.counters.queries[kind if kind != "dns" else "tcp" if tcp else "udp"] += 1
         try:
             seat = self._seat(listener, address, tcp)
-            if found := self._ready.find(packet, seat, now):
-                reply, written, of_kind = found
+            found = self._ready.find(packet, seat, now)
+            if found and self._permitted(listener, [(seat, found)], now):
+                reply, written, of_kind, _ = found
                 self._log((stamp(now) + seat.opening + written,))
                 self.counters.decisions[of_kind] += 1
                 self.counters.replies["ready"] += 1
@@ -169,11 +155,16 @@ class Answers:
         snapshot = self._follow_snapshot()
         near, find = self._seats.near(listener), self._ready.find
         kinds: list[tuple[str, str]] = []
+        held: list[tuple[int, bytes, Seat, Found]] = []  # what a gateway's kernel has to know of first
         for packet, source in packets:
             try:
                 seat = near.get(source) or self._seats.sit(snapshot, listener, source)
                 if found := find(packet, seat, now):
-                    reply, written, kind = found
+                    reply, written, kind, needs = found
+                    if needs and self.steering and self.steering.lacks(listener, seat.who[5], needs, now):
+                        held.append((len(replies), packet, seat, found))
+                        replies.append(None)
+                        continue
                     lines.append(began + seat.opening + written)
                     replies.append(reply if len(reply) <= LARGE else self._moderated(packet, reply, seat.who[5], now))
                     kinds.append(kind)
@@ -185,11 +176,27 @@ class Answers:
             if isinstance(said, bytes) and len(said) > LARGE:
                 said = self._moderated(packet, said, seat.who[5], now)
             replies.append(said)
+        permitted = not held or self._permitted(listener, [(seat, found) for _, _, seat, found in held], now)
+        for place, packet, seat, (reply, written, kind, _) in held:
+            if permitted:
+                lines.append(began + seat.opening + written)
+                kinds.append(kind)
+                replies[place] = reply if len(reply) <= LARGE else self._moderated(packet, reply, seat.who[5], now)
+            else:
+                replies[place] = self._the_long_way(packet, listener, seat.who[5], seat, now, tcp=False)
         self._log(lines)
         self.counters.queries["udp"] += len(packets)
         self.counters.replies["ready"] += len(lines)
         self.counters.decisions.update(kinds)
         return replies
+
+    def _permitted(self, listener: str, some: Sequence[tuple[Seat, Found]], now: float) -> bool:
+        """Does a gateway's kernel know all that these replies need? What it does not is asked for at once, together."""
+        if self.steering is None:
+            return True
+        lacks = self.steering.lacks
+        wanted = [each for seat, found in some if found[3] and (each := lacks(listener, seat.who[5], found[3], now))]
+        return not wanted or self.steering.had(wanted)
 
     def _the_long_way(
         self, packet: bytes, listener: str, address: str, seat: Seat, now: float, *, tcp: bool
@@ -294,6 +301,8 @@ class Answers:
                 return self._reply(waiting, seat, said, now, got.at + got.answer.lifetime)
             if self.steering and client.forced:
                 way = self.steering.way(waiting.listener, waiting.address, query, said, got.answer, asked=False)
+                if isinstance(way, Wanted) and self.steering.had((way,)):
+                    way = self.steering.way(waiting.listener, waiting.address, query, said, got.answer, asked=True)
                 if isinstance(way, Wanted):
                     return replace(waiting, wanted=way, held=(snapshot, said, got))
                 if way:
@@ -349,13 +358,15 @@ class Answers:
     def _steered(self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, way: Way, now: float) -> bytes:
         """An answer on a network whose web traffic the kernel steers."""
         if way.wire is None:
-            return self._relay(waiting, seat, said, stored, now, most=way.until)
+            return self._relay(waiting, seat, said, stored, now, way.needs)
         what = describe(waiting.query, said.decision, said.decision.action, "NOERROR", "seen by the proxy")
         if waiting.attempt:
             return self._attempted(waiting, seat, way.wire, what, waiting.attempt, now=now, until=now)
         return self._send(waiting, seat, way.wire, what, now=now, until=way.until)
 
-    def _relay(self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, now: float, most: float = FOREVER) -> bytes:
+    def _relay(
+        self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, now: float, needs: Needs | None = None
+    ) -> bytes:
         """An upstream's answer. It stays the same while all its TTLs are above the cap, else for a second."""
         query, answer, decision = waiting.query, said.changed or stored.answer, said.decision
         ttl = remaining(decision, datetime.fromtimestamp(now, UTC), self._ways.ttl_allow_max_s)
@@ -363,13 +374,15 @@ class Answers:
         ede = said.ede or (None if stored.fresh else STALE)
         wire = codec.relay(query, answer, age=stored.age(now), ttl_max=ttl, limit=limit, ede=ede)
         lowest = min((ttl for _, ttl in answer.ttls), default=0)
-        until = min(max(now + 1, stored.at + lowest - ttl), stored.at + answer.lifetime, most)
+        until = min(max(now + 1, stored.at + lowest - ttl), stored.at + answer.lifetime)
         if decision.until:
             until = min(until, decision.until.timestamp() - self._ways.ttl_allow_max_s)
         what = describe(query, decision, decision.action, codec.rcode_text(answer.rcode), said.detail)
         if waiting.attempt:
             return self._attempted(waiting, seat, wire, what, waiting.attempt, now=now, until=now)
-        return self._send(waiting, seat, wire, what, now=now, until=until)
+        self._tell(now, seat, query.name or ".", what)
+        self._keep_ready(waiting, seat, wire, what, now=now, until=until, needs=needs)
+        return wire
 
     def _send(
         self, waiting: Waiting, seat: Seat, wire: bytes, what: What, *, now: float, until: float, blocked: bool = False
@@ -380,13 +393,22 @@ class Answers:
         return wire
 
     def _keep_ready(
-        self, waiting: Waiting, seat: Seat, wire: bytes, what: What, *, now: float, until: float, blocked: bool = False
+        self,
+        waiting: Waiting,
+        seat: Seat,
+        wire: bytes,
+        what: What,
+        *,
+        now: float,
+        until: float,
+        blocked: bool = False,
+        needs: Needs | None = None,
     ) -> None:
         if until > now and seat.client:
             query = waiting.query
             end = 11 + len(query.qname)
             written = ending(query.name or ".", "", "", *what, self._worker)
-            said = Form(until, wire[2:12], wire[end:], written, (what[0], what[2]))
+            said = Form(until, wire[2:12], wire[end:], written, (what[0], what[2]), needs)
             self._ready.keep(waiting.packet, query, seat, said, blocked=blocked)
 
     def _undecided(self, packet: bytes, address: str, error: Exception, now: float) -> bytes | None:
@@ -427,17 +449,15 @@ class Answers:
         if snapshot is not self._snapshot:
             self._seats.clear()
             self._ready.clear()
-            self._turned(None)
+            if self.steering:
+                self.steering.follow(snapshot)
             self._snapshot, self._present = snapshot, presence.version
         elif presence.version != self._present:
             changed, self._present = presence.since(self._present), presence.version
             self._seats.clear() if changed is None else self._seats.leave(changed)
-            self._turned(changed)
+            if self.steering:
+                self.steering.turned(changed)
         return snapshot
-
-    def _turned(self, addresses: Iterable[str] | None) -> None:
-        if self.steering:
-            self.steering.turned(addresses)
 
     def _seat(self, listener: str, address: str, tcp: bool) -> Seat:
         """Who asks."""
@@ -467,22 +487,3 @@ class Answers:
             )  # fmt: skip
         except Exception:  # noqa: BLE001 - a full log must not stop a school's lookups; the count shows what was lost
             self.unrecorded += 1
-
-
-def describe(query: Query, decision: Decision | None, action: str, outcome: str, detail: str = "") -> What:
-    """What an event says of a reply."""
-    kind = codec.type_text(query.qtype)
-    detail = f"{kind}; {detail}" if detail else kind
-    if decision is None:
-        return action, "", "", "", "", "", 0, outcome, detail
-    return (
-        action,
-        decision.handling,
-        decision.reason,
-        decision.category or "",
-        decision.list or "",
-        decision.rule or "",
-        decision.change or 0,
-        outcome,
-        detail,
-    )

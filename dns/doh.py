@@ -26,8 +26,9 @@ import h2.settings
 import h11
 
 from dns import codec
-from dns.answers import Answers, Waiting
+from dns.answers import Answers
 from dns.tasks import Tasks
+from dns.waiting import Waiting
 
 PATH: Final = "/dns-query"
 MEDIA_TYPE: Final = "application/dns-message"

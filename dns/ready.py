@@ -24,6 +24,7 @@ from dns.cache import Generations
 from dns.codec import LONGEST_NAME, Query
 from dns.respond import by_rule_book
 from dns.seats import Seat
+from dns.steering import Needs
 from policy.decide import alike
 
 FORMS: Final = 4_096  # profiles by shapes of packets by kinds of names; then the memory starts afresh
@@ -45,6 +46,7 @@ class Form:
     tail: bytes  # from behind the name's last letter
     ending: bytes  # in the memory of forms: what follows the host
     kind: tuple[str, str]  # action and reason, for the counters
+    needs: Needs | None = None  # what a gateway's kernel must know of each client who gets it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,10 @@ class Ready:
     reply: bytes
     ending: bytes
     kind: tuple[str, str]
+    needs: Needs | None
+
+
+type Found = tuple[bytes, bytes, tuple[str, str], Needs | None]  # reply, its event's ending, its kind, and what it needs
 
 
 class ReadyReplies:
@@ -72,12 +78,12 @@ class ReadyReplies:
         self._of_late.clear()
         self._count = 0
 
-    def find(self, packet: bytes, seat: Seat, now: float) -> tuple[bytes, bytes, tuple[str, str]] | None:
-        """The reply to a packet, its event's ending and its kind, if they are ready."""
+    def find(self, packet: bytes, seat: Seat, now: float) -> Found | None:
+        """The reply to a packet, if it is ready."""
         # Most names come in lower case, and then the packet is the key as it stands: see `keep`.
         ready = self._kept.young.get(packet[2:] + seat.profile)
         if ready is not None and now < ready.until:
-            return packet[:2] + ready.reply, ready.ending, ready.kind
+            return packet[:2] + ready.reply, ready.ending, ready.kind, ready.needs
         end = packet.find(b"\0", 12)
         head, tail, asked = packet[2:end].lower(), packet[end:] + seat.profile, packet[12:end]
         key = head + tail
@@ -86,7 +92,7 @@ class ReadyReplies:
             if now >= ready.until:
                 return None
             halves = ready.reply[:_ASKED], ready.reply[_ASKED + len(asked) :]
-            return b"".join((packet[:2], halves[0], asked, halves[1])), ready.ending, ready.kind
+            return b"".join((packet[:2], halves[0], asked, halves[1])), ready.ending, ready.kind, ready.needs
         late = self._of_late.get(key)
         if late is None or now >= late[0].until:  # another form may have taken its place
             late = self._by_form(head, tail, seat, now)
@@ -94,7 +100,7 @@ class ReadyReplies:
                 return None
             self._remember(key, late)
         form, written = late
-        return b"".join((packet[:2], form.head, asked, form.tail)), written, form.kind
+        return b"".join((packet[:2], form.head, asked, form.tail)), written, form.kind, None
 
     def _by_form(self, head: bytes, tail: bytes, seat: Seat, now: float) -> tuple[Form, bytes] | None:
         """For a name without a reply of its own, the form that it is blocked by, and its event's ending."""
@@ -126,7 +132,8 @@ class ReadyReplies:
             if kin is not None:
                 self._keep_form(head[:_ASKED] + tail, kin, replace(said, ending=said.ending[len(host) + 2 :]))
                 return
-        self._kept.put(head + tail, Ready(said.until, said.head + head[_ASKED:] + said.tail, said.ending, said.kind))
+        reply = said.head + head[_ASKED:] + said.tail
+        self._kept.put(head + tail, Ready(said.until, reply, said.ending, said.kind, said.needs))
 
     def _keep_form(self, shape: bytes, kin: Hashable, form: Form) -> None:
         if self._count >= FORMS:

@@ -70,7 +70,7 @@ class Seats:
         client = snapshot.clients.of(listener, address)
         if client is None:
             who = ("", "", "", "none", "", address, "")
-            nobody = bytes(22 if self._steering else 2)  # as long as the others': no packet may be another's key
+            nobody = bytes(4 if self._steering else 2)  # as long as the others': no packet may be another's key
             seat = Seat(None, who, nobody, opening("dns", *who))
         else:
             if self._steering and self._steering.network(address):

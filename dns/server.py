@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from dns import proxied
-from dns.answers import Answers, InForce, Waiting, Write
+from dns.answers import Answers, InForce, Write
 from dns.datagrams import Batches
 from dns.explain import Questions
 from dns.limits import Rate
@@ -24,6 +24,7 @@ from dns.seats import text_of
 from dns.settings import Settings
 from dns.streams import Door, Listener
 from dns.tasks import Tasks
+from dns.waiting import Waiting
 from policy.event import Event
 
 log = logging.getLogger(__name__)

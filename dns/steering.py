@@ -3,7 +3,8 @@
 On a steered network a name that is allowed and *direct* is told by its real addresses, once the kernel forwards this client
 to them; a name whose pages must be seen is told by a synthetic address that leads to the proxy (policy/synthetic.py). The
 process that steers does both, over a UNIX socket; here stands what this worker asked it for, so that a name in use is not
-asked about each time.
+asked about each time. Ready replies are for all clients of a network alike; whether this client has its permit is looked up
+beside them. What has to be asked for is asked by the quick line, and where that does not answer by the event loop's.
 
 If a permit cannot be had the answer leaves without: what is not permitted goes by the proxy. If a synthetic address cannot be
 had there is no answer: the real one might be permitted for another name's sake.
@@ -15,16 +16,19 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import Final
+from typing import Final, NamedTuple
 
 from dns import codec
 from dns.cache import Generations
 from dns.codec import Answer, Query
+from dns.quick import QuickLine
 from dns.respond import Forward
+from policy import passages
 from policy.rules import Action, Handling
+from policy.snapshot import Snapshot
 from policy.synthetic import addresses
 
 log = logging.getLogger(__name__)
@@ -47,6 +51,11 @@ class Network:
     four: bool = True  # which families its devices reach the box by
     six: bool = True
 
+    @property
+    def kind(self) -> tuple[bool, bool, bool]:
+        """What replies may differ in from network to network."""
+        return self.forward, self.four, self.six
+
 
 @dataclass(frozen=True, slots=True)
 class Steered:
@@ -56,23 +65,31 @@ class Steered:
     networks: tuple[Network, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+type Needs = tuple[str, tuple[str, ...]]  # a name, and the addresses that are told of it
+
+
+class Wanted(NamedTuple):
     """What has to be asked for before the answer may leave. Without addresses: the address of a name."""
 
     listener: str
     client: str
-    host: str
-    addresses: tuple[str, ...] = ()
+    needs: Needs
     turn: int = 0  # of the client: what was permitted before holds no more
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        """As the process that steers is asked."""
+        host, addresses = self.needs
+        return ("permit", self.listener, self.client, host, addresses) if addresses else ("name", host)
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The answer may leave: as it came, or as `wire`; it may be said again until then."""
+    """The answer may leave: as it came, to whoever has what it `needs`; or as `wire`, said again until then."""
 
-    until: float
+    until: float = 0.0
     wire: bytes | None = None
+    needs: Needs | None = None
 
 
 class NotSteered(RuntimeError):
@@ -86,9 +103,12 @@ class Steering:
         self._path, self._clock, self._forget = steered.socket, clock, forget
         self._networks = [(ip_network(each.prefix), each) for each in steered.networks]
         self._networks.sort(key=lambda one: -one[0].prefixlen)
+        self._kinds = sorted({each.kind for each in steered.networks})
         self._of: Generations[str, tuple[Network | None]] = Generations(REMEMBERED)
+        self._ways: Mapping[passages.Prefix, passages.Way] = {}  # what signed policy says of networks
         self._permitted: Generations[Wanted, float] = Generations(REMEMBERED)
         self._numbers: Generations[str, tuple[int, float]] = Generations(REMEMBERED)
+        self._quick = QuickLine(steered.socket)
         self._asked: dict[int, asyncio.Future[float]] = {}
         self._turn = self._since = 0
         self._turns: dict[str, int] = {}  # of clients of whom something else became known; others': `_since`
@@ -99,16 +119,22 @@ class Steering:
         """The steered network of a client."""
         known = self._of.get(address)
         if known is None:
-            ip = ip_address(address)
-            known = (next((each for prefix, each in self._networks if ip.version == prefix.version and ip in prefix), None),)
+            ip, way = ip_address(address), passages.way_at(self._ways, address)
+            near = (each for prefix, each in self._networks if ip.version == prefix.version and ip in prefix)
+            known = (next(near, None) if way.filtered else None,)  # what is not filtered the kernel does not steer
             self._of.put(address, known)
         return known[0]
 
     def profile(self, number: bytes, address: str) -> bytes:
-        """The end of the keys that ready replies are kept under: on a steered network each client has its own."""
-        if self.network(address) is None:
-            return number + bytes(20)
-        return number + ip_address(address).packed.rjust(16, b"\1") + self._turn_of(address).to_bytes(4)
+        """The end of the keys that ready replies are kept under: a steered network's clients have their own."""
+        network = self.network(address)
+        return number + (0 if network is None else 1 + self._kinds.index(network.kind)).to_bytes(2)
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Another policy: networks may be filtered that were not, or no more."""
+        self._ways = passages.ways(snapshot.schools.values())
+        self._of.clear()
+        self.turned(None)
 
     def turned(self, addresses: Iterable[str] | None) -> None:
         """Another policy (None), or other people at these addresses: what was permitted to them may have ended meanwhile,
@@ -134,9 +160,9 @@ class Steering:
         if decision.action is Action.ALLOW and decision.handling is Handling.DIRECT:
             if not network.forward or not answer.addresses:
                 return None
-            permit = Wanted(listener, client, query.name, tuple(sorted(set(answer.addresses))), self._turn_of(client))
-            until = self._permitted.get(permit) or 0.0
-            return Way(until) if until > now or asked else permit
+            needs = query.name, tuple(sorted(set(answer.addresses)))
+            permit = self.lacks(listener, client, needs, now)
+            return Way(needs=needs) if permit is None or asked else permit
         if query.qtype in SERVICES:  # its hints are real addresses
             return Way(now + TTL_S, codec.absent(query, codec.NOERROR, TTL_S, said.ede))
         if not answer.addresses:
@@ -145,22 +171,36 @@ class Steering:
         if until <= now:
             if asked:
                 raise NotSteered("no synthetic address")
-            return Wanted(listener, client, query.name)
+            return Wanted(listener, client, (query.name, ()))
         both = addresses(number)
         told = tuple(each for each, there in zip(both, (network.four, network.six), strict=True) if there)
         left = decision.until.timestamp() - now if decision.until else TTL_S
         ttl = max(0, min(TTL_S, int(left)))
         return Way(now + left - ttl if left < 2 * TTL_S else now + TTL_S, codec.pointing(query, told, ttl, said.ede))
 
+    def lacks(self, listener: str, client: str, needs: Needs, now: float) -> Wanted | None:
+        """The permit that this client has to get first; None: it has it."""
+        permit = Wanted(listener, client, needs, self._turn_of(client))
+        return None if (self._permitted.get(permit) or 0.0) > now else permit
+
+    def had(self, some: Sequence[Wanted]) -> bool:
+        """Have it done at once, all together. No: ask for each by `ask`."""
+        said = self._quick.ask([each.question for each in some]) if self._writer else None
+        for wanted, value in zip(some, said or (), strict=False):
+            self._note(wanted, value)
+        return said is not None
+
     async def ask(self, wanted: Wanted) -> None:
         """Have it done. What could not be had is not remembered."""
-        now = self._clock()
         with contextlib.suppress(OSError):  # TimeoutError too
-            if wanted.addresses:
-                seconds = await self._said("permit", wanted.listener, wanted.client, wanted.host, list(wanted.addresses))
-                self._permitted.put(wanted, now + min(seconds, SURE_S))
-            else:
-                self._numbers.put(wanted.host, (int(await self._said("name", wanted.host)), now + NAME_S))
+            self._note(wanted, await self._said(*wanted.question))
+
+    def _note(self, wanted: Wanted, value: float) -> None:
+        now, (host, addresses) = self._clock(), wanted.needs
+        if addresses:
+            self._permitted.put(wanted, now + min(value, SURE_S))
+        else:
+            self._numbers.put(host, (int(value), now + NAME_S))
 
     async def _said(self, *words: object) -> float:
         if self._writer is None:
@@ -208,6 +248,7 @@ class Steering:
             return
         self._writer.close()
         self._writer = None
+        self._quick.close()
         for answer in self._asked.values():
             if not answer.done():
                 answer.set_exception(ConnectionError("the process that steers has gone"))

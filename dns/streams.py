@@ -16,10 +16,11 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from dns import proxied
-from dns.answers import Answers, Waiting
+from dns.answers import Answers
 from dns.doh import Http
 from dns.settings import Settings
 from dns.tasks import Tasks
+from dns.waiting import Waiting
 
 log = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from policy import passages
 from policy.bounds import outside
 from policy.proof import (
     Entry,
@@ -51,10 +52,13 @@ def tightens(diff: Mapping[str, Any]) -> bool:
 
     INVARIANT: an allow is the weakest answer and a block the strongest, so whatever other rules say once an allow is gone
     or a block has come is at least as strict. A suspension only blocks, and what its coursework list spares is answered as
-    it is without one. The words in which DNS refuses open nothing. Nothing else is taken as proven: networks, groups,
+    it is without one. The words in which DNS refuses open nothing. A network's passage is compared with the one before it,
+    port by port. Nothing else is taken as proven: networks, groups,
     timetables, never-inspect entries and settings move questions between rules, so they wait.
     """
     if diff["kind"] in {"founding", "subscription"} or set(diff["set"]) - HARMLESS:
+        return False
+    if not passages.tightens(diff["add"].get("passages", ()), diff["remove"].get("passages", ())):
         return False
     return all(_stops(name, value) for name, values in diff["add"].items() for value in values) and all(
         _opens(name, value) for name, values in diff["remove"].items() for value in values
@@ -64,13 +68,13 @@ def tightens(diff: Mapping[str, Any]) -> bool:
 def _stops(collection: str, value: Mapping[str, Any]) -> bool:
     if collection in {"site_rules", "category_rules"}:
         return bool(value["action"] == "block")
-    return collection == "suspensions"
+    return collection in {"suspensions", "passages"}  # of those each has been compared with what it replaces
 
 
 def _opens(collection: str, value: Mapping[str, Any]) -> bool:
     if collection in {"site_rules", "category_rules"}:
         return bool(value["action"] == "allow")
-    return collection == "coursework"
+    return collection in {"coursework", "passages"}
 
 
 def references(entry: Entry) -> set[int]:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
 
 from category_lists import names
+from policy import passages
 from policy.proof import canonical
 
 STRICT = ConfigDict(extra="forbid", frozen=True, ser_json_timedelta="iso8601")
@@ -83,10 +84,17 @@ def _rule_action(value: Action) -> Action:
     return value
 
 
+def _port(value: str) -> str:
+    if passages.port(value) != value:
+        raise ValueError(f"{value[:40]!r} is not written in its canonical form")
+    return value
+
+
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Host = Annotated[str, AfterValidator(_host)]
 Path = Annotated[str, AfterValidator(_path)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
+Port = Annotated[str, AfterValidator(_port)]
 Video = Literal["", "strict", "moderate", "off"]
 # What is looked into of sites that are simply open: search engines, video sites, sites that no list knows, all, or none of
 # these. What a rule cannot be kept without seeing (parts of a site, warnings, safe search) is looked into in any case.
@@ -265,6 +273,32 @@ class Belonging:
     role: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # what the sign-in server says of a user: RADIUS Class or Filter-Id
 
 
+def passage_id(prefix: str) -> str:
+    """The one id that a network's passage can have, so that there is never a second."""
+    return f"w-{prefix.replace('/', '-')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What the devices of one of the school's networks may do through a gateway beside the filtered web: policy/passages.py.
+
+    A network of which none speaks may do nothing.
+    """
+
+    __pydantic_config__ = STRICT
+    id: Identifier  # `passage_id`
+    prefix: Prefix  # that of a `Network` of any listener; of others it says nothing
+    change: int
+    ports: tuple[Port, ...] = ()  # of the internet: tcp/993, udp/5000-5100; "all" of them
+    reach: tuple[Prefix, ...] = ()  # others of the school's networks, which may be connected to
+    filtered: bool = True  # no: forwarded as it is, its DNS too
+    when_dead: Literal["closed", "direct"] = "closed"  # the web while the filter is dead; direct: names that need no look
+
+    def __post_init__(self) -> None:
+        if self.id != passage_id(self.prefix):
+            raise ValueError(f"a passage of {self.prefix} is called {passage_id(self.prefix)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Portal:
     """On a network people sign in at a page of ours. What a sign-in then gives them stands in `Belonging`, by its role."""
@@ -315,6 +349,7 @@ class SchoolPolicy:
     belongings: Annotated[
         tuple[Belonging, ...], UNSET_LEAVES_NO_TRACE
     ] = ()  # devices and users with rules of their own group
+    passages: Annotated[tuple[Passage, ...], UNSET_LEAVES_NO_TRACE] = ()  # what networks may do beside the filtered web
     portals: Annotated[tuple[Portal, ...], UNSET_LEAVES_NO_TRACE] = ()  # networks on which people sign in at a page
     google_domains: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # whose Google accounts may sign in, "a.sch.uk,b.sch.uk"; all
     microsoft_tenants: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # the same for Microsoft

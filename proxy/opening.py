@@ -20,6 +20,7 @@ from mitmproxy.proxy.layers.modes import TransparentProxy
 from OpenSSL import SSL
 
 log = logging.getLogger(__name__)
+CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"  # of TLS 1.2, with whatever kind of key; 1.3 has its own
 
 
 class Layers:
@@ -110,6 +111,11 @@ class Certificates(tlsconfig.TlsConfig):
             extra_chain_certs=tuple(entry.chain_certs) if entry is self._own else (),
             dhparams=self.certstore.dhparams,
         )
+        made = SSL.Context(SSL.TLS_SERVER_METHOD)
+        made.set_min_proto_version(SSL.TLS1_2_VERSION)
+        made.set_options(net_tls.DEFAULT_OPTIONS)
+        made.set_cipher_list(CIPHERS)
+        made.set_alpn_select_callback(tlsconfig.alpn_select_callback)
         made.use_certificate(entry.cert.to_cryptography())
         made.use_privatekey(entry.privatekey)
         self._contexts[entry.cert] = made

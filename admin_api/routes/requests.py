@@ -28,6 +28,7 @@ from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import State
 from change_control.people_wishes import ALERT_THEMES
 from change_control.tables import ChangeRow
+from policy.passages import Way, way_of
 from policy.rules import SchoolPolicy
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ def new_request(
     action: str = "",
     timetable: str = "",
     network: str = "",
+    prefix: str = "",
     gone: str = "",
     does: str = "",
     phrase: str = "",
@@ -93,6 +95,7 @@ def new_request(
         "action": (action,),
         "timetable": (timetable,),
         "network": (network,),
+        "prefixes": (prefix[:60],) if prefix else (),
         "gone": (gone,),
     }
     return _new(desk, kind, Filled(typed))
@@ -114,6 +117,7 @@ def _new(desk: Desk, kind: str, typed: Filled, errors: dict[str, str] | None = N
         groups=school.groups if school else (),
         timetables=tables,
         networks=school.networks if school else (),
+        way=_way(school, typed),
         chosen=chosen,
         hours=hours_typed(chosen.windows) if chosen else "",
         terms=terms_typed(chosen.terms) if chosen else "",
@@ -122,6 +126,15 @@ def _new(desk: Desk, kind: str, typed: Filled, errors: dict[str, str] | None = N
         at_once=_at_once(desk, kind),
         categories=sorted(open_to_change, key=lambda one: one.name),
     )
+
+
+def _way(school: SchoolPolicy | None, typed: Filled) -> Way:
+    """What a form about a network begins from: what was typed, or else what holds for the first of those chosen."""
+    held = next((one for one in school.passages if one.prefix in typed.many("prefixes")), None) if school else None
+    if typed.text("ports") or typed.text("filtered") or held is None:
+        ports = tuple(typed.text("ports").split())
+        return Way(ports, typed.many("reach"), typed.text("filtered") != "no", typed.text("when_dead") or "closed")
+    return way_of(held)
 
 
 def _at_once(desk: Desk, kind: str) -> bool:
@@ -285,6 +298,10 @@ def _place_in_line(session: Session, row: ChangeRow) -> tuple[int, int] | None:
 
 
 def preview_of(desk: Desk, log: str, row: ChangeRow, patience: float = LONGEST) -> Preview:
+    if row.kind == "passage":
+        return Preview(
+            why_not="It is about ports and networks, not about sites, so the filter log has nothing to compare with."
+        )
     try:
         return preview(
             desk.services.snapshot(),

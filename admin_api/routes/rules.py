@@ -20,6 +20,7 @@ from change_control import group_wishes, hour_wishes, site_wishes
 from change_control.authority import Permission
 from change_control.tables import ChangeRow
 from policy.decide import Decision
+from policy.passages import in_words, way_of
 from policy.rules import CategoryRule, Document, Group, SchoolPolicy, SiteRule, Suspension
 
 router = APIRouter()
@@ -109,6 +110,9 @@ def rules(desk: Annotated[Desk, at(Permission.READ_CHANGES)], group: str = "") -
         groups=groups,
         group=group if len(chosen) == 1 else "",
         networks=[(network, who(document, (network.group,))) for network in document.networks]
+        if isinstance(document, SchoolPolicy)
+        else [],
+        beside=[(one, tuple(in_words(way_of(one)))) for one in document.passages]
         if isinstance(document, SchoolPolicy)
         else [],
         unknown=[(one.name, ground.taxonomy.unknown[one.phase]) for one in chosen],

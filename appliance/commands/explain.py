@@ -11,6 +11,7 @@ from typing import Any
 from appliance.commands.words import WrongWords, data_option
 from category_lists.names import NameRefused, canonical_site
 from dns import asking
+from policy import passages
 from policy import words as plain
 from policy.decide import REFUSED_ON_ERROR, Decision, Question, Reason, decide
 from policy.live import Live
@@ -63,6 +64,9 @@ def _who(words: argparse.Namespace, snapshot: Snapshot) -> str | None:
         known = f"known by {client.identified_by}" + (f", device {client.device}" if client.device else "")
         known += f", person {client.person}" if client.person else ""
         print(f"{words.address} is of {client.school}/{client.group}, {known}.")
+        way = passages.way_at(passages.ways(snapshot.schools.values()), words.address)
+        if way != passages.NOTHING:
+            print(f"Behind a gateway, devices of its network {'; '.join(passages.in_words(way))}.")
     return client.person
 
 

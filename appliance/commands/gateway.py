@@ -3,18 +3,21 @@
 import argparse
 import json
 import os
+import sys
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from appliance.commands.words import config_of, data_option
-from appliance.gateway import applying, devices, nft
+from appliance.config import Config
+from appliance.gateway import applying, devices, nft, passing
 from appliance.gateway.netlink import ROUTE, Netlink, neighbours
-from appliance.gateway.ruleset import SETS
+from appliance.gateway.ruleset import IN_FORCE, SETS
 from monitoring import attempts, coverage
 from monitoring import devices as registered
 from monitoring.log import Log
+from policy.passages import NOTHING, in_words
 
 
 def words(parser: argparse.ArgumentParser) -> None:
@@ -55,10 +58,12 @@ def words(parser: argparse.ArgumentParser) -> None:
 
 def show_plan(words: argparse.Namespace) -> int:
     config = config_of(words)
-    text = applying.planned(config)
-    nft.run(text, check=True)
+    text, let_by = applying.planned(config), applying.let_by(config)
+    nft.run(text + let_by.text, check=True)
     missing = [f"{name} (for {nft.FEATURES[name][1]})" for name, there in nft.features().items() if not there]
     print(text, end="")
+    print(f"# what signed policy lets by beside that; the process that steers puts it in force\n{let_by.text}", end="")
+    _tell_unsigned(config)
     print(f"# this kernel lacks: {', '.join(missing)}" if missing else "# this kernel has all that is needed")
     return 1 if missing else 0
 
@@ -66,6 +71,7 @@ def show_plan(words: argparse.Namespace) -> int:
 def put_in_force(words: argparse.Namespace) -> int:
     config = config_of(words)
     text, folder = applying.planned(config), applying.rules_folder(config.data)
+    _tell_unsigned(config)
     if came := applying.locked_out(applying.gateway_of(config), os.environ):
         raise applying.NotApplied(f"you come from {came}, which gateway.admin does not hold: you would lock yourself out")
     applying.try_out(text, folder, words.probe)
@@ -79,6 +85,11 @@ def put_in_force(words: argparse.Namespace) -> int:
         "    schoolgate gateway confirm\nIf you cannot, wait: they are taken back by themselves."
     )
     return 0
+
+
+def _tell_unsigned(config: Config) -> None:
+    if told := applying.gateway_of(config).told:
+        print(f"{told}.", file=sys.stderr)
 
 
 def keep(words: argparse.Namespace) -> int:
@@ -183,8 +194,9 @@ COUNTED = {
 
 
 def show_state(words: argparse.Namespace) -> int:
-    folder = applying.rules_folder(config_of(words).data)
-    state = nft.state()
+    config = config_of(words)
+    folder, state = applying.rules_folder(config.data), nft.state()
+    _tell_unsigned(config)
     if not state.there:
         print("There are no rules of ours in the kernel.")
         return 1
@@ -195,4 +207,21 @@ def show_state(words: argparse.Namespace) -> int:
     for name, about in COUNTED.items():
         print(f"{state.counters[name][0]:>12}  {about}")
     print(f"{sum(state.permits[name] for name in SETS):>12}  permits at this moment")
+    _show_ways(config)
     return 0
+
+
+def _show_ways(config: Config) -> None:
+    """What signed policy lets by beside the filtered web, and whether the kernel has it."""
+    gateway, known = applying.gateway_of(config), applying.signed_ways(config)
+    open_ = [one for one in passing.stretches(gateway, known) if one.way != NOTHING]
+    kernel = Netlink()
+    try:
+        there = kernel.has(IN_FORCE, applying.let_by(config).mark)
+    finally:
+        kernel.close()
+    print("Beside the filtered web, as the headteacher signed" + (":" if there else ", but the kernel does NOT have it yet:"))
+    for one in open_:
+        print(f"  {one.inside.name} ({one.prefix}): devices {'; '.join(in_words(one.way))}")
+    if not open_:
+        print("  nothing; every network has no web while the filter is not there")

@@ -45,6 +45,8 @@ def _up(config: Config, ports: Ports) -> None:
         founded = open_installation(config.data, config.desk_database)
         config = ports.settle(config)
     _publish(founded)
+    if config.gateway and config.gateway.told:
+        log.warning("%s.", config.gateway.told)
     if config.dns.dot_listen or config.dns.doh_listen:
         schools = Live(config.data).snapshot.schools.values()
         listeners = (network.listener for school in schools for network in school.networks)

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from appliance.gateway import nft
+from appliance.gateway.passing import Filling, filling, stretches
 from appliance.gateway.ruleset import Ports, removed, ruleset
-from policy.live import write_aside
+from policy.live import Live, PolicyMissing, write_aside
+from policy.passages import Prefix, Way, ways
 
 if TYPE_CHECKING:
     from appliance.config import Config
@@ -58,7 +60,7 @@ def ports_of(config: "Config") -> Ports:
 
     dns = (port(config.dns.listen, six=False), port(config.dns.listen, six=True))
     proxy = (port(config.proxy.transparent_listen, six=False), port(config.proxy.transparent_listen, six=True))
-    families = {":" in prefix for each in gateway_of(config).networks if each.filtered for prefix in each.prefixes}
+    families = {":" in prefix for each in gateway_of(config).networks for prefix in each.prefixes}
     for six in families:
         any_, example = ("[::]", "[::]:5300") if six else ("0.0.0.0", "0.0.0.0:5300")  # noqa: S104
         for key, found in (("dns.listen", dns), ("proxy.transparent_listen", proxy)):
@@ -77,6 +79,20 @@ def ports_of(config: "Config") -> Ports:
 
 def planned(config: "Config") -> str:
     return ruleset(gateway_of(config), ports_of(config))
+
+
+def signed_ways(config: "Config") -> dict[Prefix, Way]:
+    """What signed policy says of networks; nothing before there is a policy."""
+    try:
+        return ways(Live(config.data).snapshot.schools.values())
+    except PolicyMissing:
+        return {}
+
+
+def let_by(config: "Config") -> Filling:
+    """What the process that steers adds to the rules."""
+    gateway = gateway_of(config)
+    return filling(gateway, stretches(gateway, signed_ways(config)))
 
 
 def locked_out(gateway: "GatewayConfig", environ: Mapping[str, str]) -> str:

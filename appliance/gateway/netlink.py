@@ -22,7 +22,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 REQUEST, ACK, DUMP, CREATE, EXCLUSIVE = 0x1, 0x4, 0x300, 0x400, 0x200
 NFNETLINK, ROUTE = 12, 0
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
-_NEW_ELEMENT, _DELETE_ELEMENT = (10 << 8) | 12, (10 << 8) | 14
+_NEW_ELEMENT, _GET_ELEMENT, _DELETE_ELEMENT = (10 << 8) | 12, (10 << 8) | 13, (10 << 8) | 14
 _CT_NEW, _CT_GET = (1 << 8) | 0, (1 << 8) | 1
 _LOG_PACKET, _LOG_CONFIG = (4 << 8) | 0, (4 << 8) | 1
 _ERROR, _DONE = 2, 3
@@ -164,6 +164,16 @@ class Netlink:
         said += [self.message(_DELETE_ELEMENT, 0, _family(1) + _of_set(name)) for name in SETS]
         self._say_batch(said)
 
+    def has(self, name: str, key: bytes) -> bool:
+        """Is this element in a set? No also where the set is not."""
+        try:
+            self.say([self.message(_GET_ELEMENT, ACK, _element(Element(name, key, 0), _family(1)))])
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return False
+            raise
+        return True
+
     def _say_batch(self, said: list[bytes]) -> None:
         """The last message of a batch asks for an acknowledgement; its end does not."""
         last = bytearray(said[-1])
@@ -237,6 +247,12 @@ def flow_of(source: bytes, to: bytes, ports: tuple[int, int], mark: int) -> Flow
     named = _attribute(1 | _NESTED, addresses) + _attribute(2 | _NESTED, protocol)
     family = socket.AF_INET if four else socket.AF_INET6
     return Flow(str(ip_address(source)), str(ip_address(to)), mark, named, family)
+
+
+def ends_of(flow: Flow) -> tuple[int, int]:
+    """The protocol of a connection, and the port that it goes to; 0 where there is none."""
+    protocol = dict(_attributes(dict(_attributes(flow.tuple)).get(2, b"")))
+    return int.from_bytes(protocol.get(1, b"")), int.from_bytes(protocol.get(3, b""))
 
 
 class Shown:

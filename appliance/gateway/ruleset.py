@@ -13,6 +13,9 @@ QUIC) instead of leaving them to wait. Permits are elements of sets, written by 
 renewed when used (`direct_*`) or end at a moment that policy set (`until_*`); each kind is keyed by device (`mac`) or, for
 devices behind another router, by address (`ip`).
 
+What policy lets by beside the filtered web is no part of this: it goes into chains of its own (`OPEN`, filled by passing.py),
+which stand here empty and are left as they are. So what a technician tried and the machine starts with opens nothing.
+
 Re-applying keeps sets, counters and running connections: tables and sets are declared again, which changes nothing where they
 are, chains are flushed and filled. As text, since nft 1.0.6 cannot read its own JSON of a set with the flag `dynamic`.
 
@@ -24,7 +27,7 @@ connection GREETED or REVOKED. Meanwhile nothing passes that could be a tunnel's
 is said again by whoever said it, a fifth of a second later, so a verdict that comes late costs that and no more.
 
 INVARIANT: the guard comes first in `steer` and in `input`, so no other rule can lock the technician out.
-INVARIANT: nothing is forwarded to the web's ports but with the mark DIRECT, or from a network that is not filtered.
+INVARIANT: nothing is forwarded to the web's ports but with the mark DIRECT, or by a chain of `OPEN`.
 """
 
 import hashlib
@@ -37,6 +40,7 @@ from policy.synthetic import FOUR, SIX
 
 TABLE: Final = "schoolgate"
 PROXIED, DIRECT, REFUSED = 0x01, 0x02, 0x04  # marks of connections, in the lowest byte
+PASSED: Final = 0x08  # let by beside the filtered web: ends when policy lets it by no more
 GREETED, REVOKED = 0x12, 0x22  # of DIRECT ones: its first words name a site that may be had so; it is to end
 HELLO: Final = 0x42  # of a DIRECT one to port 443: it began as TLS does, and is not judged yet
 FORWARDED: Final = (DIRECT, HELLO, GREETED)
@@ -66,6 +70,17 @@ SETS: Final[dict[str, str]] = {  # name: the type of its elements
 ALIVE: Final = ("proxy_alive", "filter_alive", "steer_alive")
 
 
+OPEN: Final[dict[str, str]] = {  # chains that passing.py fills: from where each is jumped to
+    "unsteered": "steer: networks that are not filtered",
+    "reached": "steer: to other inside networks",
+    "lasting": "steer: the web of networks that keep direct names while the filter is dead",
+    "answers": "forward: plain answers that wait for nobody while nobody reads first words",
+    "unfiltered": "forward: all of networks that are not filtered",
+    "passed": "forward: other ports, and other inside networks",
+}
+IN_FORCE: Final = "in_force"  # a set with one element, the mark of what those chains were filled with
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Where our own processes listen, per family; 0: they do not."""
@@ -87,6 +102,8 @@ def ruleset(config: GatewayConfig, ports: Ports) -> str:
             for name, kind in SETS.items()
         ),
         *(f"  set {name} {{ type inet_proto; flags timeout; }}" for name in ALIVE),
+        f"  set {IN_FORCE} {{ type mark; }}",
+        *(f"  chain {name} {{ }}" for name in OPEN),
         "  chain steer { type nat hook prerouting priority -100; policy accept; }",
         "  chain web { }",
         "  chain forward { type filter hook forward priority 0; policy drop; }",
@@ -96,11 +113,11 @@ def ruleset(config: GatewayConfig, ports: Ports) -> str:
     ]
     filled = [
         *_chain("steer", _steer(config, ports)),
-        *_chain("web", _web(config, ports)),
+        *_chain("web", _web(ports)),
         *_chain("forward", _forward(config)),
         *_chain("input", _input(config, ports)),
         *_chain("leaving", _leaving(config)),
-        *(line for each in config.networks for line in _chain(f"from_{each.name}", _from(each, config))),
+        *(line for each in config.networks for line in _chain(f"from_{each.name}", _from(config))),
     ]
     lines = [
         f"table inet {TABLE} {{",
@@ -124,7 +141,7 @@ def _chain(name: str, rules: Iterable[str]) -> list[str]:
     return [f"  chain {name} {{", *(f"    {rule}" for rule in rules), "  }"]
 
 
-def _mark(value: int) -> str:
+def mark(value: int) -> str:
     return f"ct mark set ct mark and 0xffffff00 or 0x{value:02x}"
 
 
@@ -141,104 +158,92 @@ def _told(way: str) -> str:
     return f'log prefix "{way}" group {SHOWN}'
 
 
-def _told_some(way: str) -> str:
+def told_some(way: str) -> str:
     """Of packets that may be many."""
     return f"limit rate {MOST_TOLD}/second {_told(way)}"
 
 
-def _group(items: Iterable[str | int]) -> str:
+def group(items: Iterable[str | int]) -> str:
     return "{ " + ", ".join(map(str, items)) + " }"
 
 
 def _names(networks: Iterable[Inside]) -> str:
-    return _group(dict.fromkeys(f'"{each.interface}"' for each in networks))
+    return group(dict.fromkeys(f'"{each.interface}"' for each in networks))
 
 
 def _guard(config: GatewayConfig, ports: Ports) -> list[str]:
     """Whoever looks after the box reaches it, from where they said, on every interface."""
-    wanted = _group(dict.fromkeys((*config.admin_ports, *ports.desk)))
+    wanted = group(dict.fromkeys((*config.admin_ports, *ports.desk)))
     rules = []
     for word, prefixes in (("ip", [p for p in config.admin if ":" not in p]), ("ip6", [p for p in config.admin if ":" in p])):
         if prefixes:
-            rules.append(f"fib daddr type local tcp dport {wanted} {word} saddr {_group(prefixes)} accept")
+            rules.append(f"fib daddr type local tcp dport {wanted} {word} saddr {group(prefixes)} accept")
     return rules
 
 
 def _steer(config: GatewayConfig, ports: Ports) -> list[str]:
-    filtered = [each for each in config.networks if each.filtered]
-    rules = _guard(config, ports)
-    if not filtered:
-        return rules
-    rules.append(f"iifname != {_names(filtered)} accept")
+    rules = [*_guard(config, ports), f"iifname != {_names(config.networks)} accept", "jump unsteered"]
     for family, port in zip(("ipv4", "ipv6"), ports.dns, strict=True):
         rules += [
             f"meta nfproto {family} meta l4proto {kind} th dport 53 counter name dns "
             + (f"redirect to :{port}" if port else "drop")
             for kind in ("udp", "tcp")
         ]
-    rules.append("fib daddr type local accept")
-    for each in filtered:
-        rules += [f'iifname "{each.interface}" {to} accept' for to in _reached(each, config)]
-    return [*rules, "meta l4proto tcp tcp dport { 80, 443 } jump web"]
-
-
-def _reached(network: Inside, config: GatewayConfig) -> list[str]:
-    """The other inside networks that this one's devices may connect to."""
-    others = {each.name: each for each in config.networks}
     return [
-        f"{word} daddr {_group(prefixes)}"
-        for name in network.reach
-        for word, prefixes in (("ip", others[name].four), ("ip6", others[name].six))
-        if prefixes
+        *rules,
+        "fib daddr type local accept",
+        "jump reached",
+        "jump lasting",
+        f"tcp dport {{ 80, 443 }} meta l4proto != @filter_alive {_told('refused')} {mark(REFUSED)} accept",
+        WEB,
     ]
 
 
-def _web(config: GatewayConfig, ports: Ports) -> list[str]:
+def _web(ports: Ports) -> list[str]:
     """Where a connection to the web goes."""
-    closed = (
-        [f"meta l4proto != @filter_alive {_told('refused')} {_mark(REFUSED)} accept"] if config.when_dead == "closed" else []
-    )
-    rules = list(closed)
+    rules = []
     for (word, prefix), family, port in zip(_SYNTHETIC, ("ipv4", "ipv6"), ports.proxy, strict=True):
         rules.append(f"{word} daddr {prefix} meta l4proto @proxy_alive {_to_proxy('inspected', 'content', family, port)}")
-        rules.append(f"{word} daddr {prefix} {_told('refused')} {_mark(REFUSED)} accept")
+        rules.append(f"{word} daddr {prefix} {_told('refused')} {mark(REFUSED)} accept")
     for name, kind in SETS.items():
         word = "ip6" if name.endswith("6") else "ip"
         key = ("ether saddr" if kind.startswith("ether") else f"{word} saddr") + f" . {word} daddr"
         renew = f"update @{name} {{ {key} timeout {RENEWED_S}s }} " if name.startswith("direct") else ""
-        rules.append(f"{key} @{name} {renew}{_mark(DIRECT)} counter name direct {_told('name')} accept")
+        rules.append(f"{key} @{name} {renew}{mark(DIRECT)} counter name direct {_told('name')} accept")
     for family, port in zip(("ipv4", "ipv6"), ports.proxy, strict=True):
         rules.append(f"meta l4proto @proxy_alive {_to_proxy('unresolved', 'unresolved', family, port)}")
-    return [*rules, f"{_told('refused')} {_mark(REFUSED)} accept"]
+    return [*rules, f"{_told('refused')} {mark(REFUSED)} accept"]
 
 
 def _to_proxy(counter: str, way: str, family: str, port: int) -> str:
     """`redirect` wants to see the protocol in its own rule."""
     if not port:
-        return f"meta nfproto {family} {_mark(REFUSED)} accept"
-    return f"meta nfproto {family} meta l4proto tcp {_mark(PROXIED)} counter name {counter} {_told(way)} redirect to :{port}"
+        return f"meta nfproto {family} {mark(REFUSED)} accept"
+    return f"meta nfproto {family} meta l4proto tcp {mark(PROXIED)} counter name {counter} {_told(way)} redirect to :{port}"
 
 
 _SYNTHETIC: Final = (("ip", FOUR), ("ip6", SIX))
 _FIRST_BYTE: Final = "@ih,0,8"  # of what a packet carries; a packet that carries nothing matches nothing that is said of it
 _SAYS_SOMETHING: Final = f"{_FIRST_BYTE} & 0x00 == 0x00"
 _REFUSE: Final = ("meta l4proto tcp reject with tcp reset", "reject with icmpx type port-unreachable")
+REFUSED_HERE: Final = tuple(f"counter name other {each}" for each in _REFUSE)
+WEB: Final = "meta l4proto tcp tcp dport { 80, 443 } jump web"
 
 
 def _forward(config: GatewayConfig) -> list[str]:
-    # Where direct names are to go on though nobody reads first words, plain answers do not wait for that.
-    judge = "@steer_alive " if config.when_dead == "direct" else "tcp "
+    plain_answer = f"{_marked(DIRECT)} ct direction reply meta l4proto tcp tcp sport 80 {_SAYS_SOMETHING}"
     rules = [
         # What was revoked ends at its next packet, from whichever side: a site's is made the reset itself, with the number
         # that the device waits for (a device that only listens would hang otherwise), a device's is answered with one.
         f"{_marked(REVOKED)} ct direction reply meta l4proto tcp counter name revoked tcp flags set rst accept",
         f"{_marked(REVOKED)} meta l4proto tcp counter name revoked reject with tcp reset",
         f"{_marked(REVOKED)} counter name revoked drop",
-        f"{_marked(DIRECT)} ct direction original meta l4proto tcp tcp dport 443 {_FIRST_BYTE} 0x16 {_mark(HELLO)}",
+        f"{_marked(DIRECT)} ct direction original meta l4proto tcp tcp dport 443 {_FIRST_BYTE} 0x16 {mark(HELLO)}",
         f"{_unjudged()} ct direction original meta l4proto tcp tcp dport {{ 80, 443 }} log group {SHOWN}",
         f"{_marked(DIRECT)} meta l4proto tcp tcp dport 443 {_SAYS_SOMETHING} drop",
         f"{_marked(DIRECT)} ct direction reply meta l4proto tcp tcp sport 443 {_SAYS_SOMETHING} drop",
-        f"{_marked(DIRECT)} ct direction reply meta l4proto {judge}tcp sport 80 {_SAYS_SOMETHING} drop",
+        f"{plain_answer} jump answers",
+        f"{plain_answer} drop",
         "ct state established,related accept",
         "ct state invalid drop",
     ]
@@ -247,52 +252,33 @@ def _forward(config: GatewayConfig) -> list[str]:
         for word, family, prefixes in families:
             of_family = f'iifname "{each.interface}" meta nfproto {family}'
             if prefixes:
-                rules.append(f"{of_family} {word} saddr {_group(prefixes)} jump from_{each.name}")
+                rules.append(f"{of_family} {word} saddr {group(prefixes)} jump from_{each.name}")
     inside = _names(config.networks)
     return [*rules, f"iifname {inside} counter name spoofed drop"]
 
 
-def _from(network: Inside, config: GatewayConfig) -> list[str]:
+def _from(config: GatewayConfig) -> list[str]:
     """What one network's devices may send through the box."""
-    rules = []
-    if network.filtered:
-        rules += [
-            f"{_marked(REFUSED)} counter name refused {_REFUSE[0]}",
-            *(f"{word} daddr {range_} counter name other {each}" for word, range_ in _SYNTHETIC for each in _REFUSE),
-            f'oifname "{config.outside}" {_unjudged()} accept',
-            f"meta l4proto udp udp dport {{ 80, 443 }} counter name quic {_REFUSE[1]}",
-            f"meta l4proto {{ tcp, udp }} th dport {{ 853, 784, 8853 }} {_told_some('refused')}",
-            f"meta l4proto udp udp dport {{ 853, 784, 8853 }} counter name encrypted_dns {_REFUSE[1]}",
-            f"meta l4proto tcp tcp dport 853 counter name encrypted_dns {_REFUSE[0]}",
-        ]
-    rules += [f"{to} accept" for to in _reached(network, config)]
-    for each in _other_ports(network):
-        passed = f'oifname "{config.outside}" {each}'.rstrip()
-        rules += [f"{passed} {_told_some('forwarded')}", f"{passed} accept"]
-    if network.filtered:
-        rules.append(_told_some("refused"))
-    return [*rules, *(f"counter name other {each}" for each in _REFUSE)]
-
-
-def _other_ports(network: Inside) -> list[str]:
-    """The connections that are neither the web nor DNS, as far as this network may have them."""
-    if not network.filtered:
-        return [""]
-    web = (
-        "meta l4proto tcp tcp dport != { 53, 80, 443, 853 }",
-        "meta l4proto udp udp dport != { 53, 80, 443, 853, 784, 8853 }",
-    )
-    if "all" in network.ports:
-        return [*web, "meta l4proto != { tcp, udp }"]
-    echo = ["icmp type echo-request", "icmpv6 type echo-request"]
-    kinds = {kind: [each.partition("/")[2] for each in network.ports if each.startswith(kind)] for kind in ("tcp", "udp")}
-    return [*echo, *(f"meta l4proto {kind} {kind} dport {_group(found)}" for kind, found in kinds.items() if found)]
+    return [
+        "jump unfiltered",
+        f"{_marked(REFUSED)} counter name refused {_REFUSE[0]}",
+        *(f"{word} daddr {range_} counter name other {each}" for word, range_ in _SYNTHETIC for each in _REFUSE),
+        f'oifname "{config.outside}" {_unjudged()} accept',
+        f"meta l4proto udp udp dport {{ 80, 443 }} counter name quic {_REFUSE[1]}",
+        f"meta l4proto {{ tcp, udp }} th dport {{ 853, 784, 8853 }} {told_some('refused')}",
+        f"meta l4proto udp udp dport {{ 853, 784, 8853 }} counter name encrypted_dns {_REFUSE[1]}",
+        f"meta l4proto tcp tcp dport 853 counter name encrypted_dns {_REFUSE[0]}",
+        *(f'oifname "{config.outside}" {each} accept' for each in ("icmp type echo-request", "icmpv6 type echo-request")),
+        "jump passed",
+        told_some("refused"),
+        *REFUSED_HERE,
+    ]
 
 
 def _input(config: GatewayConfig, ports: Ports) -> list[str]:
     inside = _names(config.networks)
     desks = [each for each in config.networks if each.desk]
-    own = f"iifname {inside} meta l4proto tcp tcp dport {_group(dict.fromkeys(ports.own_tcp))} accept"
+    own = f"iifname {inside} meta l4proto tcp tcp dport {group(dict.fromkeys(ports.own_tcp))} accept"
     return [
         'iifname "lo" accept',
         *_guard(config, ports),
@@ -300,14 +286,16 @@ def _input(config: GatewayConfig, ports: Ports) -> list[str]:
         "ct state invalid drop",
         "meta l4proto { icmp, ipv6-icmp } accept",
         f"iifname {inside} ct status dnat accept",  # what was steered here, and only that, reaches resolver and proxy
+        # A device that asks this box itself is brought from port 53 to port 53, which the kernel does not call translated.
+        *(
+            f"iifname {inside} meta nfproto {family} meta l4proto {{ tcp, udp }} th dport 53 accept"
+            for family, port in zip(("ipv4", "ipv6"), ports.dns, strict=True)
+            if port == 53
+        ),
         f"iifname {inside} meta l4proto udp udp dport {{ 67, 68, 123, 547 }} accept",  # DHCP (also as doctor asks it), time
         *([own] if ports.own_tcp else []),
         *(f"{'ip6' if ':' in who else 'ip'} saddr {who} udp dport {port} accept" for who, port in ports.radius),
-        *(
-            [f"iifname {_names(desks)} meta l4proto tcp tcp dport {_group(ports.desk)} accept"]
-            if desks and ports.desk
-            else []
-        ),
+        *([f"iifname {_names(desks)} meta l4proto tcp tcp dport {group(ports.desk)} accept"] if desks and ports.desk else []),
         *(f"iifname {inside} {each}" for each in _REFUSE),
     ]
 

@@ -1,6 +1,7 @@
 """What a gateway has to know of the networks around it: the section `gateway` of the configuration, typed.
 
-Which sites a pupil may open stands nowhere here: that is policy. This says which wires there are and what runs on them.
+What may pass stands nowhere here: neither sites, nor ports, nor ways from network to network. That is signed policy (policy/
+passages.py). This says which wires there are and what runs on them.
 """
 
 import ipaddress
@@ -9,11 +10,9 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, Final
 
-MODES: Final = ("closed", "direct")
+SIGNED: Final = ("filtered", "ports", "reach", "when_dead")  # keys that older versions knew; the headteacher signs that now
 DIRECT_WAYS: Final = ("forward", "relay")
 LONGEST_NAME: Final = 24  # of a network, as it stands in counters
-_PORTS: Final = {"tcp", "udp"}
-OUR_OWN: Final = frozenset({("tcp", 80), ("tcp", 443), ("udp", 53), ("tcp", 53), ("tcp", 853), ("udp", 853), ("udp", 443)})
 
 
 class BadGateway(ValueError):
@@ -27,14 +26,9 @@ class Inside:
     name: str
     interface: str  # the interface of the box that it is on, such as lan0.10
     prefixes: tuple[str, ...]  # its addresses, IPv4 and IPv6; what comes from others there is dropped
-    filtered: bool = True  # no: a network of servers, forwarded as it is; its DNS is not touched either
     routed: bool = False  # yes: its devices stand behind another router, so permits go by address instead of by device
     direct: str = "forward"  # names that need no look: "forward" by the kernel, or "relay" through the proxy unopened
-    ports: tuple[
-        str, ...
-    ] = ()  # other ports that may go out: tcp/993, udp/3478, tcp/5000-5100; "all" of them; none: no other
     desk: bool = False  # may its devices open the desk?
-    reach: tuple[str, ...] = ()  # other inside networks that may be connected to
 
     @property
     def four(self) -> tuple[str, ...]:
@@ -53,54 +47,67 @@ class GatewayConfig:
     networks: tuple[Inside, ...]
     admin: tuple[str, ...]  # addresses from which the box itself can always be reached, whatever else is wrong
     admin_ports: tuple[int, ...] = (22,)  # the TCP ports that they reach; the desk's are added
-    when_dead: str = "closed"  # if resolver or proxy die: "closed", or "direct" (names that need no look go on)
     apart: bool = False  # is the process that steers a service of its own (`schoolgate steer`), not one of `schoolgate up`?
     masquerade: bool = False  # does the box hide the inside behind its own IPv4 address?
+    unsigned: tuple[str, ...] = ()  # keys of the file that decide nothing any more: what they say has to be signed
+
+    @property
+    def told(self) -> str:
+        """What a technician is told of keys that decide nothing; "" for none."""
+        if not self.unsigned:
+            return ""
+        are = "has" if len(self.unsigned) == 1 else "have"
+        return (
+            f"{', '.join(self.unsigned)} {are} no effect: the headteacher signs that now. Ask for it at the desk (Requests, "
+            "Other ports of a network), then take it out of the configuration"
+        )
 
 
 def read(raw: object) -> GatewayConfig | None:
     """The section as YAML has it; None when there is none. BadGateway says what is wrong."""
     if raw is None or raw == {}:
         return None
-    values = _keys("gateway", raw, {each.name for each in fields(GatewayConfig)})
+    values = _keys("gateway", raw, {each.name for each in fields(GatewayConfig)} - {"unsigned"} | {*SIGNED})
     networks = values.get("networks")
     if not isinstance(networks, dict) or not networks:
         raise BadGateway("gateway.networks: at least one network is expected, as `pupils: {interface: lan0.10, ...}`")
     inside = tuple(_inside(str(name), given) for name, given in networks.items())
-    names = {each.name for each in inside}
-    for each in inside:
-        if unknown := set(each.reach) - names:
-            raise BadGateway(f"gateway.networks.{each.name}.reach: there is no network {min(unknown)!r}")
     _no_overlap(inside)
     found = GatewayConfig(
         outside=_interface("gateway.outside", values.get("outside")),
         networks=inside,
         admin=_prefixes("gateway.admin", values.get("admin")),
         admin_ports=_admin_ports(values.get("admin_ports", [22])),
-        when_dead=_one_of("gateway.when_dead", values.get("when_dead", "closed"), MODES),
         apart=_yes_no("gateway.apart", values.get("apart", False)),
         masquerade=_yes_no("gateway.masquerade", values.get("masquerade", False)),
+        unsigned=(
+            *_unsigned("gateway", values),
+            *(key for name, given in networks.items() for key in _unsigned(f"gateway.networks.{name}", given)),
+        ),
     )
     if any(each.interface == found.outside for each in inside):
         raise BadGateway(f"gateway.outside: {found.outside} is an inside network's interface, too")
     return found
 
 
+def _unsigned(where: str, values: Mapping[str, Any]) -> list[str]:
+    """The keys that say something else than what holds where nothing is signed."""
+    usual = {"filtered": True, "ports": [], "reach": [], "when_dead": "closed"}
+    return [f"{where}.{key}" for key in SIGNED if key in values and values[key] != usual[key]]
+
+
 def _inside(name: str, raw: object) -> Inside:
     where = f"gateway.networks.{name}"
     if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii() or len(name) > LONGEST_NAME:
         raise BadGateway(f"{where}: a network's name is up to {LONGEST_NAME} letters, digits and hyphens")
-    values = _keys(where, raw, {each.name for each in fields(Inside)} - {"name"})
+    values = _keys(where, raw, {each.name for each in fields(Inside)} - {"name"} | {*SIGNED})
     return Inside(
         name=name,
         interface=_interface(f"{where}.interface", values.get("interface")),
         prefixes=_prefixes(f"{where}.prefixes", values.get("prefixes")),
-        filtered=_yes_no(f"{where}.filtered", values.get("filtered", True)),
         routed=_yes_no(f"{where}.routed", values.get("routed", False)),
         direct=_one_of(f"{where}.direct", values.get("direct", "forward"), DIRECT_WAYS),
-        ports=tuple(_port(f"{where}.ports", each) for each in _list(f"{where}.ports", values.get("ports", []))),
         desk=_yes_no(f"{where}.desk", values.get("desk", False)),
-        reach=tuple(_list(f"{where}.reach", values.get("reach", []))),
     )
 
 
@@ -155,21 +162,6 @@ def _admin_ports(raw: object) -> tuple[int, ...]:
     if not isinstance(raw, list) or not raw or not all(type(each) is int and 0 < each < 65536 for each in raw):
         raise BadGateway("gateway.admin_ports: a list of ports is expected, such as [22]")
     return tuple(raw)
-
-
-def _port(where: str, text: str) -> str:
-    """tcp/993, udp/3478, tcp/5000-5100, or all; never the ports that are filtered in another way."""
-    if text == "all":
-        return text
-    kind, slash, numbers = text.partition("/")
-    first, dash, last = numbers.partition("-")
-    good = slash and kind in _PORTS and all(each.isascii() and each.isdigit() for each in (first, last or "1"))
-    low, high = (int(first), int(last) if dash else int(first)) if good and (last or not dash) else (0, 0)
-    if not 0 < low <= high < 65536:
-        raise BadGateway(f"{where}: {text!r} is not a port such as tcp/993 or udp/5000-5100")
-    if any(own == kind and low <= number <= high for own, number in OUR_OWN):
-        raise BadGateway(f"{where}: {text} holds a port of the web or of DNS, which are filtered and not let by")
-    return text
 
 
 def _no_overlap(inside: tuple[Inside, ...]) -> None:

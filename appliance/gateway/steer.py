@@ -24,9 +24,11 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
+from appliance.gateway import nft
 from appliance.gateway.greetings import Greetings, Named, source_of
 from appliance.gateway.names import Numbers
 from appliance.gateway.netlink import ROUTE, Element, Flow, Netlink, Shown, flow_of, neighbours
+from appliance.gateway.passing import Passing
 from appliance.gateway.permits import Asker, Pair, Permits, is_direct, removal
 from appliance.gateway.ruleset import DIRECT, FORWARDED, GREETED, REVOKED, SHOWN
 from appliance.gateway.settings import GatewayConfig, Inside
@@ -329,6 +331,7 @@ async def serve(
                     tasks.create_task(_looking(live, steer)),
                     tasks.create_task(_beating(steer, lives, told)),
                     tasks.create_task(_writing(tally)),
+                    tasks.create_task(_passing(live, Passing(config, kernel, nft.run))),
                 ]
                 await stop.wait()
                 for work in works:
@@ -371,6 +374,15 @@ async def _looking(live: InForce, steer: Steer) -> None:
             pass  # the rules were taken away
         except Exception:
             log.exception("could not carry a new policy to what is permitted")
+
+
+async def _passing(live: InForce, passing: Passing) -> None:
+    while True:
+        try:
+            await passing.look(live.snapshot)
+        except Exception:
+            log.exception("could not carry to the kernel what policy lets by")
+        await asyncio.sleep(LOOK_S)
 
 
 async def _beating(steer: Steer, lives: Callable[[], Awaitable[bool]], told: Callable[[dict[str, object]], None]) -> None:

@@ -16,6 +16,7 @@ from change_control.device_wishes import BelongingWish
 from change_control.group_wishes import GroupWish, InspectionWish, SafetyWish
 from change_control.hour_wishes import TimetableWish
 from change_control.lifecycle import State
+from change_control.passage_wishes import PassageWish
 from change_control.people_wishes import AlertWish, SuspensionWish
 from change_control.portal_wishes import PortalWish
 from change_control.school_wishes import AnswerWish, HeadWish, TenantsWish
@@ -35,6 +36,7 @@ WISHES = {
     "belonging": BelongingWish("ks2", user="2*@oakfield.sch.uk"),
     "portal": PortalWish(("n-first",), "offered"),
     "network": NetworkWish("10.9.0.0/16", "ks2"),
+    "passage": PassageWish(("127.10.2.0/24",), ("tcp/993",)),
     "safety": SafetyWish("ks2", safe_search=False),
     "answer": AnswerWish("nxdomain"),
     "unknown": UnknownWish("any", Action.BLOCK, ("ks2",)),

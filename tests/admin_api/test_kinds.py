@@ -64,6 +64,7 @@ FORMS = {
     "group": ({"name": "Year 6", "phase": "ks2"}, "A group Year 6 begins", {"name": ""}),
     "alert_rules": ({"does": "ignore", "phrase": "Sex Pistols", "theme": "pornography", "groups": "*"}, "searches with “sex pistols” are no longer captured as Pornography", {"phrase": ""}),
     "belonging": ({"group": "ks2", "user": "26*@oakfield.sch.uk"}, "People who sign in as 26*@oakfield.sch.uk are filtered as", {"user": "*"}),
+    "passage": ({"prefixes": "127.10.2.0/24", "ports": "tcp/993, TCP/587"}, "127.10.2.0/24 (Years 3-6) may also use TCP ports 587 and 993, and no other", {"ports": "tcp/443"}),
     "portal": ({"networks": "n-first", "mode": "required"}, "people must sign in first: until then only essential sites open there", {"mode": "maybe"}),
     "network": ({"network": "n-first"}, "are no longer the school’s", {"network": "n9"}),
 }  # fmt: skip
@@ -84,7 +85,11 @@ def test_each_kinds_form_and_its_json(world, kind):
     refused = tom.post("/requests/new", {"kind": kind, "reason": "as agreed", **given, **wrong})
     assert refused.status_code == 422
     assert "There is a problem" in refused.text
-    body = {name: [value] if name == "groups" and value != "*" else value for name, value in given.items() if value != "*"}
+    body = {
+        name: [value] if name in {"groups", "prefixes"} and value != "*" else value
+        for name, value in given.items()
+        if value != "*"
+    }
     asked = tom.api("POST", "/changes", json={"kind": kind, "reason": "as agreed", **body})
     assert asked.status_code in {201, 422}, asked.text  # the second of the same may have nothing left to change
     if asked.status_code == 201:

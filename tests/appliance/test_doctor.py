@@ -21,7 +21,7 @@ CONFIG = Config(
             "admin": ["10.9.0.0/24"],
             "networks": {
                 "pupils": {"interface": "lan0", "prefixes": ["10.1.0.0/24"]},
-                "servers": {"interface": "lan1", "prefixes": ["10.4.0.0/24"], "filtered": False},
+                "servers": {"interface": "lan1", "prefixes": ["10.4.0.0/24"]},
             },
         }
     )
@@ -79,8 +79,9 @@ def test_what_is_wrong_and_how_to_mend_it(facts, said, mend):
 
 def test_what_does_not_concern_pupils_is_no_finding():
     facts = replace(
-        GOOD, routers=(("lan1", "fe80::9"), ("wan0", "fe80::8")), offers=(Offer("lan1", "10.4.0.9", ("8.8.8.8",), ()),)
-    )
+        GOOD, routers=(("lan1", "fe80::9"), ("wan0", "fe80::8")), offers=(Offer("lan1", "10.4.0.9", ("8.8.8.8",), ()),),
+        unfiltered=frozenset({"servers"}),
+    )  # fmt: skip
     assert examine(CONFIG, facts) == []
 
 

@@ -8,8 +8,9 @@ from datetime import timedelta
 import dnslib
 import pytest
 
-from dns.answers import Answers, Waiting
+from dns.answers import Answers
 from dns.settings import Settings
+from dns.waiting import Waiting
 from policy.rules import Action, Group, SiteRule
 
 LISTENER, KS3, STAFF = "dns:127.0.0.1:53", "127.20.3.5", "127.20.9.5"

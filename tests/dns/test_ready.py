@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dns.answers import Answers, Waiting
+from dns.answers import Answers
 from dns.ready import _plain_host
 from dns.settings import Settings
+from dns.waiting import Waiting
 from policy.event import decode
 from policy.rules import Action, SiteRule, Timetable, Window
 

@@ -2,17 +2,20 @@
 
 import asyncio
 import json
+import threading
 from dataclasses import dataclass, field, replace
 
 import dnslib
 import pytest
 
-from dns.answers import Answers, Waiting
+from dns.answers import Answers
+from dns.quick import PATIENCE_S
 from dns.settings import Settings
 from dns.steering import Network, Steered
+from dns.waiting import Waiting
 from policy.identity import Clients
 from policy.presence import Presence, Present, line
-from policy.rules import Belonging
+from policy.rules import Belonging, Passage, passage_id
 
 LISTENER, PUPIL, RELAYED, STRANGER = "dns:0.0.0.0:53", "127.20.3.5", "127.20.9.5", "127.20.4.5"
 FOUR, SIX = ["198.18.0.7"], ["fd73:6368:6f6f:6c67::7"]
@@ -26,6 +29,28 @@ class Writer:
     asked: list = field(default_factory=list)
     seconds: float = 600
     silent: bool = False
+    slow: bool = False  # too slow for who waits for it and does nothing else
+
+    def there(self):
+        """In a thread of its own, as it is a process of its own; returns what ends it."""
+        ready, over, loops = threading.Event(), asyncio.Event(), []
+
+        async def whole():
+            loops.append(asyncio.get_running_loop())
+            server = await asyncio.start_unix_server(self.serve, self.path)
+            ready.set()
+            await over.wait()
+            server.close()
+
+        thread = threading.Thread(target=asyncio.run, args=(whole(),))
+        thread.start()
+        ready.wait(10)
+
+        def end():
+            loops[0].call_soon_threadsafe(over.set)
+            thread.join(10)
+
+        return end
 
     async def serve(self, reader, writer):
         try:
@@ -46,6 +71,8 @@ class Writer:
                     continue
             if self.silent:
                 return
+            if self.slow:
+                await asyncio.sleep(2 * PATIENCE_S)
             writer.write(json.dumps(answer).encode() + b"\n")
 
 
@@ -84,7 +111,7 @@ def gate(tmp_path, make_live, at, upstream):
             settings = Settings((("127.0.0.1", 0),), (upstream.address,), steered=Steered(made.path, networks))
             it = Gate(None, made, at.timestamp(), [])
             it.answers = Answers(settings, make_live(), it.events.append, worker="dns-1", clock=lambda: it.now)
-            server = await asyncio.start_unix_server(made.serve, made.path) if there else None
+            end = made.there() if there else lambda: None
             keeping = asyncio.create_task(it.answers.steering.run())
             if there:
                 await it.connected()
@@ -94,8 +121,7 @@ def gate(tmp_path, make_live, at, upstream):
                 keeping.cancel()
                 await asyncio.gather(keeping, return_exceptions=True)
                 await it.answers.close()
-                if server:
-                    server.close()
+                end()
 
         asyncio.run(whole())
 
@@ -113,6 +139,50 @@ def test_a_direct_name_is_permitted_first_and_then_known(gate):
         it.now += 301
         await it.ask("news.example")
         assert len(it.writer.asked) == 3, "asked for again while it still holds"
+
+    gate(story)
+
+
+def test_many_that_came_together_are_permitted_together(gate):
+    """A reply that is ready waits for nothing but its permit; who has one already waits for nobody."""
+
+    async def story(it):
+        await it.ask("news.example")
+        packet = bytes(dnslib.DNSRecord.question("news.example", "A").pack())
+        sources = [bytes([127, 20, 3, each]) for each in (5, 6, 7, 6)]
+        replies = it.answers.many([(packet, each) for each in sources], LISTENER)
+        assert {str(dnslib.DNSRecord.parse(each).rr[0].rdata) for each in replies} == {"45.33.32.7"}
+        assert [client for _, _, client, *_ in it.writer.asked] == [PUPIL, "127.20.3.6", "127.20.3.7", "127.20.3.6"]
+        assert [event.address for event in it.events] == [PUPIL, PUPIL, "127.20.3.6", "127.20.3.7", "127.20.3.6"]
+        it.answers.many([(packet, each) for each in sources], LISTENER)
+        assert len(it.writer.asked) == 4
+
+    gate(story)
+
+
+def test_who_is_slow_is_asked_by_the_line_that_makes_nobody_wait(gate):
+    async def story(it):
+        assert await it.ask("news.example") == ("NOERROR", ["45.33.32.7"], [60])
+        assert await it.ask("odd.example") == ("NOERROR", FOUR, [20])
+        packet = bytes(dnslib.DNSRecord.question("news.example", "A").pack())
+        (reply,) = it.answers.many([(packet, bytes([127, 20, 3, 6]))], LISTENER)
+        assert isinstance(reply, Waiting), "ready, but for a permit that has to be waited for"
+        assert dnslib.DNSRecord.parse(await it.answers.later(reply)).rr
+        assert it.answers.steering.lacks(LISTENER, "127.20.3.6", ("news.example", ("45.33.32.7",)), it.now) is None
+
+    gate(story, slow=True)
+
+
+def test_a_network_that_policy_no_longer_filters_is_not_steered(gate):
+    async def story(it):
+        live = it.answers._live
+        (school,) = [each for each in live.snapshot.schools.values() if each.networks]
+        prefix = next(each.prefix for each in school.networks if each.prefix.startswith("127.20.3."))
+        free = replace(school, passages=(Passage(passage_id(prefix), prefix, 7, filtered=False),))
+        assert (await it.ask("odd.example"))[1] == FOUR
+        for one, led in ((free, ["45.33.32.7"]), (school, FOUR)):
+            live.snapshot = replace(live.snapshot, schools={school.log: one})
+            assert (await it.ask("odd.example"))[1] == led
 
     gate(story)
 

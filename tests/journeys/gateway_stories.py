@@ -93,7 +93,7 @@ def ports(world: World) -> dict:
     tried = (
         ("993", TCP, "45.33.32.20", 993),
         ("the proxy's", TCP, "10.99.1.1", 8081),
-        ("the resolver's", TCP, "10.99.1.1", 5300),
+        ("the resolver's", TCP, "fd99:1::1", 5300),
         ("the desk", TCP, "10.99.1.1", 8443),
         ("staff", TCP, "10.99.5.10", 22),
     )

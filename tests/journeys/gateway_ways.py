@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+from gateway_passages import lasting
 from gateway_stories import TCP, UDP, permits, refused
 from gateway_world import BESIDE, BLOCKED, DIRECT, INSPECTED, NEVER, TUNNELS, World, run
 from waiting import until
@@ -135,12 +136,11 @@ def under_load(world: World) -> dict:
     }
 
 
-def killed(world: World, name: str) -> dict:
+def killed(world: World, rule, name: str) -> dict:
     """kill -9 in each mode: what is permitted goes on, and it comes back."""
     found: dict[str, object] = {}
     for mode in ("closed", "direct"):
-        world.configure(dead=mode)
-        world.gate("apply", "--yes")
+        lasting(world, rule, mode)
         leads, before, pid = world.dig(BESIDE)[-1], permits(), world.pid(name)
         os.kill(pid, signal.SIGKILL)
         during = world.curl(f"https://{BESIDE}/", leads=leads)
@@ -151,7 +151,7 @@ def killed(world: World, name: str) -> dict:
     return found
 
 
-def dead(world: World, name: str) -> dict:
+def dead(world: World, rule, name: str) -> dict:
     """One says nothing any more, and nothing starts it again: the kernel itself goes to the mode that was chosen."""
     leads = world.dig(BESIDE)[-1], world.dig(INSPECTED)[-1]
     until(world.alive, 20, "the filter lives")
@@ -160,8 +160,7 @@ def dead(world: World, name: str) -> dict:
     until(lambda: not any(nft.alive()[each] for each in lapse), 20, "the kernel knows")
     found: dict[str, object] = {}
     for mode in ("closed", "direct"):
-        world.configure(dead=mode)
-        world.gate("apply", "--yes")
+        lasting(world, rule, mode)
         hosts = zip((BESIDE, INSPECTED), leads, strict=True)
         found[mode] = [world.curl(f"https://{host}/", "--max-time", "3", leads=to) for host, to in hosts]
         found[f"{mode}, told nobody"] = world.curl(f"https://{BLOCKED}/", "-k", "--max-time", "3", leads=NEVER)

@@ -304,7 +304,7 @@ NETWORKS = [
 ]
 BOX = {"pupil": "10.99.1.1", "staff": "10.99.5.1", "guest": "10.99.9.1", "tablet": "fd99:3::1"}  # as each sees it
 CONFIG = """
-dns: {{listen: ["0.0.0.0:5300", "[::]:5300"], upstreams: [45.33.32.53], page_addresses: [10.99.1.1, "fd99:1::1"], workers: 1}}
+dns: {{listen: ["0.0.0.0:53", "[::]:5300"], upstreams: [45.33.32.53], page_addresses: [10.99.1.1, "fd99:1::1"], workers: 1}}
 proxy:
   listen: ["127.0.0.1:3128"]
   transparent_listen: ["0.0.0.0:8081", "[::]:8082"]
@@ -315,10 +315,9 @@ admin: {{listen: ["0.0.0.0:8443"], public_url: "https://10.99.5.1:8443"}}
 gateway:
   outside: wan0
   admin: [{admin}]
-  when_dead: {dead}
   networks:
     pupils: {{interface: lan0, prefixes: [10.99.1.0/24, "fd99:1::/64"]}}
-    staff: {{interface: lan1, prefixes: [10.99.5.0/24], ports: [tcp/993]}}
+    staff: {{interface: lan1, prefixes: [10.99.5.0/24]}}
     guests: {{interface: lan2, prefixes: [10.99.9.0/24]}}
     tablets: {{interface: lan3, prefixes: ["fd99:3::/64"]}}
 """
@@ -330,8 +329,8 @@ class World:
         self.config = folder / "schoolgate.yaml"
         self.processes: list[subprocess.Popen] = []
 
-    def configure(self, dead: str = "closed", admin: str = "10.99.5.0/24") -> None:
-        self.config.write_text(CONFIG.format(folder=self.folder, dead=dead, admin=admin))
+    def configure(self, admin: str = "10.99.5.0/24") -> None:
+        self.config.write_text(CONFIG.format(folder=self.folder, admin=admin))
 
     def start(self, *words: str, log: str) -> subprocess.Popen:
         with (self.folder / log).open("ab") as out:
@@ -417,6 +416,7 @@ def going(folder: Path):
 def tell(folder: Path) -> dict:
     """All stories, one after the other. The box is started as after a reboot: rules first, then the filter."""
     import gateway_browser as browser
+    import gateway_passages as passages
     import gateway_stories as stories
     import gateway_ways as more
 
@@ -429,10 +429,11 @@ def tell(folder: Path) -> dict:
         until(world.alive, 20, "the filter lives")
         told.update({story.__name__: story(world) for story in (*stories.STORIES, *more.STORIES, browser.browsed)})
         told["changed"] = stories.changed(world, rule)
+        told["passages"] = passages.passages(world, rule)
         told["locked_out"] = stories.locked_out(world)
         for name in ("dns-1", "proxy-1"):
-            told[f"killed {name}"] = more.killed(world, name)
-            told[f"dead {name}"] = more.dead(world, name)
+            told[f"killed {name}"] = more.killed(world, rule, name)
+            told[f"dead {name}"] = more.dead(world, rule, name)
         told["covered"] = more.covered(world)
         told["shown"] = world.gate("show").stdout
         told["removed"] = world.gate("remove").stdout

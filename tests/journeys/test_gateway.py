@@ -215,3 +215,25 @@ def test_a_real_browser(told):
     assert got["QUIC refused"], "it took the site's offer of HTTP/3,"
     assert got["again"]["by"] in {"h2", "http/1.1"}, "was refused, and came by TCP"
     assert got["again"]["took"] < 10
+
+
+def test_what_is_signed_beside_the_filtered_web(told):
+    """A port within seconds, for that network alone; reversed it is shut, and what runs over it ends."""
+    got = told["passages"]
+    assert got["before"]["mail"][0] == "ConnectionRefusedError"
+    running, staff, guest, shown = got["opened"]
+    assert (running, staff["mail"][0], guest["mail"][0]) == (True, "open", "ConnectionRefusedError")
+    assert "staff (10.99.5.0/24): devices may also use TCP port 993" in shown
+    assert (got["applied again"][:2], got["applied again"][2]["mail"][0]) == ([0, True], "open"), "nothing is lost"
+    code, why, staff = got["reversed"]
+    assert (code, staff["mail"][0]) == (1, "ConnectionRefusedError")
+    assert "ConnectionResetError" in why, "ended, not left hanging"
+    assert (got["reached"][0], got["reached"][1]["a guest"][0]) == (True, "ConnectionRefusedError")
+
+
+def test_a_network_that_is_not_filtered_by_signature(told):
+    got = told["passages"]
+    assert seen_from(got["unfiltered"]["blocked"]) == "10.99.5.10"
+    assert got["unfiltered"]["another resolver"] == ["45.33.32.66"], "8.8.8.8 itself"
+    assert got["filtered"] == ["10.99.1.1"], "ours again, by which it is blocked"
+    assert (got["after"][0]["mail"][0], got["after"][1]) == ("ConnectionRefusedError", True)
