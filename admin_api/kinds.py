@@ -17,6 +17,7 @@ from change_control.group_wishes import GroupWish, InspectionWish, SafetyWish
 from change_control.hour_wishes import TimetableWish
 from change_control.passage_wishes import PassageWish
 from change_control.people_wishes import AlertWish, SuspensionWish
+from change_control.portal_wishes import MODES, PortalWish
 from change_control.school_wishes import AnswerWish, HeadWish, TenantsWish
 from change_control.site_wishes import SIGNS, ListedWish, Platform, PlatformWish, ShortList, UnknownWish
 from policy import passages
@@ -81,6 +82,16 @@ def _passage(form: Filled) -> Wish:
     wrong.done()
     dead = form.text("when_dead") or "closed"
     return PassageWish(form.many("prefixes"), ports or (), form.many("reach"), form.text("filtered") != "no", dead)
+
+
+def _portal(form: Filled) -> Wish:
+    wrong = Checks()
+    if not form.many("networks"):
+        wrong.fields["networks"] = "choose at least one network"
+    if form.text("mode") not in MODES:
+        wrong.fields["mode"] = "choose whether people must sign in, may sign in, or there is no sign-in page"
+    wrong.done()
+    return PortalWish(form.many("networks"), form.text("mode"))
 
 
 def _timetable(form: Filled) -> Wish:
@@ -374,6 +385,14 @@ KINDS: dict[str, Kind] = {
             "Ask about devices or users",
             "user",
             _belonging,
+        ),
+        Kind(
+            "portal",
+            "A sign-in page on a network",
+            "For guests and others on networks where nothing else says who somebody is.",
+            "Ask about a sign-in page",
+            "networks",
+            _portal,
         ),
     )
 }

@@ -45,6 +45,8 @@ SAID = {
     "unlinked": "The account is linked no more.",
     "session-ended": "That session is over.",
     "recovered": "Your new phone is set up. Sign in with its code.",
+    "guest-revoked": "The code is revoked, and whoever signed in with it is signed out.",
+    "guest-ended": "That sign-in is ended.",
     "token-gone": "The token is revoked and opens nothing any more.",
     "email": "Saved. The desk writes to you there.",
     "email-gone": "The desk writes to you no more.",
@@ -140,6 +142,8 @@ PERMISSIONS = {
     "retain": "Say how long what is kept, and hold it from deletion",
     "read_access": "Read the access log",
     "read_system": "See how the filter is running",
+    "read_guests": "See who has signed in at the portal, and which guest codes there are",
+    "guests": "Issue and revoke guest codes, and end a sign-in",
     "tokens": "Make and revoke tokens for scripts",
 }
 
@@ -233,6 +237,7 @@ CHANGE_KINDS = {
     "network": "a network",
     "belonging": "devices or users of a group",
     "passage": "other ports of a network",
+    "portal": "a sign-in page on a network",
     "dictionary": "lists",
     "timetable": "hours",
     "group": "a group",
@@ -304,6 +309,7 @@ REASONS = {
     "sealed": "Illegal content, which nobody can open",
     "blocked": "Blocked",
     "essential": "An essential site that always stays open",
+    "not_signed_in": "Nobody had signed in on the device, as its network asks",
     "suspension": "Internet access is suspended; only coursework sites can be used",
     "authority_site": "The authority’s rule about this site",
     "authority_category": "The authority’s rule about this category",

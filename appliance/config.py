@@ -52,6 +52,8 @@ class ProxyConfig:
     transparent_listen: tuple[Address, ...] = ()  # addresses and ports that nftables redirects web traffic to
     page_listen: tuple[Address, ...] = ()  # where DNS leads blocked names (dns.page_addresses), ports 80 and 443
     proxy_protocol_from: tuple[str, ...] = ()  # balancers before `listen`, as networks, that say with PROXY v2 who it is
+    portal_name: str = ""  # a public name of the sign-in page, such as portal.oakfield.sch.uk; none: schoolgate.internal
+    portal_certificate: str = ""  # a PEM file for that name: the certificate, those above it, and the key
     upstream_ca: str = ""  # a PEM file of further authorities to trust upstream
     workers: int = 0  # processes; 0: one a core
 

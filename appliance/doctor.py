@@ -45,6 +45,7 @@ class Facts:
     disk_free: int = 1 << 40
     up: bool = True  # does `schoolgate up` run on this data folder?
     upstream: str = ""  # what is wrong with asking the resolvers above; "": nothing
+    portal: str = ""  # what is wrong with the certificate of the sign-in page's public name; "": nothing
     taken: tuple[str, ...] = ()  # ports of ours that another program holds
 
 
@@ -110,7 +111,15 @@ def unguarded(config: Config, facts: Facts) -> Iterator[Finding]:
         )
 
 
-CHECKS: Final[tuple[Callable[[Config, Facts], Iterator[Finding]], ...]] = (unguarded, running, above, clock, room)
+def portal(config: Config, facts: Facts) -> Iterator[Finding]:
+    if facts.portal:
+        yield Finding(
+            f"guests see a warning at the sign-in page: {facts.portal}",
+            f"renew the certificate for {config.proxy.portal_name} (proxy.portal_certificate), then restart",
+        )
+
+
+CHECKS: Final[tuple[Callable[[Config, Facts], Iterator[Finding]], ...]] = (unguarded, running, above, clock, room, portal)
 
 
 def in_force(_: GatewayConfig, facts: Facts) -> Iterator[Finding]:

@@ -15,6 +15,9 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
 from appliance.config import Config
 from appliance.doctor import Facts, Offer
 from appliance.gateway import nft
@@ -70,9 +73,32 @@ def gather(config: Config) -> Facts:
         disk_free=shutil.disk_usage(config.data if config.data.exists() else "/").free,
         up=up,
         upstream=_upstream(config),
+        portal=portal_trouble(config.proxy.portal_name, config.proxy.portal_certificate),
         taken=() if up else tuple(_taken(config)),
         **more,
     )
+
+
+def portal_trouble(name: str, file: str) -> str:
+    """What is wrong with the certificate of the sign-in page's public name; "": nothing."""
+    if not name:
+        return ""
+    if not file:
+        return f"there is no proxy.portal_certificate for {name}"
+    try:
+        raw = Path(file).read_bytes()
+        certificate = x509.load_pem_x509_certificates(raw)[0]
+        key = load_pem_private_key(raw, password=None)
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, TypeError, x509.ExtensionNotFound) as error:
+        return f"{file} cannot be used: {error}"
+    known = names.get_values_for_type(x509.DNSName)
+    if name not in known and f"*.{name.partition('.')[2]}" not in known:
+        return f"{file} is for {', '.join(known) or 'no name'}, not for {name}"
+    if key.public_key() != certificate.public_key():
+        return f"the key in {file} is another certificate's"
+    ends = certificate.not_valid_after_utc
+    return f"{file} ends on {ends:%Y-%m-%d}" if ends.timestamp() < time.time() + 7 * 86_400 else ""
 
 
 def _ip(*words: str) -> list[dict[str, Any]]:

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from appliance.config import AdminConfig, Config
 from change_control.keys import secret_of
 from monitoring.spool import Writer
+from policy import doors
+from policy.doors import accounts_door, portal_door
 from policy.event import Event, Kind
 from policy.live import Live
 
@@ -147,6 +149,9 @@ async def run_proxy(config: Config, name: str, ready: Ready, stop: asyncio.Event
         page=tuple((f"page:{host}:{port}", host, port) for host, port in config.proxy.page_listen),
         balancers=config.proxy.proxy_protocol_from,
         names=config.data / "gateway" / "names" if config.gateway else None,
+        portal_door=portal_door(config.data) if config.devices else None,
+        portal_name=config.proxy.portal_name,
+        portal_certificate=Path(config.proxy.portal_certificate) if config.proxy.portal_certificate else None,
         upstream_ca=config.proxy.upstream_ca or None,
         confdir=config.data / "ca",
         form_key=secret_of(config.data / "secrets" / "block-page.key"),
@@ -292,10 +297,12 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
     """The desk over TLS, under a certificate of the box's own authority."""
     import uvicorn
 
+    from admin_api.accounts import Accounts
     from admin_api.app import create_app
     from admin_api.deps import Services
     from admin_api.notices import Watcher
     from appliance.certificates import desk_certificate
+    from change_control import guests
     from change_control.people import Registry
     from change_control.service import Office
     from change_control.store import Store
@@ -350,8 +357,12 @@ async def run_desk(config: Config, name: str, ready: Ready, stop: asyncio.Event)
             await asyncio.sleep(0.02)
         ready({"desk": config.desk_url})
 
+    with store.write() as session:
+        guests.hand_over(session, config.data, office.now())
+    accounts = await doors.serve(accounts_door(config.data), Accounts(services).answer)
     sending.start()
     await asyncio.gather(server.serve(sockets=sockets), stopping(), started())
+    accounts.close()
     sending.stop()
     services.counts.close()
     store.close()

@@ -57,6 +57,8 @@ class Permission(StrEnum):
     READ_SYSTEM = "read_system"  # workers, lists, disk
     READ_DEVICES = "read_devices"  # the register of devices: what is there, and whose
     DEVICES = "devices"  # say in the register what a device is called, and whose it is; that changes no answer
+    READ_GUESTS = "read_guests"  # who has signed in at the portal just now, and which codes there are
+    GUESTS = "guests"  # issue and revoke codes for guests, and end a sign-in; whose rules hold for them the headteacher signs
     TOKENS = "tokens"  # make and revoke tokens of scripts
 
 
@@ -90,6 +92,10 @@ MAY: dict[Permission, frozenset[str]] = {
     Permission.READ_SYSTEM: frozenset({"headteacher", "dsl", "online_safety_coordinator", "technician", "la_officer"}),
     Permission.READ_DEVICES: frozenset({"headteacher", "dsl", "online_safety_coordinator", "technician"}),
     Permission.DEVICES: frozenset({"headteacher", "online_safety_coordinator", "technician"}),
+    Permission.READ_GUESTS: frozenset(
+        {"headteacher", "deputy", "acting_head", "dsl", "online_safety_coordinator", "technician"}
+    ),
+    Permission.GUESTS: frozenset({"headteacher", "deputy", "acting_head", "online_safety_coordinator", "technician"}),
     Permission.TOKENS: frozenset({"headteacher", "technician"}),
 }
 
@@ -119,6 +125,7 @@ DELEGABLE = frozenset(
         "network",
         "belonging",
         "passage",
+        "portal",
         "dictionary",
         "reverse",
     }

@@ -19,6 +19,7 @@ from change_control import (
     list_words,
     passage_wishes,
     people_wishes,
+    portal_wishes,
     school_wishes,
     site_wishes,
     tiers,
@@ -145,7 +146,8 @@ class NetworkWish:
         if any((old.group, old.forced) == (self.group, forced) for old in held):
             raise InForceAlready(f"{prefix} is filtered as {who(document, (self.group,))} already")
         network = Network(f"n{change}", self.group, prefix, self.listener, forced)
-        return make("network", change, add={"networks": [network]}, remove={"networks": held})
+        new, old = portal_wishes.moved(school, tuple(each.id for each in held), network.id)
+        return make("network", change, add={"networks": [network], "portals": new}, remove={"networks": held, "portals": old})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,8 @@ class NetworkGone:
         if not gone:
             raise ValueError(f"there is no network {self.network[:60]!r} here")
         ways = [one for one in school.passages if (one.prefix, gone[0].listener) == (gone[0].prefix, "*")]
-        return make("network", change, remove={"networks": gone, "passages": ways})
+        _, portals = portal_wishes.moved(school, (self.network,))
+        return make("network", change, remove={"networks": gone, "passages": ways, "portals": portals})
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +336,7 @@ TELLERS: dict[str, Callable[[Diff, Document, Taxonomy], str]] = {
     "network": _tell_network,
     "belonging": device_wishes.tell_belonging,
     "passage": passage_wishes.tell_passage,
+    "portal": portal_wishes.tell_portal,
     "dictionary": list_words.tell_dictionary,
     "subscription": list_words.tell_subscription,
     "recategorise": list_words.tell_recategorise,

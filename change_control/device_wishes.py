@@ -11,6 +11,7 @@ from typing import Any
 
 from category_lists.taxonomy import Taxonomy
 from change_control.diffs import Diff, InForceAlready, check_groups, make, school_of, who
+from policy.presence import PORTAL_GUEST, PORTAL_STAFF
 from policy.rules import Belonging, Document
 
 DEVICE = re.compile(r"d-[0-9a-f]{16}")
@@ -33,6 +34,8 @@ class BelongingWish:
         school = school_of(document, "devices")
         if self.group:
             check_groups(document, (self.group,))
+        if self.role.startswith(PORTAL_GUEST) and self.group not in ("", self.role.removeprefix(PORTAL_GUEST)):
+            raise ValueError("a guest's code for a group gives the rules of this very group")
         if sum(map(bool, (self.devices, self.user, self.role))) != 1:
             raise ValueError("say whom it is about: devices, a user name, or a role")
         if len(self.devices) > MOST_AT_ONCE:
@@ -96,6 +99,10 @@ def _key(one: Mapping[str, Any]) -> tuple[str, str, str]:
 def _whom(some: list[Mapping[str, Any]]) -> str:
     if user := some[0].get("user"):
         return f"People who sign in as {user}"
-    if role := some[0].get("role"):
+    if role := str(some[0].get("role", "")):
+        if role.startswith(PORTAL_GUEST):
+            return "Guests who sign in with a code for this group"
+        if role == PORTAL_STAFF:
+            return "People who sign in at the portal with their account of this desk"
         return f"People of whom sign-in says {role}"
     return f"The device {some[0]['device']}" if len(some) == 1 else f"{len(some)} devices"

@@ -27,6 +27,7 @@ from policy.rules import (
     Network,
     Passage,
     Phase,
+    Portal,
     SchoolPolicy,
     SiteRule,
     Suspension,
@@ -54,6 +55,7 @@ COLLECTIONS: dict[str, type[Any]] = {
     "alert_rules": AlertRule,
     "belongings": Belonging,
     "passages": Passage,
+    "portals": Portal,
 }
 SETTABLE = frozenset(
     {"dictionary", "authority", "blocked_answer", "google_domains", "microsoft_tenants", "microsoft_directory"}

@@ -33,6 +33,7 @@ KINDS = {  # the kind of change that speaks of each collection
     "suspensions": "suspension",
     "belongings": "belonging",
     "passages": "passage",
+    "portals": "portal",
 }
 
 

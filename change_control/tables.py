@@ -255,6 +255,23 @@ class SsoRow(Base):
     created: Mapped[datetime]
 
 
+class GuestRow(Base):
+    """A code with which guests sign in at the portal."""
+
+    __tablename__ = "guest_codes"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(unique=True)  # keyed; the code itself is kept nowhere
+    log: Mapped[str] = mapped_column(ForeignKey("logs.id"), index=True)
+    label: Mapped[str]  # for whom
+    group: Mapped[str]  # whose rules hold for them, where a signed rule says so; none: their network's
+    devices: Mapped[int]  # so many at a time
+    starts: Mapped[datetime]
+    ends: Mapped[datetime]
+    person: Mapped[str] = mapped_column(ForeignKey("people.id"))  # who issued it
+    created: Mapped[datetime]
+    revoked: Mapped[datetime | None]
+
+
 class UsedCodeRow(Base):
     """A second-factor code that was accepted, so that the same code does not count twice for the same thing."""
 

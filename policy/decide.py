@@ -17,8 +17,8 @@ from category_lists.index import Match
 from category_lists.inner import imitated, inner_sites, may_carry
 from category_lists.names import Site, parents, path_covers
 from category_lists.weigh import curated, doubted, vetted, weigh
-from policy import tenants
-from policy.rules import STRICTNESS, Action, CategoryRule, Handling, SiteRule, Suspension, UnknownRule
+from policy import probes, tenants
+from policy.rules import STRICTNESS, Action, CategoryRule, Handling, Portal, SiteRule, Suspension, UnknownRule
 from policy.snapshot import Profile, Snapshot
 from policy.timetable import applies, next_change
 
@@ -28,6 +28,7 @@ class Reason(StrEnum):
 
     SEALED = "sealed"
     ESSENTIAL = "essential"
+    NOT_SIGNED_IN = "not_signed_in"  # on this network somebody signs in first
     SUSPENSION = "suspension"
     AUTHORITY_SITE = "authority_site"
     AUTHORITY_CATEGORY = "authority_category"
@@ -122,7 +123,7 @@ class _Case:
         return True
 
 
-type _Found = tuple[SiteRule | CategoryRule | Suspension | UnknownRule | None, Action, Match | None, Reason]
+type _Found = tuple[SiteRule | CategoryRule | Suspension | UnknownRule | Portal | None, Action, Match | None, Reason]
 
 
 def sealed(case: _Case) -> _Found | None:
@@ -134,6 +135,15 @@ def sealed(case: _Case) -> _Found | None:
         if categories[match.category].locked:
             return None, Action.BLOCK, None, Reason.SEALED  # which list or entry is never told
     return None
+
+
+def not_signed_in(case: _Case) -> _Found | None:
+    """Nothing but essentials; and of these not the addresses by which a device finds out whether it is online, so that it
+    asks its owner to sign in.
+    """
+    if case.profile.portal is None or (essential(case) and not probes.asks(case.asked.host)):
+        return None
+    return case.profile.portal, Action.BLOCK, None, Reason.NOT_SIGNED_IN
 
 
 def essential(case: _Case) -> _Found | None:
@@ -231,6 +241,19 @@ def unknown_by_rule(case: _Case) -> _Found | None:
     return _strictest(found)
 
 
+def suspected(profile: Profile, asked: Question) -> tuple[str, ...]:
+    """What the letters of a name that no list knows suggest, where a rule in force speaks of names that look harmful.
+
+    Whoever reads a page there needs fewer of its words to call it so; what follows from them is `decide`'s.
+    """
+    model, case = profile.dictionary.model, _Case(profile, asked, (), never_inspect=False)
+    if not model or not any(rule.sign == "looks_harmful" and case.active(rule) for rule in profile.unknown_rules):
+        return ()
+    if vetted(asked.host) or _matches(profile, asked):
+        return ()
+    return tuple(proposal.category for proposal in model.guess(asked.host).proposals)
+
+
 def _firmness(rule: UnknownRule) -> tuple[bool, int]:
     return bool(rule.groups), STRICTNESS[rule.action]
 
@@ -241,6 +264,7 @@ def unknown_name(case: _Case) -> _Found | None:
 
 PRECEDENCE: tuple[Callable[[_Case], _Found | None], ...] = (
     sealed,  # illegal content: nobody, at any level, can open it
+    not_signed_in,  # above essentials for one reason alone: it takes the connectivity checks, and leaves them the rest
     essential,  # connectivity, certificates, helplines: no rule may take them from a child
     suspension,  # all but the coursework list; above every rule, or a rule that opens a site would undo it
     authority_site,  # the authority's way to open a false alarm of its own category rules, so it stands before them
@@ -433,7 +457,9 @@ def alike(profile: Profile, host: str) -> Hashable | None:
             return None
         name = name.partition(".")[2]  # `parents` inlined: this runs for each blocked query
     kin = profile.dictionary.index.kin(host)
-    if (profile.unknown_rules and kin == ()) or doubted(host):  # what counts here is the name itself
+    if (
+        (profile.unknown_rules and kin == ()) or doubted(host) or (profile.portal and probes.asks(host))
+    ):  # what counts here is the name itself
         return None
     return kin
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from policy.presence import Presence, Present, canonical
+from policy.presence import GUEST, Presence, Present, canonical
 from policy.rules import Belonging, SchoolPolicy
 
 REMEMBERED = 65_536  # addresses whose answer is kept; then the memory starts afresh
@@ -30,8 +30,10 @@ class Client:
     forced: bool = False
     person: str | None = None  # a pseudonym, from the event on
     device: str = ""  # a pseudonym, too
+    portal: str = ""  # "offered" or "required": on this network people sign in at a page of ours
 
 
+NOT_SIGNED_IN = "not signed in"  # how the groups begin that stand for devices which have to sign in first; no school's does
 UNASSIGNED = Client("", "strictest", "", "none")
 
 type _Table = tuple[tuple[int, dict[int, Client]], ...]  # (shift, network number -> client), longest prefix first
@@ -56,6 +58,8 @@ class _Belongings:
         for role in present.roles:
             if group := self._roles.get(role):
                 return group
+        if present.user.startswith(GUEST):  # a name that nobody chose is in no pattern
+            return ""
         return next((group for pattern, group in self._patterns if fnmatchcase(present.user, pattern)), "")
 
     def of_device(self, present: Present) -> str:
@@ -73,11 +77,14 @@ class Clients:
         self._belongings: dict[str, _Belongings] = {}
         for school in schools:
             self._belongings[school.log] = _Belongings(school.belongings)
+            portals = {each.network: "required" if each.required else "offered" for each in school.portals}
             for network in school.networks:
                 prefix = ipaddress.ip_network(network.prefix)
                 shift = prefix.max_prefixlen - prefix.prefixlen
                 how = "network" if network.listener == "*" else "listener"
-                client = Client(school.log, network.group, network.id, how, network.forced)
+                client = Client(
+                    school.log, network.group, network.id, how, network.forced, portal=portals.get(network.id, "")
+                )
                 by_shift = tables.setdefault((network.listener, prefix.version), {}).setdefault(shift, {})
                 by_shift.setdefault(int(prefix.network_address) >> shift, client)  # change control refuses a second one
         self._tables: dict[tuple[str, int], _Table] = {
@@ -100,6 +107,8 @@ class Clients:
         present, client = self.presence.at(plain), self._find(listener, plain)
         if client and present and present.school == client.school:
             client = self._known(client, present)
+        elif client and client.portal == "required":
+            client = _waiting(client)
         self._remembered[key] = plain, present, client
         return client
 
@@ -108,13 +117,15 @@ class Clients:
         belongings = self._belongings[client.school]
         of_person, of_device = belongings.of_person(present), belongings.of_device(present)
         how = present.signed_in if present.person else "device" if of_device else present.seen_by
-        return replace(
+        known = replace(
             client,
             group=of_person or of_device or client.group,
             identified_by=how or client.identified_by,
             person=present.person or None,
             device=present.device,
         )
+        # A printer cannot sign in: a rule about the device is the headteacher's word that it need not.
+        return _waiting(known) if client.portal == "required" and not present.person and not of_device else known
 
     def _find(self, listener: str, address: str) -> Client | None:
         ip = ipaddress.ip_address(address)
@@ -124,3 +135,8 @@ class Clients:
                 if client := clients.get(number >> shift):
                     return client
         return UNASSIGNED if ip.is_private or ip.is_loopback or ip.is_link_local else None
+
+
+def _waiting(client: Client) -> Client:
+    """A client that has to sign in first: a group of its own, of which snapshot.py makes what holds for it."""
+    return replace(client, group=f"{NOT_SIGNED_IN}, {client.network}")

@@ -34,6 +34,11 @@ class Present:
     roles: tuple[str, ...] = ()  # what the server that knows her says she is (RADIUS Class, Filter-Id)
 
 
+GUEST: Final = "guest code "  # how the user names of those begin who signed in with a code; no pattern is for them
+PORTAL_GUEST, PORTAL_STAFF = (
+    "portal/guest/",
+    "portal/staff",
+)  # the roles that a portal's sign-in gives, the first with a group
 NOBODY: Final[Mapping[str, Present]] = {}
 
 

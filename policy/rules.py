@@ -300,6 +300,17 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Portal:
+    """On a network people sign in at a page of ours. What a sign-in then gives them stands in `Belonging`, by its role."""
+
+    __pydantic_config__ = STRICT
+    id: Identifier
+    network: Identifier
+    change: int
+    required: bool = False  # until somebody has signed in on a device, only essentials open on it
+
+
+@dataclass(frozen=True, slots=True)
 class AuthorityPolicy:
     """What the authority sets for its schools: mandatory rules above theirs, overridable defaults below."""
 
@@ -339,6 +350,7 @@ class SchoolPolicy:
         tuple[Belonging, ...], UNSET_LEAVES_NO_TRACE
     ] = ()  # devices and users with rules of their own group
     passages: Annotated[tuple[Passage, ...], UNSET_LEAVES_NO_TRACE] = ()  # what networks may do beside the filtered web
+    portals: Annotated[tuple[Portal, ...], UNSET_LEAVES_NO_TRACE] = ()  # networks on which people sign in at a page
     google_domains: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # whose Google accounts may sign in, "a.sch.uk,b.sch.uk"; all
     microsoft_tenants: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # the same for Microsoft
     microsoft_directory: Annotated[str, UNSET_LEAVES_NO_TRACE] = ""  # the school's own number there

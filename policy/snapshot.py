@@ -12,12 +12,13 @@ from category_lists.classifier import Guess, Proposal
 from category_lists.index import Match, Shared
 from category_lists.phrases import Sets
 from category_lists.taxonomy import PHASES, Taxonomy
-from policy.identity import UNASSIGNED, Clients
+from policy.identity import NOT_SIGNED_IN, UNASSIGNED, Clients
 from policy.rules import (
     STRICTNESS,
     Action,
     AuthorityPolicy,
     CategoryRule,
+    Portal,
     SchoolPolicy,
     SiteRule,
     Suspension,
@@ -106,6 +107,7 @@ class Profile:
     microsoft_directory: str
     ruled: frozenset[str]  # hosts of which something is said that is not said of their kind
     persons: frozenset[str]  # of whom something is said that is not said of the group
+    portal: Portal | None = None  # somebody has to sign in first, by this rule
 
     def engine(self, host: str) -> Engine | None:
         """The engine of a host, if something is to be forced on it: video sites have a setting of their own."""
@@ -158,9 +160,10 @@ def build_profile(
 ) -> Profile:
     """The profile of one group; `school` None makes the strictest one, for clients of no school. KeyError: no such group."""
     group = school.group(group_id) if school else None
-    if school and group is None:
+    portal = _portal(school, group_id) if school and group is None else None
+    if school and group is None and portal is None:
         raise KeyError(group_id)
-    phase = group.phase if group else "strictest"
+    phase = group.phase if group else "guest" if portal else "strictest"
 
     def for_group(rule: SiteRule | CategoryRule) -> bool:
         return not rule.groups or group_id in rule.groups
@@ -176,14 +179,14 @@ def build_profile(
     return Profile(
         school=school.log if school else "",
         group=group_id,
-        group_name=group.name if group else "devices that belong to no school",
+        group_name=group.name if group else "whoever has not signed in" if portal else "devices that belong to no school",
         phase=phase,
         safe_search=group.safe_search if group else True,
         video=(group.video or ("strict" if group.safe_search else "off")) if group else "strict",
         looks=frozenset(group.looks or USUAL_LOOKS) if group else frozenset({"all"}),
         wording=(group.wording or ("tell" if phase == "staff" else "block")) if group else "block",
         zone=school.timezone if school else "Europe/London",
-        blocked_answer=school.blocked_answer if school else "page",
+        blocked_answer=school.blocked_answer if school and not portal else "page",  # the page is where they sign in
         dictionary=dictionary,
         timetables={table.id: table for table in school.timetables} if school else {},
         mandatory_sites=mandatory_sites,
@@ -205,7 +208,14 @@ def build_profile(
         microsoft_directory=school.microsoft_directory if school else "",
         ruled=frozenset((*mandatory_sites, *sites, *default_sites, *never_inspect, *coursework)),
         persons=_persons(school) if school else frozenset(),
+        portal=portal,
     )
+
+
+def _portal(school: SchoolPolicy, group_id: str) -> Portal | None:
+    """The rule by which the clients of such a group have to sign in first; policy/identity.py makes these groups."""
+    start, _, network = group_id.partition(", ")
+    return next((one for one in school.portals if start == NOT_SIGNED_IN and one.required and one.network == network), None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,6 +18,7 @@ WHY = {
     Reason.SEALED: "It is blocked.",
     Reason.BLOCKED: "It is blocked.",
     Reason.ESSENTIAL: "It is one of the essential sites that always stay open.",
+    Reason.NOT_SIGNED_IN: "On this network people sign in first; until then only the essential sites open.",
     Reason.SUSPENSION: "Internet access is suspended; only the coursework sites can be used.",
     Reason.AUTHORITY_SITE: "{authority} has a rule about this site for every school.",
     Reason.AUTHORITY_CATEGORY: "{authority} has a rule about {category} for every school.",
@@ -35,6 +36,7 @@ WHY = {
 TIERS = {  # who has the say at each step: locked > the authority > the school > the authority's suggestions > what is usual
     Reason.SEALED: "locked",
     Reason.ESSENTIAL: "locked",
+    Reason.NOT_SIGNED_IN: "school",
     Reason.SUSPENSION: "school",
     Reason.AUTHORITY_SITE: "authority",
     Reason.AUTHORITY_CATEGORY: "authority",

@@ -29,7 +29,7 @@ from mitmproxy import connection, http
 
 from category_lists.names import NameRefused, Site
 from policy import tenants
-from policy.decide import Decision, Question, Reason, decide
+from policy.decide import Decision, Question, Reason, decide, suspected
 from policy.event import Event, Kind
 from policy.identity import Client
 from policy.rules import Action, Handling
@@ -44,13 +44,15 @@ from proxy.destinations import web_port
 from proxy.failures import BAD_CERTIFICATE
 from proxy.inside import HELD
 from proxy.internal import HOST as INTERNAL
-from proxy.internal import LONGEST_FORM, Internal, Visit
+from proxy.internal import LONGEST_FORM, Internal
 from proxy.needs import Needs
+from proxy.portal import Portal
 from proxy.questions import question, request_site
 from proxy.reach import INNER_ADDRESS
 from proxy.record import Record
 from proxy.restrict import forced_headers, safe_cookies, safe_query
 from proxy.tunnels import HasSnapshot, Tunnels, clock
+from proxy.visits import Visit
 from proxy.wording import LONGEST_TERM, NOTHING, Said, Wording
 
 log = logging.getLogger(__name__)
@@ -78,15 +80,18 @@ class Judge:
         *,
         pages: Pages,
         internal: Internal,
+        portal: Portal,
         form_key: bytes,
         gate: Gatekeeper,
         wording: Wording,
+        names: frozenset[str] = frozenset({INTERNAL}),  # that are ours
         pages_at: frozenset[str] = frozenset(),  # listeners where DNS leads blocked names
         proxy_ports: tuple[int, ...] = (),  # of explicit listeners
         now: Callable[[], datetime] = clock,
     ) -> None:
         self._live, self._record, self._tunnels = live, record, tunnels
         self._pages, self._internal, self._passes = pages, internal, passes.Passes(form_key)
+        self._portal, self._names = portal, names
         self._pages_at, self._proxy_ports = pages_at, proxy_ports
         self._gate, self._wording, self._needs = gate, wording, Needs()
         self._now = now
@@ -122,7 +127,7 @@ class Judge:
             return self._pages.message(
                 403, "This address is not right", "The request did not name one site in a way that can be checked.", asker
             )
-        if site.host == INTERNAL or self._is_us(flow, site):  # 4.
+        if site.host in self._names or self._is_us(flow, site):  # 4.
             return self._at_home(flow, site)
         if flow.client_conn.proxy_mode.data in self._pages_at:
             return self._led_here(flow, client, site, asker)
@@ -175,6 +180,8 @@ class Judge:
         return None
 
     def _refusal(self, flow: http.HTTPFlow, snapshot: Snapshot, decision: Decision, asked: Question, asker: Asker) -> Answer:
+        if decision.reason is Reason.NOT_SIGNED_IN:
+            return self._portal.lead(asker, asked.host, asked.path or "/")
         now, headers = asked.at.timestamp(), flow.request.headers
         if decision.reason is not Reason.SEALED:
             self._needs.refused(asker.address, headers.get("referer") or headers.get("origin", ""), asked.host, now)
@@ -215,11 +222,15 @@ class Judge:
         snapshot = self._live.snapshot
         decision = decide(snapshot, asked)
         if decision.action is not Action.BLOCK:
+            if not flow.client_conn.tls and (online := self._portal.online(site.host, site.path or "/")):
+                return online  # somebody has just signed in, and the device still has our address for that name
             return self._pages.message(
                 503, "This site is open now", "It was closed until a moment ago. Wait a minute and load it again.", asker
             )
         event = self._page_event(client, flow, asked, decision, "", NOTHING)
         self._record(event._replace(outcome="403"))
+        if decision.reason is Reason.NOT_SIGNED_IN:
+            return self._portal.lead(asker, site.host, site.path or "/")
         return self._pages.block(snapshot, decision, asked, asker)
 
     def _wait_for_words(self, flow: http.HTTPFlow, asker: Asker) -> Answer | None:
@@ -269,6 +280,9 @@ class Judge:
             site.path or "/",
             self._now().timestamp(),
             f"[{own[0]}]:{port}" if ":" in own[0] else f"{own[0]}:{port}",
+            site.host if site.host in self._names else INTERNAL,
+            flow.request.headers.get("accept-language", ""),
+            flow.client_conn.tls,
         )
         return self._internal.answer(visit, body, self._record.surely)
 
@@ -309,7 +323,7 @@ class Judge:
             assert flow.response
             headers = flow.response.headers
             said = self._wording.page(
-                data, headers.get("content-type", ""), headers.get("content-encoding", ""), profile
+                data, headers.get("content-type", ""), headers.get("content-encoding", ""), profile, suspected(profile, asked)
             ) if data else NOTHING  # fmt: skip
             if said is None:
                 self._record(event._replace(action=Action.BLOCK, reason=Reason.ERROR, outcome="unreadable"))

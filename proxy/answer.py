@@ -58,12 +58,12 @@ NEVER_KEPT = ("Cache-Control", "no-store")  # the answer may be another one in t
 MARK = ("X-Schoolgate", "answered")  # so that people and tests can tell our answers from a site's
 
 
-def page(status: int, text: str, *headers: tuple[str, str]) -> Answer:
+def page(status: int, text: str, *headers: tuple[str, str], csp: str = CSP) -> Answer:
     """A page of ours: no script, nothing from elsewhere, never cached."""
     fixed = (
         ("Content-Type", "text/html; charset=utf-8"),
         NEVER_KEPT,
-        ("Content-Security-Policy", CSP),
+        ("Content-Security-Policy", csp),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "no-referrer"),
         MARK,

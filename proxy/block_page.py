@@ -26,6 +26,7 @@ HELP_FIRST = frozenset({"self_harm_eating_disorders", "vawg_misogyny"})  # a per
 DECIDED_BY = {  # in the words of staff
     Reason.SEALED: "a list that nobody can change",
     Reason.ESSENTIAL: "the list of essential sites",
+    Reason.NOT_SIGNED_IN: "the school's rule that people sign in on this network",
     Reason.SUSPENSION: "a suspension of internet access",
     Reason.AUTHORITY_SITE: "the authority's rule about this site",
     Reason.AUTHORITY_CATEGORY: "the authority's rule about this category",
@@ -94,8 +95,12 @@ class Pages:
             return _short(status, sentence, asker)
         return page(status, self._render("message.html", asker, title=title, sentence=sentence))
 
-    def home(self) -> Answer:
-        return page(200, self._render("home.html", None))
+    def home(self, *, portal: bool = False) -> Answer:
+        return page(200, self._render("home.html", None, portal=portal))
+
+    def rendered(self, name: str, asker: Asker, **values: object) -> str:
+        """A page of the portal (portal.py), which has headers of its own."""
+        return self._render(name, asker, **values)
 
     def setup(self, systems: Sequence[object], looks: Sequence[tuple[str, str, str]]) -> Answer:
         """How devices are set up: of all systems, or of one."""

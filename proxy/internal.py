@@ -8,15 +8,15 @@ is no socket between a pupil's browser and the desk that could be attacked.
 import secrets
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from policy.event import Event, Kind
-from policy.identity import Client
 from proxy import tokens
 from proxy.answer import NEVER_KEPT, Answer
 from proxy.block_page import ASK_PURPOSE, Pages
+from proxy.portal import Portal
 from proxy.setup import Setup
+from proxy.visits import Visit
 
 HOST = "schoolgate.internal"
 LONGEST_FORM = 8192  # bytes
@@ -34,21 +34,9 @@ PAC = """function FindProxyForURL(url, host) {
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # none that are mistaken for another when read aloud or copied
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """A request to this site."""
-
-    client: Client
-    address: str
-    method: str
-    path: str  # canonical
-    now: float
-    proxy: str = ""  # the proxy as this client reaches it, host:port
-
-
 class Internal:
-    def __init__(self, form_key: bytes, pages: Pages, certificate: bytes) -> None:
-        self._key, self._pages, self._certificate = form_key, pages, certificate
+    def __init__(self, form_key: bytes, pages: Pages, certificate: bytes, portal: Portal | None = None) -> None:
+        self._key, self._pages, self._certificate, self._portal = form_key, pages, certificate, portal
         self._setup = Setup(pages, certificate)
         self._asked: dict[str, deque[float]] = {}
 
@@ -56,7 +44,7 @@ class Internal:
         """The answer to a request, whose body is at most LONGEST_FORM bytes."""
         match visit.method, visit.path:
             case (("GET" | "HEAD"), "/"):
-                return self._pages.home()
+                return self._pages.home(portal=bool(visit.client.portal))
             case (("GET" | "HEAD"), "/ca.pem"):
                 kind = ("Content-Type", "application/x-x509-ca-cert")
                 name = ("Content-Disposition", 'attachment; filename="schoolgate-ca.pem"')
@@ -67,6 +55,8 @@ class Internal:
             case "POST", "/ask":
                 return self._ask(visit, body, record)
             case (("GET" | "HEAD"), path) if found := self._setup.answer(path):
+                return found
+            case _ if self._portal and (found := self._portal.answer(visit, body, record)):
                 return found
             case _:
                 return self._pages.message(404, "There is nothing here", "This part of the school's filter has no such page.")

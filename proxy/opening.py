@@ -1,8 +1,13 @@
 """The addons by which mitmproxy opens a connection: what may follow what in it, and under which certificates."""
 
+import logging
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from mitmproxy import ctx, tls
 from mitmproxy.addons import tlsconfig
 from mitmproxy.certs import Cert, CertStoreEntry
@@ -13,6 +18,9 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.layers.modes import TransparentProxy
 from OpenSSL import SSL
+
+log = logging.getLogger(__name__)
+CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"  # of TLS 1.2, with whatever kind of key; 1.3 has its own
 
 
 class Layers:
@@ -51,7 +59,14 @@ class Certificates(tlsconfig.TlsConfig):
     certificates_kept = 5_000  # sites; 2 KB each
     contexts_kept = 200  # 22 KB each
 
-    def __init__(self) -> None:
+    def __init__(self, own_name: str = "", own_file: Path | None = None) -> None:
+        """`own_name`: a public name of ours, whose certificate and key are in a file."""
+        self._own_name, self._own = own_name, None
+        if own_name and own_file:
+            try:
+                self._own = _own(own_file)
+            except (OSError, ValueError):  # one of our own then, and the filter goes on
+                log.exception("the certificate for %s cannot be used", own_name)
         self._contexts: OrderedDict[Cert, SSL.Context] = OrderedDict()
 
     def configure(self, updated: Any) -> None:
@@ -62,6 +77,8 @@ class Certificates(tlsconfig.TlsConfig):
 
     def get_cert(self, conn_context: Context) -> CertStoreEntry:
         """Made anew at 0.3 ms each; the store's own way to forget one looks through all of them."""
+        if self._own and conn_context.client.sni == self._own_name:
+            return self._own
         store = self.certstore
         if len(store.certs) >= self.certificates_kept:
             store.certs.clear()
@@ -91,9 +108,14 @@ class Certificates(tlsconfig.TlsConfig):
             chain_file=None,
             alpn_select_callback=tlsconfig.alpn_select_callback,
             request_client_cert=False,
-            extra_chain_certs=(),
+            extra_chain_certs=tuple(entry.chain_certs) if entry is self._own else (),
             dhparams=self.certstore.dhparams,
         )
+        made = SSL.Context(SSL.TLS_SERVER_METHOD)
+        made.set_min_proto_version(SSL.TLS1_2_VERSION)
+        made.set_options(net_tls.DEFAULT_OPTIONS)
+        made.set_cipher_list(CIPHERS)
+        made.set_alpn_select_callback(tlsconfig.alpn_select_callback)
         made.use_certificate(entry.cert.to_cryptography())
         made.use_privatekey(entry.privatekey)
         self._contexts[entry.cert] = made
@@ -103,3 +125,13 @@ class Certificates(tlsconfig.TlsConfig):
 
     def request(self, flow: Any) -> None:
         """Nothing: the stock addon answers for a certificate list that our certificates do not name."""
+
+
+def _own(file: Path) -> CertStoreEntry:
+    """A certificate that was issued to us. OSError or ValueError when it cannot be used."""
+    raw = file.read_bytes()
+    first, *above = x509.load_pem_x509_certificates(raw)
+    key = load_pem_private_key(raw, password=None)
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) or key.public_key() != first.public_key():
+        raise ValueError(f"{file}: the key is not that of the first certificate")
+    return CertStoreEntry(Cert(first), key, file, [Cert(each) for each in above])

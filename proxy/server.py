@@ -15,6 +15,7 @@ from mitmproxy import ctx, master, options
 from policy.event import Event
 from policy.snapshot import Snapshot
 from policy.synthetic import Names
+from proxy import portal
 from proxy.addon import Judge
 from proxy.block_page import Pages
 from proxy.ca import ensure_ca, trust_bundle
@@ -23,7 +24,9 @@ from proxy.destinations import Destinations
 from proxy.embedding import Gate
 from proxy.front import Front, Listener
 from proxy.inside import install
+from proxy.internal import HOST as INTERNAL
 from proxy.internal import Internal
+from proxy.keeper import Door, nobody
 from proxy.opening import Certificates, Layers
 from proxy.reach import Reach, Resolve, system_resolve
 from proxy.record import Record
@@ -89,7 +92,8 @@ async def serve(
     trust = trust_bundle(settings.confdir, settings.upstream_ca)
     reach = Reach(resolve or system_resolve, Destinations(settings.inner_networks), settings.connect_seconds)
     pages = Pages(settings.form_key, settings.desk_url)
-    internal = Internal(settings.form_key, pages, certificate.read_bytes())
+    gates, ours = portal_of(settings, pages, live), frozenset({INTERNAL, settings.portal_name or INTERNAL})
+    internal = Internal(settings.form_key, pages, certificate.read_bytes(), gates)
     with contextlib.suppress(Exception):  # a policy that cannot be read refuses each request; here it is only made ready
         _understand(live)
     with contextlib.ExitStack() as stack:
@@ -101,13 +105,15 @@ async def serve(
         reach.own_ports = frozenset(port for _, port in names.values())
         gate = Gate(sockets, listeners(settings), reach)
         told = Record(record, worker)
-        tunnels = Tunnels(live, told, pages=pages, reach=reach)
+        tunnels = Tunnels(live, told, pages=pages, reach=reach, names=ours)
         judge = Judge(
             live,
             told,
             tunnels,
             pages=pages,
             internal=internal,
+            portal=gates,
+            names=ours,
             form_key=settings.form_key,
             gate=gate,
             wording=Wording(phrases),
@@ -147,6 +153,13 @@ async def serve(
                     await running
 
 
+def portal_of(settings: Settings, pages: Pages, live: Live) -> portal.Portal:
+    """The captive portal's pages."""
+    url = f"https://{settings.portal_name}{portal.PATH}" if settings.portal_name else f"http://{INTERNAL}{portal.PATH}"
+    keeper = Door(settings.portal_door) if settings.portal_door else nobody
+    return portal.Portal(settings.form_key, pages, keeper, lambda: live.snapshot, url)
+
+
 def listeners(settings: Settings) -> dict[str, Listener]:
     """What each listener's connections are."""
     balancers = tuple(ip_network(each) for each in settings.balancers)
@@ -176,7 +189,7 @@ def _chief(
         *ours,  # before the others, so that nobody answers for it
         gate,
         Layers(),
-        Certificates(),
+        Certificates(settings.portal_name, settings.portal_certificate),
     )
     chief.addons.add(*addons)
     gate.use(addons)

@@ -16,6 +16,9 @@ class Settings:
     page: tuple[tuple[str, str, int], ...] = ()  # listeners where DNS leads blocked names: they see the block page
     balancers: tuple[str, ...] = ()  # networks of balancers; explicit listeners take PROXY headers, from them alone
     names: Path | None = None  # on a gateway: the table of names that have addresses of their own (policy/synthetic.py)
+    portal_door: Path | None = None  # where to ask who has signed in at the portal (keeper.py); none: nobody can
+    portal_name: str = ""  # a public name of the portal, of which devices know the certificate; none: schoolgate.internal
+    portal_certificate: Path | None = None  # for that name: a PEM file of the certificate, those above it, and the key
     upstream_ca: str | None = None  # a PEM file of CAs that sites may be signed by, besides the system's own
     inner_networks: tuple[str, ...] = ()  # private addresses that may be connected to: the demo's own little internet
     connect_seconds: float = 10.0  # how long finding and reaching a site may take before the page says it did not answer

@@ -46,8 +46,16 @@ class _Passing:
 
 class Tunnels:
     def __init__(
-        self, live: HasSnapshot, record: Record, *, pages: Pages, reach: Reach, now: Callable[[], datetime] = clock
+        self,
+        live: HasSnapshot,
+        record: Record,
+        *,
+        pages: Pages,
+        reach: Reach,
+        now: Callable[[], datetime] = clock,
+        names: frozenset[str] = frozenset({INTERNAL}),
     ) -> None:
+        self._names = names  # that are ours
         self._live, self._record, self._pages, self._reach, self._now = live, record, pages, reach, now
         self._passing: dict[str, _Passing] = {}  # by the connection's id
         self._judged_by: tuple[Snapshot, int] | None = None  # the policy, and the version of who is where
@@ -77,7 +85,7 @@ class Tunnels:
                 host = tunnel_host(target, None)
             except NameRefused:
                 return self._refuse(client, address, target, "name")
-            if host != INTERNAL and not await self._tunnel_port(host, port):
+            if host not in self._names and not await self._tunnel_port(host, port):
                 return self._refuse(client, address, host, f"port {port}")
             decide(self._live.snapshot, question(client, host, None, self._now()))  # raises now rather than inside
         except Exception:  # noqa: BLE001 - an enforcing edge
@@ -88,7 +96,7 @@ class Tunnels:
     def passes(self, id_: str, listener: str, address: str, host: str) -> bool:
         """Does this connection, honestly greeted as going to `host`, pass through? Raises when it cannot be told."""
         client = self.client(listener, address)
-        if client is None or host == INTERNAL:
+        if client is None or host in self._names:
             return False
         asked = question(client, host, None, self._now())
         decision = decide(self._live.snapshot, asked)

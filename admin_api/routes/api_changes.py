@@ -37,7 +37,8 @@ class Asking(BaseModel):
     "null". tenants: google, microsoft (domains), directory. never_inspect, coursework: site, gone. video_site, platform:
     site, groups, until. suspension: groups or person, starts, until. unknown: sign "any", "looks_harmful" or "generated",
     action, groups, until. network: prefix, group, listener, forced, or network, the one that goes. belonging: group ("none":
-    their network's again), and devices (ids of the register), user or role. passage: prefixes (of the school's networks),
+    their network's again), and devices (ids of the register), user or role. portal:
+    networks (their ids), mode "required", "offered" or "off". passage: prefixes (of the school's networks),
     ports ("tcp/993 udp/5000-5100", or "all"), reach (prefixes), filtered "yes" or "no", when_dead "closed" or "direct"; what
     is left out is nothing, filtered, closed. `groups` left out or empty: everyone. `until`:
     2026-12-18.
@@ -63,6 +64,7 @@ class Asking(BaseModel):
         "suspension",
         "belonging",
         "passage",
+        "portal",
         "head",
     ]
     reason: Text
@@ -100,6 +102,8 @@ class Asking(BaseModel):
     reach: Annotated[list[Text], Field(max_length=200)] = []
     filtered: Text = ""
     when_dead: Text = ""
+    networks: Annotated[list[Text], Field(max_length=200)] = []
+    mode: Text = ""
     forced: bool = False
     gone: bool = False
     mandatory: bool = False  # at the authority: above the schools' own rules
@@ -109,7 +113,8 @@ class Asking(BaseModel):
     def wish(self) -> Wish:
         texts = {name: (str(value),) for name, value in self if isinstance(value, str)}
         flags = {name: ("yes" if getattr(self, name) else "",) for name in ("forced", "gone", "mandatory")}
-        lists = {name: tuple(getattr(self, name)) for name in ("phases", "looks", "devices", "prefixes", "reach")}
+        many = ("phases", "looks", "devices", "networks", "prefixes", "reach")
+        lists = {name: tuple(getattr(self, name)) for name in many}
         everyone = () if self.kind == "suspension" else (EVERYONE,)
         return wish(self.kind, Filled({**texts, **flags, **lists, "groups": tuple(self.groups) or everyone}))
 

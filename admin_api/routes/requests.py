@@ -80,8 +80,10 @@ def new_request(
     phrase: str = "",
     theme: str = "",
     rule: str = "",
+    role: str = "",
 ) -> Response:
     typed = {
+        "role": (role[:121],),
         "does": (does[:10],),
         "phrase": (phrase[:80],),
         "theme": (theme[:40],),

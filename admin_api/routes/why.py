@@ -52,6 +52,7 @@ def answer(snapshot: Snapshot, school: str, group: str, site: str, at_time: date
 # What it would take to have it otherwise.
 TAKES = {
     Reason.ESSENTIAL: "This always stays open, so that nobody is cut off from help.",
+    Reason.NOT_SIGNED_IN: "It opens once somebody has signed in on the device. Guests need a code: see Guests.",
     Reason.SUSPENSION: "The suspension ends by itself. The headteacher can end it sooner.",
     Reason.AUTHORITY_SITE: "This is a rule of the authority for all its schools. Ask its officer to change it.",
     Reason.AUTHORITY_CATEGORY: "This is a rule of the authority for all its schools. Ask its officer to change it.",

@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, what it does)
     "explain": ("explain", "say what happens to a name or page for a group, and why"),
     "gateway": ("gateway", "the box as the school's router: rules planned, tried, confirmed, shown, removed"),
     "devices": ("devices", "who and what is in the networks: the register, a table of it, who is at an address"),
+    "guests": ("guests", "who has signed in at the sign-in page, and which codes for guests hold"),
     "doctor": ("doctor", "look for the usual mistakes, and say how to mend them"),
     "steer": ("steer", "the process that writes the gateway's permits, where that is a service of its own"),
     "install": ("install", "make this a service of a Debian-like system; shows first what it would do"),

@@ -16,13 +16,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from appliance.devices.door import Door
+from appliance.devices.portal import Portal
 from appliance.devices.radius import Accounting, Source
 from appliance.devices.settings import DevicesConfig, secret
 from appliance.devices.table import Table
 from appliance.devices.watch import Watch, recall, saved
 from appliance.gateway.devices import Lease, leases
 from appliance.gateway.netlink import ROUTE, Netlink, neighbours
+from change_control.guests import codes_file, read_codes
 from monitoring.devices import Names
+from policy import doors
+from policy.doors import accounts_door, portal_door
+from policy.identity import Client
 from policy.live import Live, write_aside
 
 log = logging.getLogger(__name__)
@@ -81,14 +87,23 @@ class Files:
 class Process:
     """Everything together; `step` is one turn."""
 
-    def __init__(self, config: DevicesConfig, data: Path, live: Live, names: Names) -> None:
+    def __init__(self, config: DevicesConfig, data: Path, live: Live, names: Names, portal_key: bytes = b"") -> None:
         self._config, self._data, self._live = config, data, live
         sources = [Source(client, secret(client)) for client in config.radius_clients]
         self.accounting = Accounting(sources, config.session_hours * 3600.0, time.time)
         self._state = data / "state" / "sign-ins.json"
+        self.portal = Portal(portal_key, config.session_hours * 3600.0, time.time)
         with contextlib.suppress(OSError, ValueError):
-            recall(self.accounting, json.loads(self._state.read_text(encoding="utf-8")))
-        self.watch = Watch(self.accounting, names, self.school_of)
+            held = json.loads(self._state.read_text(encoding="utf-8"))
+            recall(self.accounting, held)
+            self.portal.recall(held.get("portal", ()))
+        self._codes, self._codes_stamp = codes_file(data), (0, 0)
+        self._take_codes()
+        self.watch = Watch(self.accounting, names, self.school_of, self.portal)
+        self.door = Door(
+            self.portal, self.watch, self.client_at, names,
+            accounts=accounts_door(data), heard=self.hear, look=self.look_again, clock=time.time,
+        )  # fmt: skip
         self._table = Table(data / "run" / "presence")
         self._files = Files(config.leases)
         self._due = dict.fromkeys(("neighbours", "leases", "register", "policy"), 0.0)
@@ -100,8 +115,33 @@ class Process:
 
     def school_of(self, address: str) -> str:
         """Whose an address is, by the networks of signed policy; "" where it is nobody's."""
-        client = self._live.snapshot.clients.of("", address)
+        client = self.client_at(address)
         return client.school if client else ""
+
+    def client_at(self, address: str) -> Client | None:
+        return self._live.snapshot.clients.of("", address)
+
+    def look_again(self) -> None:
+        """At the policy and at the codes for guests."""
+        self._live.refresh()
+        self._take_codes()
+
+    def _take_codes(self) -> None:
+        """The codes for guests, when the desk has written them anew. Without a file there are none."""
+        try:
+            stat = self._codes.stat()
+            if (stamp := (stat.st_mtime_ns, stat.st_ino)) == self._codes_stamp:
+                return
+            self._codes_stamp = stamp
+            codes = read_codes(self._codes.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            stamp, codes = (0, 0), []
+        except (OSError, ValueError):
+            log.warning("cannot read the codes for guests; those that were known hold on", exc_info=True)
+            return
+        self._codes_stamp = stamp
+        if self.portal.take_codes(codes):
+            self.heard = True
 
     def _is_due(self, what: str, every: float, now: float) -> bool:
         due = now - self._due[what] >= every
@@ -121,7 +161,9 @@ class Process:
             self.watch.leases(self._files.leases(now), now)
             self.heard = True
         if self._is_due("policy", POLICY_S, now):
-            self._live.refresh()
+            self.look_again()
+            if self.portal.expire():
+                self.heard = True
         if not self.heard:
             return
         self.heard = False
@@ -133,7 +175,7 @@ class Process:
             write_aside(self._data / "run" / "devices.json", json.dumps(seen).encode(), mode=0o640)
 
     def _save(self) -> None:
-        text = json.dumps(saved(self.accounting))
+        text = json.dumps(saved(self.accounting) | {"portal": self.portal.saved()})
         if text != self._saved:
             write_aside(self._state, text.encode(), mode=0o640)
             self._saved = text
@@ -166,6 +208,9 @@ async def serve(process: Process, config: DevicesConfig, data: Path, ready: Call
         stack.callback(lambda: path.unlink(missing_ok=True))
         loop.add_reader(hook, _hooked, hook, process)
         stack.callback(loop.remove_reader, hook)
+        door = await doors.serve(portal_door(data), process.door.answer)
+        stack.callback(lambda: portal_door(data).unlink(missing_ok=True))
+        stack.callback(door.close)
         process.step(route)
         ready()
         while not stop.is_set():
@@ -213,6 +258,6 @@ async def run(config: Any, name: str, ready: Callable[[dict[str, Any]], None], s
     del name
     settings: DevicesConfig = config.devices
     names = Names(secret_of(config.data / "secrets" / "people.key"))
-    process = Process(settings, config.data, Live(config.data), names)
+    process = Process(settings, config.data, Live(config.data), names, secret_of(config.data / "secrets" / "portal.key"))
     said = [f"{host}:{port}" for host, port in settings.radius_listen]
     await serve(process, settings, config.data, lambda: ready({"radius": said, "pid": os.getpid()}), stop)

@@ -48,6 +48,7 @@ class Session:
     school: str  # it is about this school's addresses only; "": about any
     at: float
     until: float
+    code: str = ""  # the guest code that it rests on
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,8 @@ def _values(packet: AcctPacket, kind: int) -> list[bytes]:
 def _shown(value: bytes) -> str:
     """What can be read by people; "" for what a server wrote for itself."""
     text = value.decode("utf-8", "replace").strip("\0 ")
-    return text[:LONGEST] if text.isprintable() and "\ufffd" not in text else ""
+    readable = text.isprintable() and "\ufffd" not in text
+    return text[:LONGEST] if readable and not text.startswith("portal/") else ""  # those roles are the portal's to give
 
 
 def _text(packet: AcctPacket, kind: int) -> str:

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from appliance.devices.known import SEEN_S, Entry, Sighting, lay_out
+from appliance.devices.portal import Portal
 from appliance.devices.radius import Accounting, Session
 from appliance.gateway.devices import Lease
 from monitoring.devices import Names, Seen, mac_of
@@ -18,8 +19,10 @@ LONGEST_NAME: Final = 63
 class Watch:
     """Everything that is known now."""
 
-    def __init__(self, accounting: Accounting, names: Names, school_of: Callable[[str], str]) -> None:
-        self.accounting, self._names, self._school_of = accounting, names, school_of
+    def __init__(
+        self, accounting: Accounting, names: Names, school_of: Callable[[str], str], portal: Portal | None = None
+    ) -> None:
+        self.accounting, self.portal, self._names, self._school_of = accounting, portal, names, school_of
         self._near: dict[str, Sighting] = {}
         self._leased: dict[str, Sighting] = {}
         self._told: dict[str, Sighting] = {}  # by a hook of the DHCP server
@@ -62,17 +65,28 @@ class Watch:
     def lay_out(self, now: float) -> dict[str, Entry]:
         """The table."""
         self.accounting.expire()
-        self._bind(now)
+        if self.portal:
+            self.portal.expire()
+            self._bind(self.portal.sessions, now)
+        self._bind(self.accounting.sessions, now)
         sightings = (*self._near.values(), *self._leased.values(), *self._told.values())
-        return lay_out(sightings, self.accounting.sessions.values(), self._school_of, self._names, now)
+        signed_in = (*self.accounting.sessions.values(), *(self.portal.sessions.values() if self.portal else ()))
+        return lay_out(sightings, signed_in, self._school_of, self._names, now)
 
-    def _bind(self, now: float) -> None:
+    def device_at(self, address: str, now: float) -> str:
+        """The MAC of whoever is at an address, "" where that is not known. The kernel is believed before a lease."""
+        for table in (self._near, self._told, self._leased):
+            if (seen := table.get(address)) and seen.until > now:
+                return seen.device
+        return ""
+
+    def _bind(self, sessions: dict[str, Session], now: float) -> None:
         """A session of which no device was said belongs to the one that is at its address, and to no later one."""
-        for key, one in self.accounting.sessions.items():
+        for key, one in sessions.items():
             near = (self._near[each] for each in one.addresses if each in self._near)
             seen = None if one.device else next((each for each in near if each.until > now), None)
             if seen:
-                self.accounting.sessions[key] = replace(one, device=seen.device)
+                sessions[key] = replace(one, device=seen.device)
 
     def seen(self, entries: Mapping[str, Entry], now: float) -> list[Seen]:
         """For the register: each device once, with all its addresses."""

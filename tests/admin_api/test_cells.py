@@ -18,6 +18,7 @@ from change_control.hour_wishes import TimetableWish
 from change_control.lifecycle import State
 from change_control.passage_wishes import PassageWish
 from change_control.people_wishes import AlertWish, SuspensionWish
+from change_control.portal_wishes import PortalWish
 from change_control.school_wishes import AnswerWish, HeadWish, TenantsWish
 from change_control.service import Person
 from change_control.site_wishes import ListedWish, PlatformWish, UnknownWish
@@ -33,6 +34,7 @@ WISHES = {
     "timetable": TimetableWish("Lunch", (Window((0,), "12:00", "13:00"),), ((date(2026, 9, 1), date(2026, 12, 18)),)),
     "group": GroupWish("Year 7", "ks3"),
     "belonging": BelongingWish("ks2", user="2*@oakfield.sch.uk"),
+    "portal": PortalWish(("n-first",), "offered"),
     "network": NetworkWish("10.9.0.0/16", "ks2"),
     "passage": PassageWish(("127.10.2.0/24",), ("tcp/993",)),
     "safety": SafetyWish("ks2", safe_search=False),

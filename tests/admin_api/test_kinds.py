@@ -65,6 +65,7 @@ FORMS = {
     "alert_rules": ({"does": "ignore", "phrase": "Sex Pistols", "theme": "pornography", "groups": "*"}, "searches with “sex pistols” are no longer captured as Pornography", {"phrase": ""}),
     "belonging": ({"group": "ks2", "user": "26*@oakfield.sch.uk"}, "People who sign in as 26*@oakfield.sch.uk are filtered as", {"user": "*"}),
     "passage": ({"prefixes": "127.10.2.0/24", "ports": "tcp/993, TCP/587"}, "127.10.2.0/24 (Years 3-6) may also use TCP ports 587 and 993, and no other", {"ports": "tcp/443"}),
+    "portal": ({"networks": "n-first", "mode": "required"}, "people must sign in first: until then only essential sites open there", {"mode": "maybe"}),
     "network": ({"network": "n-first"}, "are no longer the school’s", {"network": "n9"}),
 }  # fmt: skip
 

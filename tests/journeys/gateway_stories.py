@@ -114,14 +114,14 @@ def rights(world: World) -> dict:
     return {name: has(world.pid(name)) for name in names}
 
 
-def long_download(world: World, v: str = "4", host: str = DIRECT) -> subprocess.Popen:
+def long_download(world: World, v: str = "4", host: str = DIRECT, place: str = "pupil") -> subprocess.Popen:
     """One that lasts a minute, once its first bytes are there."""
-    leads = world.dig(host, "AAAA" if v == "6" else "A")[-1]
+    leads = world.dig(host, "AAAA" if v == "6" else "A", place=place)[-1]
     to = f"[{leads}]" if v == "6" else leads
     out = world.folder / f"long-{time.monotonic()}"
     words = ["curl", "-sS", "-N", "--cacert", str(world.folder / "both.pem"), "--resolve", f"{host}:443:{to}"]
     made = subprocess.Popen(
-        ["ip", "netns", "exec", "pupil", *words, "-o", str(out), f"https://{host}/long"], stderr=subprocess.DEVNULL
+        ["ip", "netns", "exec", place, *words, "-o", str(out), f"https://{host}/long"], stderr=subprocess.DEVNULL
     )
     world.processes.append(made)
     until(lambda: out.exists() and out.stat().st_size, 10, "the download has begun")

@@ -44,10 +44,10 @@ def test_a_device_is_named_on_a_phone_and_its_rules_are_asked_for(seen, browser)
     desk = seen.ready["admin"]
     page = browser(size=NARROW)
     sign_in(page, seen, "hillview-technician")
-    for path in ("/devices", f"/devices/{LAPTOP}", f"/devices/{PHONE}"):
+    for path in ("/devices", "/guests", "/requests/new?kind=portal", f"/devices/{LAPTOP}", f"/devices/{PHONE}"):
         assert found_by_axe(page, desk + path) == []
         assert page.evaluate(TOO_WIDE) == []
-        keep(page, f"phone{path.replace('/', '-')}")
+        keep(page, f"phone{path.replace('/', '-').replace('?', '-')}")
     page.goto(f"{desk}/devices?words=library")
     page.get_by_role("link", name="LIBRARY-DESKTOP-0017").click()
     page.get_by_label("Name", exact=True).fill("Library 3")

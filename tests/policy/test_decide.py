@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from category_lists.index import Match
 from category_lists.names import canonical_host, parents
 from policy.decide import PRECEDENCE, Question, Reason, alike, decide, sealed, unknown_name
-from policy.rules import STRICTNESS, Action, CategoryRule, Handling, ListedSite, SiteRule, Suspension
+from policy.rules import STRICTNESS, Action, CategoryRule, Handling, ListedSite, Portal, SiteRule, Suspension
 
-from .conftest import LESSON, LUNCH, FakeNames
+from .conftest import LESSON, LUNCH, NAMES, FakeNames
 
 ALLOW, WARN, BLOCK, RESTRICT = Action.ALLOW, Action.WARN, Action.BLOCK, Action.RESTRICT
 
@@ -423,3 +423,46 @@ def test_words_count_as_their_category_where_policy_says(snapshot, wording, them
     assert decision.action in ({ALLOW, Action.RESTRICT} if action is ALLOW else {action})
     if not opened or listed == "phrases":
         assert decision.list == listed
+
+
+WAITING = "not signed in, n1"
+
+
+def waits(made):
+    """The snapshot with a network on which people sign in first."""
+    school = replace(made.schools["hillview"], portals=(Portal("p7", "n1", 7, required=True),))
+    return replace(made, schools={"hillview": school}, _profiles={})
+
+
+@pytest.mark.parametrize(
+    ("host", "action", "reason"),
+    [
+        ("nobody.example", BLOCK, Reason.NOT_SIGNED_IN),
+        ("bank.example", BLOCK, Reason.NOT_SIGNED_IN),
+        ("www.google.com", BLOCK, Reason.NOT_SIGNED_IN),
+        ("childline.example", ALLOW, Reason.ESSENTIAL),
+        ("illegal.example", BLOCK, Reason.SEALED),
+        ("captive.apple.com", BLOCK, Reason.NOT_SIGNED_IN),  # though it is essential: so that the device asks its owner
+    ],
+)
+def test_who_has_not_signed_in_gets_essentials_alone(snapshot, dictionary, host, action, reason):
+    made = waits(snapshot(sites=[site("nobody.example", ALLOW)], blocked_answer="nxdomain"))
+    names = FakeNames({**NAMES, "captive.apple.com": ("essentials",)})
+    made = replace(made, dictionaries={key: replace(dictionary, index=names) for key in made.dictionaries})
+    said = ask(made, host, WAITING, path=None)
+    assert (said.action, said.reason) == (action, reason)
+    if reason is Reason.NOT_SIGNED_IN:
+        assert (said.rule, said.change) == ("p7", 7), "it says which change asks for that"
+    assert made.profile("hillview", WAITING).blocked_answer == "page", "or nobody would find where to sign in"
+    assert ask(made, "captive.apple.com", "ks3").reason is Reason.ESSENTIAL, "who need not is told the truth"
+    profile = made.profile("hillview", WAITING)
+    assert alike(profile, "captive.apple.com") is None
+    assert alike(profile, "childline.example") is not None
+
+
+@pytest.mark.parametrize("group", ["not signed in, n2", "not signed in", "n1", "not signed in, "])
+def test_there_is_such_a_group_for_a_signed_rule_alone(snapshot, group):
+    with pytest.raises(KeyError):
+        waits(snapshot()).profile("hillview", group)
+    with pytest.raises(KeyError):
+        snapshot().profile("hillview", WAITING)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from policy.identity import REMEMBERED, UNASSIGNED, Clients
 from policy.presence import Presence, Present, line
-from policy.rules import Belonging, Group, Network, SchoolPolicy
+from policy.rules import Belonging, Group, Network, Portal, SchoolPolicy
 
 
 def school(log, *networks):
@@ -156,3 +156,41 @@ def test_who_signed_in_opens_no_network_of_nobody(there):
     say("8.8.8.8", KNOWN)
     assert clients.of("dns", "10.1.0.5") is UNASSIGNED
     assert clients.of("dns", "8.8.8.8") is None
+
+
+# --- networks on which people sign in at a page of ours ------------------------------------------------------------------------
+
+GUEST = Present("one", "d-1", "neighbour", "p-1", "portal", "guest code c1 (Ms Khan)", ("portal/guest/a",))
+PRINTER = Present("one", "d-9", "neighbour")
+STRANGER = Present("one", "d-2", "neighbour")
+
+
+@pytest.mark.parametrize(
+    ("present", "required", "group", "how"),
+    [
+        (None, False, "b", "network"),
+        (None, True, "not signed in, site", "network"),
+        (STRANGER, True, "not signed in, site", "neighbour"),
+        (STRANGER, False, "b", "neighbour"),
+        (GUEST, True, "a", "portal"),  # by the signed rule about codes for this group
+        (replace(GUEST, roles=()), True, "b", "portal"),  # a code for no group: the network's own
+        (replace(GUEST, roles=("portal/guest/c",)), True, "b", "portal"),  # a code alone gives no group's rules
+        (KNOWN, True, "b", "radius"),  # whoever signed in elsewhere has signed in
+        (PRINTER, True, "c", "device"),  # the head's word that this device need not
+        (replace(GUEST, school="two"), True, "not signed in, site", "network"),
+    ],
+)
+def test_who_has_to_sign_in_first(there, present, required, group, how):
+    presence, say = there
+    rules = (
+        Belonging("b1", "a", 7, role="portal/guest/a"), Belonging("b2", "c", 7, user="g*"), Belonging("b3", "c", 7, device="d-9"),
+    )  # fmt: skip
+    one = school("one", Network("site", "b", "10.1.0.0/16"), Network("free", "b", "10.2.0.0/16"))
+    one = replace(one, belongings=rules, portals=(Portal("p1", "site", 5, required=required),))
+    clients = Clients([one], presence)
+    if present:
+        say("10.1.0.5", present)
+    client = clients.of("dns", "10.1.0.5")
+    assert (client.group, client.identified_by) == (group, how)
+    assert client.portal == ("required" if required else "offered")
+    assert (clients.of("dns", "10.2.0.5").group, clients.of("dns", "10.2.0.5").portal) == ("b", "")

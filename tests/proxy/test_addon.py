@@ -13,6 +13,8 @@ from proxy.connections import Connections
 from proxy.destinations import Destinations
 from proxy.embedding import GateMode
 from proxy.internal import Internal
+from proxy.keeper import nobody
+from proxy.portal import Portal
 from proxy.reach import Reach
 from proxy.record import Record
 from proxy.tls import greeted_host
@@ -53,6 +55,7 @@ def a_judge(live, gate, events):
         tunnels,
         pages=pages,
         internal=Internal(KEY, pages, b""),
+        portal=Portal(KEY, pages, nobody, lambda: live.snapshot, "http://schoolgate.internal/sign-in"),
         form_key=KEY,
         gate=gate,
         wording=Wording(shipped()),

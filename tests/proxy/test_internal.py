@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from policy.identity import Client
 from proxy import tokens
 from proxy.block_page import ASK_PURPOSE, Pages
-from proxy.internal import Internal, Visit
+from proxy.internal import Internal
+from proxy.visits import Visit
 
 KEY = b"k" * 32
 CLIENT = Client("hillview", "ks3", "net", "network")
