@@ -28,6 +28,7 @@ from admin_api.routes import (
     access,
     acts,
     api,
+    archive,
     asked,
     captures,
     changes,
@@ -81,7 +82,8 @@ from policy.words import uk_date, uk_end
 logger = logging.getLogger(__name__)
 
 PAGES = (
-    sign_in, asked, enrol, today, requests, acts, deciding, together, rules, changes, filter_log, captures, incidents,
+    sign_in, asked, enrol, today, requests, acts, deciding, together, rules, changes, filter_log, archive, captures,
+    incidents,
     meeting, reports, rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens,
     access, resolver, coverage, devices, guests, help,
 )  # fmt: skip

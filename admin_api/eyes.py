@@ -45,5 +45,11 @@ def hidden_groups(desk: Desk) -> tuple[str, ...]:
     return tuple(sorted(group for group, phase in phases(desk).items() if phase == "staff"))
 
 
+def looker(desk: Desk) -> str:
+    """Whom a police hold keeps from: blank for the headteacher, or whoever stands in her place about herself."""
+    subjects = my_subjects(desk)
+    return "" if "headteacher" in desk.place.roles or "pupil" not in subjects else desk.visitor.person.id
+
+
 def my_subjects(desk: Desk) -> frozenset[str]:
     return subjects_for(desk.place.roles)

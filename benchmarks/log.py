@@ -20,14 +20,19 @@ from datetime import UTC, datetime, timedelta
 from itertools import batched
 from pathlib import Path
 
+import sqlalchemy as sql
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from monitoring import captures, store
+from monitoring.captures import Sought
 from monitoring.lines import Query
 from monitoring.log import Log
 from monitoring.masks import Masks
 from monitoring.recorder import BATCH, Recorder
 from monitoring.reports import figures
 from monitoring.spool import Reader, Writer
+from monitoring.tables import captures as rows
 from policy.event import Event
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -103,10 +108,34 @@ VIEWS = {
     "a site": lambda log, *_: log.search(Query(SCHOOL, host="site5000.example", limit=50)),
     "a group's blocks": lambda log, *_: log.search(Query(SCHOOL, group="staff", action="block", limit=50)),
     "a device": lambda log, *_: log.search(Query(SCHOOL, device="pc-77", limit=50)),
+    "a category; a day of it": lambda log, since, _: log.search(
+        Query(SCHOOL, category="games", since=since + timedelta(days=3), until=since + timedelta(days=4), limit=50)
+    ),
+    "a category and a group": lambda log, *_: log.search(Query(SCHOOL, category="games", group="ks3", limit=50)),
+    "what was blocked": lambda log, *_: log.search(Query(SCHOOL, action="block", limit=50)),
+    "an address": lambda log, *_: log.search(Query(SCHOOL, address="10.20.0.77", limit=50)),
+    "known by lease, a reason, a network": lambda log, *_: log.search(
+        Query(SCHOOL, identified_by="lease", reason="phase_default", network="lan", limit=50)
+    ),
+    "a change that never decided": lambda log, *_: log.search(Query(SCHOOL, change=4711, limit=50)),
+    "a word that is often searched": lambda log, *_: log.search(Query(SCHOOL, term="volcano", limit=50)),
+    "text found often": lambda log, *_: log.search(Query(SCHOOL, text="lesson", limit=50)),
+    "not what staff do": lambda log, *_: log.search(Query(SCHOOL, but_groups=("staff",), limit=50)),
+    "pages of a site, staff left out": lambda log, *_: log.search(
+        Query(SCHOOL, kind="page", host="site2.example", but_groups=("staff",), limit=50)
+    ),
     "a rule that never decided": lambda log, *_: log.search(Query(SCHOOL, rule="s99", limit=50)),
     "words that nobody searched": lambda log, *_: log.search(Query(SCHOOL, term="xylophone", limit=50)),
     "text found nowhere": lambda log, *_: log.search(Query(SCHOOL, text="xylophone", limit=50)),
     "person, action and text": lambda log, *_: log.search(Query(SCHOOL, person="p0100", action="block", text="lesson")),
+    "captures that wait": lambda log, *_: captures.waiting(log, SCHOOL, ("pupil",)),
+    "captures with a word in them, of 50,000": lambda log, *_: captures.found(
+        log, SCHOOL, ("pupil",), Sought(words="xylophone"), person="", limit=100
+    ),
+    "one capture with what is around it": lambda log, *_: (
+        captures.one(log, SCHOOL, 1, ("pupil",)),
+        log.search(Query(SCHOOL, person="p0100", since=START + timedelta(days=9), until=START + timedelta(days=9.02))),
+    ),
     "the month in numbers": lambda log, since, until: log.summary(SCHOOL, since, until),
     "a report of the month": lambda log, since, until: figures(
         log, SCHOOL, since, until, subjects=("pupil",), but_groups=("staff",), zone="Europe/London"
@@ -120,6 +149,24 @@ VIEWS = {
     "a day's top ten categories": lambda log, _, until: log.top("category", SCHOOL, until - timedelta(days=2), until),
     "completeness": lambda log, *_: log.completeness(),
 }
+
+
+def capture_some(log: Log, count: int = 50_000) -> None:
+    """As many captures as thirty schools' years hold, so that triage is timed beside them."""
+    with store.changing(log) as connection:
+        if connection.scalar(sql.select(sql.func.count()).select_from(rows)):
+            return
+        rng, begin = random.Random(5), int(START.timestamp() * 1e6)
+        some = [
+            {
+                "school": SCHOOL, "at": begin + n * 50_000_000, "last": begin + n * 50_000_000, "who": f"p{rng.randrange(1200):04}",
+                "group": "ks3", "phase": "ks3", "theme": rng.choice(("self-harm", "drugs", "bullying")), "route": "review",
+                "term": " ".join(rng.choices(WORDS, k=4)), "site": "www.google.com", "context": '{"before": [], "terms": []}',
+                "subject": "pupil", "grade": "" if n % 100 == 0 else "off-task",
+            }
+            for n in range(count)
+        ]  # fmt: skip
+        connection.execute(sql.insert(rows), some)
 
 
 def main() -> None:
@@ -146,6 +193,7 @@ def main() -> None:
                     print(f"{before + stored:,} events in {size:,.0f} MB: {size / (before + stored) * 1e6:,.0f} MB a million")
             if last < DAYS and last > first:
                 return
+            capture_some(log)
             print("\n| view | first, ms | again, ms |\n|---|---|---|")
             for name, view in VIEWS.items():
                 took = []

@@ -7,7 +7,7 @@ digest of that day was made of.
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from change_control.book import Book
@@ -50,3 +50,11 @@ def day_digest(rows: Sequence[AccessRow]) -> str:
             [[row.id, instant(row.at), row.person, row.act, row.target, row.outcome, row.why, row.address] for row in rows]
         )
     )
+
+
+def forget(session: Session, log: str, before: datetime) -> int:
+    """Retention: whole days, and only those whose digest is in the log's entries. Returns how many rows went."""
+    day = before.astimezone(UTC).date()
+    end = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    gone = session.scalars(delete(AccessRow).where(AccessRow.log == log, AccessRow.at < end).returning(AccessRow.id))
+    return len(gone.all())

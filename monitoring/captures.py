@@ -20,7 +20,7 @@ from monitoring import store
 from monitoring.lines import microseconds, moment
 from monitoring.log import Log
 from monitoring.rules import THEMES
-from monitoring.tables import captures, lessons, looks, marks
+from monitoring.tables import captures, clean, incidents, lessons, looks, marks
 from monitoring.tallies import DAY
 
 GRADES: Mapping[str, str] = {
@@ -65,6 +65,7 @@ class Capture:
     before: Sequence[str]
     terms: Sequence[str]
     after: Sequence[str]
+    earlier: Sequence[str]  # faint signs of the fortnight before, by day
     lesson: str
     subject: str
     grade: str
@@ -87,7 +88,7 @@ class Capture:
 def _capture(row: Mapping[str, Any]) -> Capture:
     context = json.loads(row["context"] or "{}")
     own = {name: row[name] for name in Capture.__slots__ if name in row}
-    own |= {name: tuple(context.get(name, ())) for name in ("before", "terms", "after")}
+    own |= {name: tuple(context.get(name, ())) for name in ("before", "terms", "after", "earlier")}
     own |= {"at": moment(row["at"]), "last": moment(row["last"])}
     own["graded_at"] = moment(row["graded_at"]) if row["graded_at"] is not None else None
     return Capture(**own)
@@ -169,10 +170,19 @@ def oldest(log: Log, school: str, subjects: Iterable[str]) -> datetime | None:
         return None if found is None else moment(found)
 
 
-def one(log: Log, school: str, number: int, subjects: Iterable[str]) -> Capture:
+def _free(school: str, person: str) -> sql.ColumnElement[bool]:
+    """What no police hold keeps from this person; blank: the headteacher's eyes, which it keeps nothing from."""
+    kept = sql.select(incidents.c.id).where(incidents.c.school == school, incidents.c.held_by.not_in(("", person)))
+    return captures.c.incident.not_in(kept) if person else sql.true()
+
+
+def one(log: Log, school: str, number: int, subjects: Iterable[str], *, person: str = "") -> Capture:
     """A capture; NotYours where there is none, or it is not for these eyes."""
     asked = sql.select(captures).where(
-        captures.c.school == school, captures.c.id == number, captures.c.subject.in_(tuple(subjects))
+        captures.c.school == school,
+        captures.c.id == number,
+        captures.c.subject.in_(tuple(subjects)),
+        _free(school, person),
     )
     with store.reading(log) as connection:
         found = store.rows(connection, asked)
@@ -181,7 +191,9 @@ def one(log: Log, school: str, number: int, subjects: Iterable[str]) -> Capture:
     return _capture(found[0])
 
 
-def of_person(log: Log, school: str, who: str, subjects: Iterable[str], since: datetime) -> Sequence[Capture]:
+def of_person(
+    log: Log, school: str, who: str, subjects: Iterable[str], since: datetime, *, person: str = ""
+) -> Sequence[Capture]:
     """The same person's captures, newest first."""
     asked = (
         sql.select(captures)
@@ -191,6 +203,7 @@ def of_person(log: Log, school: str, who: str, subjects: Iterable[str], since: d
             captures.c.route != "faint",
             captures.c.subject.in_(tuple(subjects)),
             captures.c.last >= microseconds(since),
+            _free(school, person),
         )
         .order_by(captures.c.last.desc())
         .limit(100)
@@ -215,6 +228,49 @@ def between(
         .order_by(captures.c.at.desc())
         .limit(limit)
     )
+    with store.reading(log) as connection:
+        return [_capture(row) for row in store.rows(connection, asked)]
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is looked for among captures that were made, graded or not."""
+
+    grade: str = ""  # one of GRADES, or "none" for what nobody has graded
+    theme: str = ""
+    group: str = ""
+    words: str = ""  # within what was searched for, the site, or why it was captured
+    who: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    before: int = 0  # the number of the last one shown
+
+
+def found(
+    log: Log, school: str, subjects: Iterable[str], sought: Sought, *, person: str, limit: int = 100
+) -> Sequence[Capture]:
+    """Every capture that fits, the latest made first: what is graded is put away, not gone."""
+    wanted = [
+        captures.c.school == school,
+        captures.c.route != "faint",
+        captures.c.subject.in_(tuple(subjects)),
+        _free(school, person),
+    ]
+    if sought.grade:
+        wanted.append(captures.c.grade == ("" if sought.grade == "none" else sought.grade))
+    exact = {"theme": sought.theme, "group": sought.group, "who": sought.who}
+    wanted += [captures.c[name] == clean(value, 128) for name, value in exact.items() if value]
+    if sought.since:
+        wanted.append(captures.c.at >= microseconds(sought.since))
+    if sought.until:
+        wanted.append(captures.c.at < microseconds(sought.until))
+    if sought.before:
+        wanted.append(captures.c.id < sought.before)
+    if sought.words:
+        words = clean(sought.words, 300)
+        fields = (captures.c.term, captures.c.site, captures.c.why, captures.c.context)
+        wanted.append(sql.or_(*(each.icontains(words, autoescape=True) for each in fields)))
+    asked = sql.select(captures).where(*wanted).order_by(captures.c.id.desc()).limit(limit)
     with store.reading(log) as connection:
         return [_capture(row) for row in store.rows(connection, asked)]
 

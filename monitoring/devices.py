@@ -10,7 +10,7 @@ import hmac
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -176,6 +176,17 @@ def called(log: Log, school: str, codes: Iterable[str]) -> Mapping[str, str]:
         return found | {row["person"]: row["user"] for row in store.rows(connection, of_people)}
 
 
+def of_user(log: Log, school: str, users: Collection[str], owners: Collection[str]) -> frozenset[str]:
+    """The pseudonyms under which people come up: signed in as one of `users`, or with a device of one of `owners`."""
+    wanted = {name.strip().casefold() for name in users if name.strip()}
+    theirs = {name.strip().casefold() for name in owners if name.strip()}
+    people = sql.select(known_people.c.person, known_people.c.user).where(known_people.c.school == school)
+    owned = sql.select(table.c.device, table.c.owner).where(table.c.school == school, table.c.owner != "")
+    with store.reading(log) as connection:
+        found = {row.person for row in connection.execute(people) if row.user.casefold() in wanted}
+        return frozenset(found | {row.device for row in connection.execute(owned) if row.owner.strip().casefold() in theirs})
+
+
 def describe(log: Log, school: str, device: str, said: Mapping[str, str]) -> Device:
     """Put down what someone says of a device. ValueError in a sentence for what cannot be."""
     values = _checked(said)
@@ -252,14 +263,20 @@ def _take_people(connection: sql.Connection, school: str, seen: Iterable[Seen]) 
             connection.execute(sql.update(known_people).where(known_people.c.id == held[person]["id"]).values(last_seen=at))
 
 
-def forget_old(log: Log, school: str, before: datetime) -> int:
-    """Retention: people who have not signed in since, and devices that were not seen since and that nobody has described."""
+def forget_old(log: Log, school: str, before: datetime, *, but: Sequence[str] = ()) -> int:
+    """Retention: people who have not signed in since, and devices that were not seen since and that nobody has described.
+
+    `but`: pseudonyms that are held.
+    """
     moment = microseconds(before)
     undescribed = sql.and_(*(table.c[name] == "" for name in FIELDS))
     old = (table.c.school == school) & (table.c.last_seen < moment) & (table.c.first_seen > 0) & undescribed
+    old &= table.c.device.not_in(list(but))
     with store.changing(log) as connection:
         gone = connection.execute(sql.delete(table).where(old)).rowcount
-        where = (known_people.c.school == school) & (known_people.c.last_seen < moment)
+        where = (
+            (known_people.c.school == school) & (known_people.c.last_seen < moment) & known_people.c.person.not_in(list(but))
+        )
         return gone + connection.execute(sql.delete(known_people).where(where)).rowcount
 
 

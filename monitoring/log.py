@@ -160,7 +160,7 @@ class Log:
             raise ValueError(f"no such class of data: {', '.join(sorted(unknown))}; there are {', '.join(CLASSES)}")
         gone = dict.fromkeys(before, 0)
         for each in self.schools() if school is None else [clean(school, SIZES["school"])]:
-            self._forget_counts(each, before)
+            self._forget_counts(each, before, held)
             for kept, until in before.items():
                 end = microseconds(until)
                 old = events.c.id.in_(
@@ -180,13 +180,21 @@ class Log:
         self.forget()
         return gone
 
-    def _forget_counts(self, school: str, before: Mapping[str, datetime]) -> None:
-        """Counts that hold a person, a site or a search go with the lines they counted: a whole day with its last line."""
+    def _forget_counts(self, school: str, before: Mapping[str, datetime], held: Sequence[Mapping[str, Any]]) -> None:
+        """Counts that hold a person, a site or a search go with the lines they counted: a whole day with its last line.
+
+        What is held keeps its counts: by them its lines are found.
+        """
         refused = tally_rows.c.action.in_((BLOCK, WARN))
         for kept, which in (("allowed", ~refused), ("blocked", refused), ("search", tally_rows.c.what == "term")):
             if kept in before:
                 some = which if kept == "search" else which & (tally_rows.c.what != "term")
                 old = (tally_rows.c.school == school) & (tally_rows.c.day < microseconds(before[kept]) // tallies.DAY)
+                for one in held:
+                    stays = tally_rows.c.day.between(one["begins"] // tallies.DAY, one["ends"] // tallies.DAY)
+                    if one["who"]:
+                        stays &= (tally_rows.c.what == "who") & (tally_rows.c.value == one["who"])
+                    old &= ~stays
                 with writing(self.open()).begin() as connection:
                     connection.execute(sql.delete(tally_rows).where(old, some))
 

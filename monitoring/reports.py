@@ -193,6 +193,54 @@ def meaning(found: Figures) -> Sequence[str]:
     return said
 
 
+def read(found: Figures) -> Mapping[str, str]:
+    """What each picture says and what can be done, in a sentence or two: for whoever would rather read."""
+    said: dict[str, str] = {}
+    if found.by_day:
+        day, asked, _ = max(found.by_day, key=lambda one: one[1])
+        said["day"] = f"Most was asked on {day:%A}, {asked:,} times."
+        worst = max(found.by_day, key=lambda one: one[2] / max(1, one[1]))
+        if worst[2]:
+            said["day"] += f" The share blocked was highest on {worst[0]:%A}: look at that day in the filter log."
+    if found.by_hour:
+        hour, asked, _ = max(found.by_hour, key=lambda one: one[1])
+        late = sum(asked for at, asked, _ in found.by_hour if int(at) >= 22 or int(at) < 6)
+        share = 100 * late / max(1, sum(asked for _, asked, _ in found.by_hour))
+        said["hour"] = f"The busiest hour begins at {hour}:00."
+        said["hour"] += (
+            f" {share:.0f} % was between 22:00 and 6:00: ask whether devices at home should rest then."
+            if share >= 10
+            else " Hardly anything was at night."
+        )
+    if found.by_theme:
+        name, count = found.by_theme[0]
+        said["theme"] = f"{name} came up most, {count} of {found.captures}. Is it in the lessons of this term?"
+    graded = sum(found.by_grade.values())
+    said["grade"] = f"{graded} of {found.captures} have been graded." + (
+        " Grade the others first; a share of few says little." if found.captures > 2 * graded else ""
+    )
+    weeks = [serious for _, serious, _ in found.serious_by_week]
+    if any(weeks):
+        half = len(weeks) // 2
+        now, then = sum(weeks[half:]), sum(weeks[:half])
+        trend = "rose" if now > then else "fell" if now < then else "stayed as they were"
+        said["serious"] = f"Serious captures {trend}: {now} in the last {len(weeks) - half} weeks, {then} before."
+        said["serious"] += " Speak of it at the next review meeting." if now > then else ""
+    else:
+        said["serious"] = "No capture of these weeks was graded serious."
+    if found.categories_blocked:
+        said["category"] = (
+            f"Of {found.blocked:,} that were blocked, {found.categories_blocked[0][1]:,} are of one category. "
+            "If a lesson needs it, ask for an exception for its class."
+        )
+    if found.sites_blocked:
+        said["site"] = (
+            f"{found.sites_blocked[0][0]} was blocked most, {found.sites_blocked[0][1]:,} times. "
+            "Many times from few devices is an app that tries again; from many, somebody wants it."
+        )
+    return said
+
+
 def few(count: int) -> str:
     """A count as it may leave the school."""
     return f"fewer than {FEWEST}" if 0 < count < FEWEST else f"{count:,}"

@@ -54,7 +54,7 @@ CLASSES: Mapping[str, Class] = {
               "protection file follows the pupil until the age of 25."),
         Class("device", "Whose pseudonym is whose, and devices that nobody described", 365, 800,
               "A year after they were last there: as long as there are lines of the log about them."),
-        Class("access", "Who was named to whom, and why", 1095, 3650,
+        Class("access", "The access log: who looked, who was named to whom, and why", 1095, 3650,
               "Three years, so that looking itself can be looked at."),
         Class("counts", "Counts without anybody’s name", 1825, 3650, "Five years, for trends in reports."),
     )
@@ -138,21 +138,34 @@ def due(log: Log, school: str, now: datetime) -> Mapping[str, datetime]:
     return {one.of.id: now - timedelta(days=one.days) for one in kept(log, school)}
 
 
-def run(log: Log, school: str, now: datetime, *, person: str = "") -> Mapping[str, int]:
-    """Delete what is over, but for what is held; returns how much of each class went, and keeps a record of it."""
+def everybody_held(log: Log, school: str) -> bool:
+    return any(one["lifted_at"] is None and not one["who"] for one in holds(log, school))
+
+
+def run(
+    log: Log, school: str, now: datetime, *, person: str = "", also: Mapping[str, int] | None = None
+) -> Mapping[str, int]:
+    """Delete what is over, but for what is held; returns how much of each class went, and keeps a record of it.
+
+    `also`: what of a class was deleted elsewhere, to stand in the same record.
+    """
     before = due(log, school, now)
     held = [one for one in holds(log, school) if one["lifted_at"] is None]
     gone = dict(log.purge({name: before[name] for name in ("allowed", "blocked", "search")}, school, held=held))
-    gone["device"] = forget_old(log, school, before["device"])
+    everybody = any(not one["who"] for one in held)
+    gone["device"] = 0 if everybody else forget_old(log, school, before["device"], but=[one["who"] for one in held])
     with store.changing(log) as connection:
         gone["capture"] = _captures(connection, school, before["capture"], held)
-        gone["incident"] = _incidents(connection, school, before["incident"])
-        gone["access"] = _before(connection, unmaskings, unmaskings.c.until, school, before["access"])
+        gone["incident"] = _incidents(connection, school, before["incident"], held)
+        gone["access"] = 0 if everybody else _before(connection, unmaskings, unmaskings.c.until, school, before["access"])
+        for name, count in (also or {}).items():
+            gone[name] += count
         hour = microseconds(before["counts"]) // HOUR
         gone["counts"] = connection.execute(sql.delete(hours).where(hours.c.school == school, hours.c.hour < hour)).rowcount
         connection.execute(sql.delete(hour_sums).where(hour_sums.c.school == school, hour_sums.c.hour < hour))
         connection.execute(sql.delete(day_sums).where(day_sums.c.school == school, day_sums.c.day < hour // 24))
-        _before(connection, alarms, alarms.c.acknowledged_at, school, before["incident"])
+        if not everybody:
+            _before(connection, alarms, alarms.c.acknowledged_at, school, before["incident"])
         for name, count in gone.items():
             if count:
                 store.add(
@@ -178,7 +191,7 @@ def _captures(connection: sql.Connection, school: str, before: datetime, held: S
     return connection.execute(sql.delete(captures).where(captures.c.id.in_(old))).rowcount
 
 
-def _incidents(connection: sql.Connection, school: str, before: datetime) -> int:
+def _incidents(connection: sql.Connection, school: str, before: datetime, held: Sequence[store.Row]) -> int:
     old = sql.select(incidents.c.id).where(
         incidents.c.school == school,
         incidents.c.state == "closed",
@@ -187,6 +200,12 @@ def _incidents(connection: sql.Connection, school: str, before: datetime) -> int
             sql.select(entries.c.incident).where(entries.c.school == school, entries.c.at >= microseconds(before))
         ),
     )
+    for one in held:
+        period = (captures.c.at < one["ends"]) & (captures.c.last >= one["begins"])
+        theirs = sql.select(captures.c.incident).where(captures.c.school == school, period)
+        old = old.where(incidents.c.id.not_in(theirs.where(captures.c.who == one["who"]) if one["who"] else theirs))
+        if not one["who"]:  # also those without a capture
+            old = old.where(~incidents.c.at.between(one["begins"], one["ends"]))
     numbers = list(connection.scalars(old))
     if not numbers:
         return 0

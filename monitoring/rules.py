@@ -2,7 +2,9 @@
 
 Three ways an event is found: its search words are about a theme (the phrase sets, which see through misspellings and know
 eleven languages); it was blocked as a category that stands for a theme; or one of the school's own rules names it. A finding
-is *plain*, or *faint*: too little for one capture, and remembered, so that the third time within a fortnight is one.
+is *plain*, or *faint*: too little for one capture, and remembered. What is faint has a weight. A person's weights of a
+fortnight are added up within what belongs together (`TOGETHER`), late at night more, refused sites a little, and enough of
+them on different days are shown, with all that went before.
 
 Where a capture goes depends on the theme and on the age of who it is about: a sixteen-year-old who tries a pornography site
 stands in the weekly report, a six-year-old who meets one is looked at the same day. `ROUTES` in order: faint things are not
@@ -18,12 +20,16 @@ from typing import Final
 
 from category_lists.phrases import Phrases, Score, shipped
 from category_lists.text import plain as plain_text
+from monitoring.confiding import confided
 from policy.rules import AlertRule
 
 ROUTES: Final = ("faint", "weekly", "review", "urgent")
 YOUNG: Final = frozenset({"early-years", "ks1", "ks2"})
 PAGES: Final = frozenset({"page", "search", "connection"})  # what a person does; names looked up may be an app's doing
 FAINT, NIGHT = 16, (22, 6)
+ENOUGH = 40  # so much is shown of what is faint alone: two signs on two days
+REFUSED, REFUSED_MOST = 10, 20  # what pages count for that were refused, and were too few for a capture
+AT_NIGHT = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,11 @@ THEMES: Mapping[str, Theme] = {
     )
 }  # fmt: skip
 CONCERNS = ("self-harm", "exploitation", "family", "prevent", "violence")  # of which also what is faint is remembered
+# What one story may be made of: trouble at home, hopelessness and someone older who is kind are seldom one word.
+TOGETHER = (
+    frozenset({"self-harm", "exploitation", "family", "bullying", "violence"}),
+    frozenset({"prevent", "hate", "violence"}),
+)
 AREAS: Mapping[str, str] = {"content": "Content", "contact": "Contact", "conduct": "Conduct", "commerce": "Commerce"}
 _BY_PHRASE = {name: one for one in THEMES.values() for name in one.phrases}
 _BY_CATEGORY = {name: one for one in THEMES.values() for name in one.categories}
@@ -111,6 +122,7 @@ class Past:
     count: int = 1
     episodes: int = 0  # in the last fortnight
     days: int = 0  # distinct days of those
+    weight: int = 0  # of faint signs: of those before, and of this episode
 
 
 @cache
@@ -119,6 +131,17 @@ def family() -> Phrases:
     return Phrases(
         {name: Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("concerns.yaml", "family.yaml")}
     )
+
+
+@cache
+def signs() -> Phrases:
+    """Frames of ordinary words about oneself, which mean nothing once: see signs.yaml."""
+    return Phrases({"signs.yaml": Path(__file__).with_name("signs.yaml").read_text(encoding="utf-8")})
+
+
+def together(theme: str) -> frozenset[str]:
+    """The themes whose faint signs are added up with this one's."""
+    return frozenset({theme}.union(*(some for some in TOGETHER if theme in some)))
 
 
 @dataclass(slots=True)
@@ -153,7 +176,7 @@ class Judge:
     def _search(self, seen: Seen, rules: Sequence[AlertRule]) -> list[Finding]:
         ignored = [rule for rule in rules if rule.does == "ignore" and _names(rule, seen) and _for_group(rule, seen)]
         found = []
-        for score in self._scores(seen.term, seen.phase):
+        for score in self._scores(seen.term, seen.phase)[:-1]:
             weights: dict[str, int] = {}
             for hit in score.hits:
                 weights[hit.theme] = weights.get(hit.theme, 0) + hit.weight
@@ -169,15 +192,34 @@ class Judge:
                         route = "urgent"
                     found.append(Finding(theme, route, strong, f"“{words}”"))
                 elif weight >= FAINT and theme.id in CONCERNS:
-                    found.append(Finding(theme, "faint", weight, f"“{words}”"))
-        return found
+                    found.append(Finding(theme, "faint", self._faint(weight, seen), f"“{words}”"))
+        return found or self._signs(seen, ignored)
+
+    def _signs(self, seen: Seen, ignored: Sequence[AlertRule]) -> list[Finding]:
+        """What is a sign only beside others."""
+        (*_, score) = self._scores(seen.term, seen.phase)
+        weights: dict[str, int] = {}
+        for hit in score.hits:
+            weights[hit.theme] = weights.get(hit.theme, 0) + hit.weight
+        if max(weights.values(), default=0) < FAINT and (said := confided(seen.term)):
+            weights = {THEMES[said.theme].phrases[0]: said.weight}
+        return [
+            Finding(theme, "faint", self._faint(weight, seen), "a faint sign")
+            for name, weight in weights.items()
+            if (theme := _BY_PHRASE.get(name)) and not any(rule.theme in {"", theme.id} for rule in ignored)
+        ]
+
+    @staticmethod
+    def _faint(weight: int, seen: Seen) -> int:
+        """Two signs in one search are not two searches; at night a person is alone with what she asks."""
+        return round(min(weight, 30) * (AT_NIGHT if night(seen.hour) else 1))
 
     def _scores(self, term: str, phase: str) -> tuple[Score, ...]:
         key = term, phase
         if key not in self._known:
             if len(self._known) > 50_000:
                 self._known.clear()
-            self._known[key] = tuple(sets.score(term, "search", phase=phase) for sets in (self.phrases, family()))
+            self._known[key] = tuple(sets.score(term, "search", phase=phase) for sets in (self.phrases, family(), signs()))
         return self._known[key]
 
 
@@ -198,19 +240,20 @@ def _for_group(rule: AlertRule, seen: Seen) -> bool:
     return not rule.groups or seen.group in rule.groups
 
 
+def night(hour: int) -> bool:
+    return hour >= NIGHT[0] or hour < NIGHT[1]
+
+
 def route(finding: Finding, past: Past, hour: int) -> str:
     """Where it goes, seen in time: once is not thrice, and at night is not at noon."""
     at = finding.route
     if at != "faint" and past.count < finding.run:
         at = "faint"
     if at == "faint":
-        again = finding.route == "faint" and (past.count >= 4 or (past.episodes >= 2 and past.days >= 2))
+        again = finding.route == "faint" and past.weight >= ENOUGH and (past.days >= 1 or past.count >= 4)
         return "review" if again else "faint"
-    if at == "weekly" and finding.theme.id != "off-task":
-        night = hour >= NIGHT[0] or hour < NIGHT[1]
-        if past.days >= 3 or past.count >= 5 * finding.run or (night and past.episodes >= 1):
-            at = "review"
-    return at
+    often = past.days >= 3 or past.count >= 5 * finding.run or (night(hour) and past.episodes >= 1)
+    return "review" if at == "weekly" and finding.theme.id != "off-task" and often else at
 
 
 def pattern(past: Past, hour: int) -> str:
@@ -220,6 +263,6 @@ def pattern(past: Past, hour: int) -> str:
         said.append(f"{past.count} times in a row")
     if past.episodes:
         said.append(f"{past.episodes + 1} times in a fortnight")
-    if hour >= NIGHT[0] or hour < NIGHT[1]:
+    if night(hour):
         said.append("at night")
     return ", ".join(said)

@@ -22,6 +22,7 @@ DAY = 24 * HOUR
 # the person, or the device or address where no person is known.
 COUNTED = ("who", "host", "term", "rule", "change")
 BY_HOUR = ("category", "group", "action", "kind")
+OWN_SIZES = {"who": SIZES["device"], "change": 20}  # of what is counted and is no text of an event's own
 LONGEST = 200  # characters of a value: an index of PostgreSQL holds no more than some 2,700 bytes
 BLOCK, WARN = "block", "warn"
 
@@ -90,7 +91,7 @@ def days(connection: sql.Connection, school: str, what: str, value: str) -> set[
     asked = sql.select(tallies.c.day).where(
         tallies.c.school == clean(school, SIZES["school"]),
         tallies.c.what == what,
-        tallies.c.value == clean(value, min(SIZES["person" if what == "who" else what], LONGEST)),
+        tallies.c.value == clean(value, min(OWN_SIZES.get(what) or SIZES[what], LONGEST)),
     )
     return set(connection.scalars(asked.distinct()))
 

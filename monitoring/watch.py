@@ -6,7 +6,7 @@ it: were it to stop, filtering and the log go on, and `behind` says how many eve
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ import sqlalchemy as sql
 from monitoring import store
 from monitoring.lines import MINUTE, moment
 from monitoring.log import Log
-from monitoring.rules import CONCERNS, Finding, Judge, Past, Seen, pattern, route
+from monitoring.rules import REFUSED, REFUSED_MOST, Finding, Judge, Past, Seen, pattern, route, together
 from monitoring.tables import captures, events, lessons, watched
 from monitoring.tallies import DAY
 from policy.rules import SchoolPolicy
@@ -29,6 +29,7 @@ BEFORE, AFTER, NEAR = 6, 6, 10 * MINUTE  # how many searches and pages before an
 KINDS = ("search", "page", "connection", "dns", "resource")
 
 type Schools = Callable[[str], SchoolPolicy | None]
+type Heads = Callable[[str], Collection[str]]  # under which pseudonyms a school's headteacher comes up
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ class Caught:
 class Watcher:
     """Makes captures of one log's events. `schools` gives a school's policy in force."""
 
-    def __init__(self, log: Log, schools: Schools, judge: Judge | None = None) -> None:
-        self._log, self._schools = log, schools
+    def __init__(self, log: Log, schools: Schools, judge: Judge | None = None, heads: Heads = lambda _: ()) -> None:
+        self._log, self._schools, self._heads = log, schools, heads
         self._judge = judge or Judge()
         self._zones: dict[str, ZoneInfo] = {}
 
@@ -61,7 +62,7 @@ class Watcher:
             found = store.rows(connection, asked)
             if not found:
                 return 0, ()
-            batch = _Batch(connection, self._schools, self._judge, self._zones)
+            batch = _Batch(connection, self._schools, self._judge, self._zones, self._heads)
             for row in found:
                 batch.look(row)
             batch.write()
@@ -78,8 +79,10 @@ class Watcher:
 class _Batch:
     """One transaction's worth of looking."""
 
-    def __init__(self, connection: sql.Connection, schools: Schools, judge: Judge, zones: dict[str, ZoneInfo]) -> None:
-        self._connection, self._schools, self._judge, self._zones = connection, schools, judge, zones
+    def __init__(
+        self, connection: sql.Connection, schools: Schools, judge: Judge, zones: dict[str, ZoneInfo], heads: Heads
+    ) -> None:
+        self._connection, self._schools, self._judge, self._zones, self._heads = connection, schools, judge, zones, heads
         self._open: dict[tuple[str, str, str], dict[str, Any]] = {}  # captures as they stand, read or made in this batch
         self._changed: dict[int, dict[str, Any]] = {}
         self._trail: dict[tuple[str, str], list[tuple[int, str]]] = {}  # what each did lately, within this batch
@@ -117,25 +120,27 @@ class _Batch:
         count = old["count"] + 1 if old else 1
         # A run that is not complete stays faint whatever was before: most refusals end here, without another question.
         known = finding.route == "faint" or count >= finding.run
-        past = self._past(key, row["at"], old, finding) if known else Past(count)
+        past = self._past(key, row, old, finding) if known else Past(count)
         at = route(finding, past, hour)
         term = row["term"] or row["host"]
         words = finding.why + (f": {pattern(past, hour)}" if pattern(past, hour) else "")
         if old is None:
             before = [] if at == "faint" else self._before(row["school"], who, row["at"])
             context = {"before": before, "terms": [term], "after": []}
+            if finding.route == "faint" and at != "faint":
+                context["earlier"] = self._earlier(key, row["at"])
             number = store.add(
                 self._connection, captures, school=row["school"], at=row["at"], last=row["at"], count=1, who=who,
                 group=row["group"], phase=phase, theme=finding.theme.id, area=finding.theme.area, route=at,
                 score=finding.score, term=row["term"], site=row["host"], why=words, change=finding.change,
                 context=json.dumps(context), lesson="" if at == "faint" else self._lesson(row, finding.theme.id),
-                subject="staff" if phase == "staff" else "pupil", grade="", incident=0,
+                subject=self._subject(row["school"], who, phase), grade="", incident=0,
             )  # fmt: skip
             made = {
                 "id": number, "school": row["school"], "who": who, "theme": finding.theme.id, "at": row["at"],
                 "last": row["at"], "count": 1, "route": at, "score": finding.score, "grade": "",
                 "context": context, "term": row["term"],
-                "phase": phase, **({"episodes": past.episodes, "days": past.days} if known else {}),
+                "phase": phase, **({"episodes": past.episodes, "days": past.days, "weight": past.weight} if known else {}),
             }  # fmt: skip
             self._open[key] = made
             self._waiting(made)
@@ -149,6 +154,8 @@ class _Batch:
             context["terms"] = [*context["terms"], term][:20]
         if shown:
             context["before"] = self._before(row["school"], who, old["at"])
+            if finding.route == "faint":
+                context["earlier"] = self._earlier(key, row["at"])
         heavier = finding.score > old["score"] or not old["term"]
         old |= {"last": max(old["last"], row["at"]), "count": old["count"] + 1, "score": max(old["score"], finding.score)}
         old["route"] = max(old["route"], at, key=("faint", "weekly", "review", "urgent").index)
@@ -164,8 +171,12 @@ class _Batch:
             self._tell(old)
 
     def _tell(self, row: Mapping[str, Any]) -> None:
-        subject = "staff" if row["phase"] == "staff" else "pupil"
+        subject = self._subject(row["school"], row["who"], row["phase"])
         self.urgent.append(Caught(row["id"], row["school"], row["theme"], subject, moment(row["at"]), row["phase"]))
+
+    def _subject(self, school: str, who: str, phase: str) -> str:
+        """Whose eyes it is for: see captures.SUBJECTS."""
+        return "head" if who in self._heads(school) else "staff" if phase == "staff" else "pupil"
 
     def _stored(self, key: tuple[str, str, str]) -> dict[str, Any] | None:
         school, who, theme = key
@@ -182,23 +193,47 @@ class _Batch:
         self._open[key] = found
         return found
 
-    def _past(self, key: tuple[str, str, str], at: int, old: Mapping[str, Any] | None, finding: Finding) -> Past:
-        """The same person's earlier captures. What is faint is looked at with what came before of any concern: trouble at
-        home, hopelessness and someone older who is kind are seldom one word, and often one story.
-        """
+    def _past(self, key: tuple[str, str, str], row: store.Row, old: Mapping[str, Any] | None, finding: Finding) -> Past:
+        """The same person's earlier captures. What is faint is looked at with what came before of all that belongs to it."""
         if old and "episodes" in old:
-            return Past(old["count"] + 1, old["episodes"], old["days"])
+            return Past(old["count"] + 1, old["episodes"], old["days"], old["weight"] + self._anew(old, row, finding))
         school, who, theme = key
-        asked = sql.select(captures.c.id, captures.c.at).where(
+        faint = finding.route == "faint"
+        asked = sql.select(captures.c.id, captures.c.at, captures.c.score, captures.c.term).where(
             captures.c.school == school,
             captures.c.who == who,
-            captures.c.theme.in_(CONCERNS if finding.route == "faint" else (theme,)),
-            captures.c.at > at - FORTNIGHT,
+            captures.c.theme.in_(sorted(together(theme)) if faint else (theme,)),
+            captures.c.at > row["at"] - FORTNIGHT,
             captures.c.grade != "false",
         )
-        before = [row.at for row in self._connection.execute(asked) if not old or row.id != old["id"]]
-        days = len({moment_ // DAY for moment_ in before})
-        return Past(old["count"] + 1 if old else 1, len(before), days)
+        before = [one for one in self._connection.execute(asked) if not old or one.id != old["id"]]
+        words = [one for one in before if one.term] if faint else before
+        refused = sum(REFUSED for one in before if not one.term) if faint else 0
+        weight = sum(one.score for one in words) + min(refused, REFUSED_MOST) + (old["score"] if old else 0)
+        days = len({one.at // DAY for one in words})
+        return Past(old["count"] + 1 if old else 1, len(words), days, weight + self._anew(old, row, finding))
+
+    @staticmethod
+    def _anew(old: Mapping[str, Any] | None, row: store.Row, finding: Finding) -> int:
+        """What this search adds to its episode: nothing, where it is in it already."""
+        said = row["term"] or row["host"]
+        return 0 if old and said in old["context"]["terms"] else finding.score
+
+    def _earlier(self, key: tuple[str, str, str], at: int) -> list[str]:
+        """The faint signs of the fortnight before, which are no captures of their own: it is they that make this one."""
+        school, who, theme = key
+        asked = (
+            sql.select(captures.c.at, captures.c.context)
+            .where(
+                captures.c.school == school, captures.c.who == who, captures.c.theme.in_(sorted(together(theme))),
+                captures.c.route == "faint", captures.c.at.between(at - FORTNIGHT, at - 1), captures.c.grade != "false",
+            )
+            .order_by(captures.c.at)
+        )  # fmt: skip
+        return [
+            f"{moment(one.at):%d %B}: {', '.join(json.loads(one.context or '{}').get('terms', ()))}"[:300]
+            for one in list(self._connection.execute(asked))[-12:]
+        ]
 
     def _before(self, school: str, who: str, at: int) -> list[str]:
         """What was searched for and opened in the minutes before."""

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from admin_api import escalate
 from admin_api.deps import Desk
-from admin_api.eyes import eyes, filter_log, hidden_groups, my_subjects
+from admin_api.eyes import eyes, filter_log, hidden_groups, looker, my_subjects
 from admin_api.forms import Form, moment
 from admin_api.permissions import NUMBER, at
 from admin_api.routes.log import as_person
@@ -182,7 +182,7 @@ def blind_grade(desk: Reviewer, form: Form) -> Response:
 def ask_opinion(desk: Reviewer, number: CaptureId, form: Form) -> Response:
     """A colleague is asked for a second opinion: it is among hers until she gave one."""
     log, to = filter_log(desk), form.text("to", 200)
-    captures.one(log, desk.place.log, number, my_subjects(desk))
+    captures.one(log, desk.place.log, number, my_subjects(desk), person=looker(desk))
     if to not in reviewers(desk) or to == desk.visitor.person.id:
         raise ValueError("choose a colleague who reviews here")
     captures.assign(log, desk.place.log, [number], to, my_subjects(desk))
@@ -204,7 +204,7 @@ def opinion(desk: Reviewer, number: CaptureId, form: Form) -> Response:
 @router.get("/captures/{number}")
 def capture(desk: Reviewer, number: CaptureId, said: str = "") -> Response:
     log, school = filter_log(desk), desk.place.log
-    one = captures.one(log, school, number, my_subjects(desk))
+    one = captures.one(log, school, number, my_subjects(desk), person=looker(desk))
     captures.look(log, school, desk.visitor.person.id, desk.office.now())
     desk.note("look at a capture", "done", f"capture {number}")
     found = captures.history(log, school, number)
@@ -218,7 +218,9 @@ def capture(desk: Reviewer, number: CaptureId, said: str = "") -> Response:
         around=_around(desk, log, one),
         others=[
             other
-            for other in captures.of_person(log, school, one.who, my_subjects(desk), desk.office.now() - timedelta(days=30))
+            for other in captures.of_person(
+                log, school, one.who, my_subjects(desk), desk.office.now() - timedelta(days=30), person=looker(desk)
+            )
             if other.id != one.id
         ],
         open_incidents=[

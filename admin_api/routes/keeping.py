@@ -9,6 +9,7 @@ from starlette.responses import Response
 from admin_api import words
 from admin_api.deps import Desk
 from admin_api.eyes import eyes, filter_log, masks
+from admin_api.forgetting import forget
 from admin_api.forms import Form, last_moment, moment
 from admin_api.permissions import at
 from admin_api.routes.captures import people
@@ -34,6 +35,7 @@ def page(desk: Desk, said: str, errors: Mapping[str, str], status: int = 200) ->
         said=said,
         errors=errors,
         kept=retention.kept(log, school),
+        over=retention.due(log, school, desk.office.now()),
         classes=retention.CLASSES,
         gone=[row | {"at": when(row["at"]), "before": when(row["before"])} for row in gone],
         held=[row | {"begins": when(row["begins"]), "ends": when(row["ends"])} for row in held],
@@ -93,7 +95,7 @@ def lift(desk: Keeper, form: Form) -> Response:
 @router.post("/keeping/run")
 def run(desk: Keeper) -> Response:
     """What the night would do, now."""
-    gone = retention.run(filter_log(desk), desk.place.log, desk.office.now(), person=desk.visitor.person.id)
+    gone = forget(filter_log(desk), desk.services.store, desk.place.log, desk.office.now(), person=desk.visitor.person.id)
     desk.note(
         "delete what is over",
         "done",

@@ -1,9 +1,11 @@
 """/reports: a week, a month or a term in numbers and pictures, each ending in what it means and what can be done."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from sqlalchemy import select
 from starlette.responses import Response
 
 from admin_api import words
@@ -15,6 +17,8 @@ from admin_api.permissions import at
 from admin_api.routes.meeting import paper_response
 from admin_api.telling import Ground
 from change_control.authority import Permission
+from change_control.changes import tightens
+from change_control.tables import ChangeRow
 from monitoring import captures, constancy, export, reports
 from monitoring.reports import Figures
 
@@ -60,12 +64,27 @@ def report(
         full=full,
         categories=_categories(desk),
         meaning=reports.meaning(found),
+        says=reports.read(found),
+        decided=decided(desk, found.since, found.until),
         counts=reports.in_counts(found),
         proof=constancy.proof(looked),
         agreement=captures.agreement(log, desk.place.log, found.since),
         ends=ends,
         day=words.day,
     )
+
+
+def decided(desk: Desk, since: datetime, until: datetime) -> list[tuple[str, int]]:
+    """What was decided about the filter: opened, closed, refused. From the change log."""
+    wanted = select(ChangeRow).where(
+        ChangeRow.log == desk.place.log, ChangeRow.decided_at >= since, ChangeRow.decided_at < until
+    )
+    with desk.read() as session:
+        rows = [(row.state, tightens(json.loads(row.diff))) for row in session.scalars(wanted.limit(5_000))]
+    refused = sum(state == "refused" for state, _ in rows)
+    closed = sum(tight for state, tight in rows if state != "refused")
+    found = [("Opened, or not proven to close", len(rows) - refused - closed), ("Closed", closed), ("Refused", refused)]
+    return found if rows else []
 
 
 def _until(desk: Desk, ends: str) -> datetime:
@@ -103,6 +122,8 @@ def _rows(desk: Desk, found: Figures, *, full: bool) -> list[tuple[object, ...]]
     rows += [("captures by theme", name, count) for name, count in found.by_theme]
     rows += [("captures by grade", name, count) for name, count in found.by_grade.items()]
     rows += [("captures by area of risk", name, count) for name, count in found.by_area]
+    rows += [("serious by week", at.isoformat(), count) for at, count, _ in found.serious_by_week]
+    rows += [("decided", name, count) for name, count in decided(desk, found.since, found.until)]
     return rows
 
 
@@ -113,28 +134,32 @@ def _shares(head: str, some: Any) -> Table:
 
 def _paper(desk: Desk, title: str, found: Figures, *, full: bool, digest: bool) -> Paper:
     """The report on paper; the headteacher's digest is its first page alone."""
-    names = _categories(desk)
+    names, says = _categories(desk), reports.read(found)
+
+    def section(name: str, key: str, table: Table) -> Section:
+        return Section(name, (says[key],) if key in says else (), (), table)
+
     sections = [Section("What this means, and what can be done", (), tuple(reports.meaning(found)))]
     sections.append(Section("In numbers", (), (), Table(("", "Count"), tuple(reports.in_counts(found)))))
     if full and not digest:
         hours = [(f"{hour}:00", count) for hour, count, _ in found.by_hour]
         sections += [
-            Section("Activity by day", (), (), _shares("Day", [(words.day(at), count) for at, count, _ in found.by_day])),
-            Section("Activity by hour", (), (), _shares("Hour", hours)),
-            Section(
+            section("Activity by day", "day", _shares("Day", [(words.day(at), count) for at, count, _ in found.by_day])),
+            section("Activity by hour", "hour", _shares("Hour", hours)),
+            section(
                 "Blocked by category",
-                (),
-                (),
+                "category",
                 _shares("Category", [(names.get(one, one), n) for one, n in found.categories_blocked]),
             ),
-            Section("Sites blocked most", (), (), _shares("Site", found.sites_blocked)),
-            Section("Captures by theme", (), (), _shares("Theme", found.by_theme)),
-            Section(
+            section("Sites blocked most", "site", _shares("Site", found.sites_blocked)),
+            section("Captures by theme", "theme", _shares("Theme", found.by_theme)),
+            section("Captures by grade", "grade", _shares("Grade", found.by_grade.items())),
+            section(
                 "Serious captures by week",
-                (),
-                (),
+                "serious",
                 _shares("Week of", [(words.day(at), n) for at, n, _ in found.serious_by_week]),
             ),
+            Section("Opened and closed by decisions", (), (), _shares("Decision", decided(desk, found.since, found.until))),
         ]
     until = f"{words.day(found.since)} to {words.day(found.until)}"
     return Paper(f"{title} at {desk.place.name}", f"{until}. Nobody is named in this report.", tuple(sections))

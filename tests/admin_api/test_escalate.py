@@ -71,3 +71,18 @@ def test_reports_are_told_once_on_their_day(world):
     assert [to for _, to, _, _ in found] == ["dsl@oakfield.example", "head@oakfield.example"]
     assert "period=week&ends=2026-11-22" in found[0][3]
     assert "format=digest" in found[1][3]
+
+
+def test_the_la_is_told_once_a_month_of_her_schools_in_counts(world):
+    addresses(world, laura="la@birchwood.example")
+    for at in (
+        datetime(2026, 12, 1, 8, 0, tzinfo=UTC),
+        datetime(2026, 12, 1, 9, 0, tzinfo=UTC),
+        datetime(2026, 12, 2, 8, 0, tzinfo=UTC),
+    ):
+        for school in ("oakfield", "hillview"):
+            with world.store.write() as session:
+                escalate.tell_of_reports(session, school, "https://desk", at, "Europe/London")
+    ((_, to, _, text),) = messages(world)
+    assert to == "la@birchwood.example"
+    assert "https://desk/rollup?period=month" in text

@@ -22,7 +22,7 @@ DECLARE = set(ROLES) - {"analyst", "governor"}
 CELLS = {
     "GET /log": LOOK,  "GET /log/export": LOOK, "GET /log/top": LOOK, "GET /log/person/{code}": LOOK,
     "POST /log/person/{code}/unmask": LOOK, "POST /log/saved": LOOK,
-    "GET /captures": REVIEW, "GET /captures/blind": REVIEW, "GET /captures/{number}": REVIEW, "POST /captures/grade": REVIEW,
+    "GET /captures": REVIEW, "GET /captures/archive": REVIEW, "GET /captures/blind": REVIEW, "GET /captures/{number}": REVIEW, "POST /captures/grade": REVIEW,
     "POST /captures/undo": REVIEW, "POST /captures/assign": REVIEW, "POST /captures/welfare": REVIEW,
     "POST /captures/blind": REVIEW, "POST /captures/{number}/ask": REVIEW, "POST /captures/{number}/opinion": REVIEW,
     "GET /alarms/open": REVIEW, "POST /alarms/{number}/acknowledge": REVIEW, "GET /escalation": REVIEW, "POST /escalation": DECIDE,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from change_control.people_wishes import ALERT_THEMES
 from monitoring import captures, store
+from monitoring.confiding import confided
 from monitoring.lines import microseconds
 from monitoring.log import Log
 from monitoring.rules import THEMES, Finding, Judge, Past, Seen, route
@@ -140,9 +141,11 @@ def test_the_schools_own_rules(rules, term, found):
         ("weekly", Past(1, 1, 1), 23, "review"),  # again, at night
         ("weekly", Past(1, 0, 0), 23, "weekly"),
         ("faint", Past(), 12, "faint"),
-        ("faint", Past(4), 12, "review"),
-        ("faint", Past(1, 2, 2), 12, "review"),
-        ("faint", Past(1, 2, 1), 12, "faint"),
+        ("faint", Past(4, weight=40), 12, "review"),
+        ("faint", Past(4, weight=14), 12, "faint"),  # the same search four times
+        ("faint", Past(1, 1, 1, 40), 12, "review"),  # another sign on another day
+        ("faint", Past(1, 2, 2, 39), 12, "faint"),
+        ("faint", Past(1, 0, 0, 40), 12, "faint"),  # all of one moment
         ("urgent", Past(), 12, "urgent"),
     ],
 )
@@ -244,3 +247,52 @@ def test_grades_are_added_taken_back_and_compared(watch, log):
 @given(st.text(max_size=120), st.sampled_from(["ks1", "ks4", "staff"]))
 def test_any_words_are_judged(term, phase):
     JUDGE.find(Seen("search", "g", phase, term, "www.google.com", "", "restrict"))
+
+
+def test_faint_signs_of_one_story_add_up_over_days_and_are_shown_with_all_of_it(watch):
+    """None is anything alone; three of one pupil within a fortnight are, and a lesson's or a colleague's are not."""
+    told = ("why does everyone leave me", "nobody to talk to at home", "mum is so angry with me")
+    for day, term in enumerate(told):
+        watch(
+            search("volcano facts", day * 86_400 * 2 - 60), search(term, day * 86_400 * 2), search(told[0], day, person="p2")
+        )
+    (one,) = [each for each in watch() if each.route != "faint"]
+    assert (one.who, one.route, one.term) == ("p1", "review", told[-1])
+    assert [each.split(": ", 1)[1] for each in one.told["earlier"]] == list(told[:-1])
+
+
+def test_what_is_searched_for_at_night_weighs_more_and_what_is_weeks_apart_is_not_added(watch):
+    sign, other = "why does everyone leave me", "nobody to talk to at school"
+    night = 13 * 3600
+    watch(search(sign, night), search(other, night + 86_400))
+    watch(search(sign, person="p2"), search(other, 86_400, person="p2"))
+    watch(search(sign, night, person="p3"), search(other, night + 20 * 86_400, person="p3"))
+    assert [(each.who, each.term) for each in watch() if each.route == "review"] == [("p1", other)]
+
+
+def test_sites_that_were_refused_count_a_little_beside_words(watch):
+    for person, refused in (("p1", True), ("p2", False)):
+        watch(search("why does everyone leave me", person=person))
+        if refused:
+            watch(page("dating", 3_600, person=person), page("dating", 7_200, person=person))
+        watch(search("nobody to talk to at school", 86_400, person=person))
+    assert {each.who for each in watch() if each.route == "review"} == {"p1"}
+
+
+@pytest.mark.parametrize(
+    ("term", "about"),
+    [
+        ("why does everyone leave me", "self-harm"),
+        ("mum is so angry with me", "family"),
+        ("they cut me off because i dont drink", "bullying"),
+        ("is it weird that an older guy wants to meet me", "exploitation"),
+        ("crying in bed lyrics", None),
+        ("sad macbeth quotes essay", None),
+        ("how to revise for maths", None),
+        ("sad", None),
+        ("\ud800\0 " + "x " * 100_000, None),
+    ],
+)
+def test_what_is_confided(term, about):
+    found = confided(term)
+    assert (found.theme if found else None) == about

@@ -181,6 +181,8 @@ PLAIN = Event(
 def test_search_by_each_field_finds_the_line_and_no_other(log: Log, query: Query):
     log.append([WANTED, PLAIN], {})
     assert hosts(log, query) == ["a.b.example"]
+    assert hosts(log, replace(query, school="hillview")) == ["a.b.example"]  # as every page asks
+    assert "a.b.example" not in hosts(log, replace(query, school="oakfield"))
 
 
 def test_a_site_is_its_name_and_all_below_and_nothing_that_looks_like_it(log: Log):

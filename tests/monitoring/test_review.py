@@ -18,6 +18,7 @@ from monitoring.meetings import Item, Minute
 from monitoring.search import search as look
 from monitoring.tables import captures as capture_rows
 from monitoring.tables import clean, day_sums, hour_sums, hours, meta
+from monitoring.tables import incidents as incident_rows
 from policy.event import Event
 
 NOW = datetime(2026, 11, 18, 11, 0, tzinfo=UTC)  # a Wednesday
@@ -287,6 +288,32 @@ def test_retention_deletes_each_class_but_what_is_held_and_says_so(log):
     assert {row["class"] for row in retention.said(log, "hillview")} == {"blocked", "capture"}
     with pytest.raises(LookupError):
         retention.lift(log, "oakfield", held, person="h", now=NOW)
+
+
+def test_what_is_held_keeps_its_incident_and_the_counts_by_which_its_lines_are_found(log):
+    old = NOW - timedelta(days=4000)
+    log.append([PAGE._replace(at=old.timestamp(), person="", address="10.0.0.9")], {})
+    kept = capture(log, at=microseconds(old), last=microseconds(old), who="10.0.0.9")
+    with store.changing(log) as connection:
+        rows = {"school": "hillview", "state": "closed", "held_by": "", "at": microseconds(old)}
+        numbers = [store.add(connection, incident_rows, **rows) for _ in range(2)]
+        connection.execute(capture_rows.update().where(capture_rows.c.id == kept).values(incident=numbers[0]))
+    held = retention.hold(log, "hillview", "10.0.0.9", old, NOW, "a complaint is heard", person="h", now=NOW)
+    assert retention.run(log, "hillview", NOW)["incident"] == 1
+    assert len(log.search(Query("hillview", who="10.0.0.9")).rows) == 1
+    retention.lift(log, "hillview", held, person="h", now=NOW)
+    assert retention.run(log, "hillview", NOW)["incident"] == 1
+    everybody = retention.hold(log, "hillview", "", old, NOW + timedelta(days=1), "an inquiry has begun", person="h", now=NOW)
+    assert retention.everybody_held(log, "hillview")
+    number = incidents.open_(
+        log, "hillview", [capture(log)], summary="A worry", subject="pupil", subjects=DSL.subjects, person="sara", now=NOW
+    )
+    with store.changing(log) as connection:
+        connection.execute(incident_rows.update().where(incident_rows.c.id == number).values(state="closed"))
+    later = NOW + timedelta(days=9000)
+    assert retention.run(log, "hillview", later)["incident"] == 0
+    retention.lift(log, "hillview", everybody, person="h", now=NOW)
+    assert retention.run(log, "hillview", later)["incident"] == 1
 
 
 @pytest.mark.parametrize(
