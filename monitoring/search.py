@@ -152,7 +152,9 @@ def _days(connection: sql.Connection, school: str, query: Query, first: int) -> 
         of_school = day_sums.c.school == school
         found = set(connection.scalars(sql.select(day_sums.c.day).where(of_school, *wanted).distinct()))
         kept = connection.scalar(sql.select(sql.func.min(day_sums.c.day)).where(of_school))
-        found |= set(range(first, first if kept is None else kept))  # held lines may be older than any count
+        if kept is None:
+            return days
+        found |= set(range(first, kept))  # held lines may be older than any count
         days = found if days is None else days & found
     return days
 
