@@ -353,10 +353,15 @@ def adversarial(count: int) -> None:
 
 if __name__ == "__main__":
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--names", type=int, nargs="+", default=[100_000])
+    words.add_argument("--names", type=int, nargs="*", default=[100_000])
+    words.add_argument(
+        "--stores", nargs="+", choices=sorted(STORES), default=list(STORES), help="beside dict, which is always asked"
+    )
     words.add_argument("--raw", type=int, nargs="*", default=[], help="from raw lists to an index, so many names")
     words.add_argument("--hostile", type=int, default=0, help="lines of a hostile list")
     chosen = words.parse_args()
+    for left_out in STORES.keys() - {"dict", *chosen.stores}:
+        del STORES[left_out]
     for wanted in chosen.names:
         run(wanted)
     for wanted in chosen.raw:

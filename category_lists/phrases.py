@@ -15,7 +15,7 @@ import json
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import chain
@@ -44,6 +44,7 @@ _BY_PHASE: Final = {
     "staff": 1.5,
     "guest": 1.0,
 }
+_LIKELY: Final = 0.6  # of the line, for a theme that the name of the site speaks of too
 _WITHIN: Final = 80  # characters between the first and the last word of a rule's words, about twelve words
 _SAME_AGAIN: Final = 0.15  # what each further occurrence of a phrase adds, up to four of them
 
@@ -167,8 +168,10 @@ class Phrases:
         """The sets that ship with the product, or those of a folder."""
         return cls(_texts(folder or FOLDER))
 
-    def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4") -> Score:
-        """What is this text about, for readers of this phase?"""
+    def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4", likely: Collection[str] = ()) -> Score:
+        """What is this text about, for readers of this phase? Of `likely` themes, which something else speaks for as well,
+        fewer words are enough.
+        """
         read = words(text, self._known)
         seen, contexts = self._found(read)
         counts: dict[tuple[str, str, int], int] = {}
@@ -190,7 +193,11 @@ class Phrases:
         line = _LINE[kind] * _BY_PHASE.get(phase, 1.0)
         if kind == "page":
             line *= 1 + 0.6 * max(0.0, math.log2(max(1, read.count(" ")) / _SHORT))
-        themes = {theme: round(score) for theme, score in sorted(scores.items(), key=lambda one: -one[1]) if score >= line}
+        themes = {
+            theme: round(score)
+            for theme, score in sorted(scores.items(), key=lambda one: -one[1])
+            if score >= (line * _LIKELY if theme in likely else line)
+        }
         top = max(scores.values(), default=0.0)
         action: Literal["allow", "warn", "block"] = "block" if themes else "warn" if top >= line * 0.85 else "allow"
         told = sorted((Hit(theme, phrase, weight) for theme, phrase, weight, _, _ in hits), key=lambda hit: -hit.weight)
@@ -303,8 +310,8 @@ class Sets:
         self._text = text
         self._ready: Phrases | None = None
 
-    def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4") -> Score:
-        return self.ready().score(text, kind, phase=phase)
+    def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4", likely: Collection[str] = ()) -> Score:
+        return self.ready().score(text, kind, phase=phase, likely=likely)
 
     def ready(self) -> Phrases:
         """Kept here too: by its text alone it would be found by comparing all of that, for every page and search."""

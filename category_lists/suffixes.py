@@ -53,6 +53,13 @@ class Suffixes:
             return True
         return host.partition(".")[2] in self.wild and host not in self._except
 
+    def site_of(self, host: str) -> str:
+        """The name that somebody registered: what is below the longest shared name that a canonical host ends with."""
+        site = rest = host
+        while "." in rest and not self.shared(rest):
+            site, rest = rest, rest.partition(".")[2]
+        return site
+
     def private(self, host: str) -> bool:
         """Say whether it is a company (a blog host, a dynamic DNS service) that hands the names out."""
         return host in self._private

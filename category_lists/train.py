@@ -12,8 +12,11 @@ model. numpy is loaded only here.
 import random
 from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
+from category_lists import suffixes
 from category_lists.classifier import HARMLESS, ROWS, SHIPPED, Model, harm_in, rows_of
 from category_lists.examples import Examples, our_examples, some_of
 from category_lists.lists import Progress
@@ -23,13 +26,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FEWEST: Final = 40  # names that a kind needs to be learned
-_MOST: Final = 16_000  # names of one kind that are used; more add time and little knowledge
+_MOST: Final = 8_000  # names of one kind that are used; more add time, and drown harmless names
 _MOST_HARMLESS: Final = 110_000
 _ROUNDS: Final = 2
 _BATCH: Final = 1024
 _STEP: Final = 0.09
 _HARMLESS_COUNTS: Final = 3.0  # how much more a mistake about a harmless name weighs
-_ALLOWED: Final = 0.0048  # share of unseen harmless names that may get a proposal at all
+_VAGUE: Final = {"malware_phishing": 0.5, "ads_trackers": 0.5}  # kinds whose names say little: mistakes about them weigh less
+_ALLOWED: Final = 0.004  # share of unseen harmless names that may get a proposal at all
+_AGAINST: Final = 0.5  # see Model.against; measured between 0 (the likeliest kind alone) and 2 (harmless alone)
+_HELD: Final = 3  # one in so many sites that are surely harmless is kept from learning, to set the line by
 _SEED: Final = 2026
 
 
@@ -39,16 +45,16 @@ def train(examples: Examples, about: Mapping[str, object], progress: Progress | 
     known = {
         kind: some_of(names, _MOST, dice) for kind, names in sorted(examples.named.items()) if len(set(names)) >= _FEWEST
     }
-    held = some_of(examples.sure, _MOST_HARMLESS, dice)[::2]
-    hidden = frozenset(held)
-    calm = [name for name in some_of(examples.harmless, _MOST_HARMLESS, dice) if name not in hidden]
+    site_of = suffixes.load().site_of
+    held = [name for name in some_of(examples.sure, _MOST_HARMLESS, dice) if not crc32(site_of(name).encode()) % _HELD]
+    hidden = frozenset(map(site_of, held))
+    calm = [name for name in some_of(examples.harmless, _MOST_HARMLESS, dice) if site_of(name) not in hidden]
     if not known or len(held) < 5 * _FEWEST:
         raise ValueError("There are too few names to learn from.")
     counted = {HARMLESS: len(calm)} | {kind: len(some) for kind, some in known.items()}
     model = _learned({HARMLESS: calm, **known}, {**about, "names": counted}, progress)
-    scores = sorted((harm_in(model.probabilities(name)) for name in held), reverse=True)
-    line = scores[int(len(scores) * _ALLOWED)] + 1e-4
-    return Model(model.kinds, model.biases, model.scales, min(line, 0.9999), model.weights, model.about)
+    scores = sorted((harm_in(model.probabilities(name), _AGAINST) for name in held), reverse=True)
+    return replace(model, line=scores[int(len(scores) * _ALLOWED)] + 1e-4)
 
 
 class _Names:
@@ -89,6 +95,7 @@ def _learned(known: Mapping[str, Sequence[str]], about: Mapping[str, object], pr
     counts = np.bincount(names.kinds, minlength=kinds).astype(np.float64)
     counts_for = np.sqrt(counts.mean() / counts)
     counts_for[0] *= _HARMLESS_COUNTS
+    counts_for *= [_VAGUE.get(kind, 1.0) for kind in known]
     weights = np.zeros((ROWS, kinds), np.float32)
     seen = np.full(ROWS, 1e-3, np.float32)
     bias = np.zeros(kinds, np.float32)
@@ -105,7 +112,15 @@ def _learned(known: Mapping[str, Sequence[str]], about: Mapping[str, object], pr
     most = np.quantile(np.abs(weights), 0.9995, axis=0)  # the few beyond are cut, or the many small ones would be lost
     scales = np.maximum(most / 127, 1e-6)
     whole = np.clip(np.rint(weights / scales), -127, 127).astype(np.int8)
-    return Model(tuple(known), tuple(map(float, bias)), tuple(map(float, scales)), 1.0, array("b", whole.tobytes()), about)
+    return Model(
+        kinds=tuple(known),
+        biases=tuple(map(float, bias)),
+        scales=tuple(map(float, scales)),
+        line=1.0,
+        against=_AGAINST,
+        weights=array("b", whole.tobytes()),
+        about=about,
+    )
 
 
 def _step(

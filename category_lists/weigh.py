@@ -48,7 +48,10 @@ _NEIGHBOURS: Final = frozenset((("games", "gambling"),))  # where we say the lef
 _VETTED = """
 ac.uk gov.uk judiciary.uk mod.uk nhs.uk nic.uk parliament.uk police.uk sch.uk nhs.scot nhs.wales gov.scot gov.wales
 llyw.cymru hscni.net gov.ie edu gov mil int gc.ca gouv.fr admin.ch bund.de europa.eu gov.au edu.au ac.nz govt.nz
-school.nz gov.im gov.gg gov.je museum
+school.nz gov.im gov.gg gov.je sch.gg sch.je museum
+ac.at ac.be ac.il ac.in ac.jp ac.kr ac.th ac.za edu.br edu.hk edu.in edu.it edu.mt edu.my edu.sg edu.tr edu.tw
+gob.es gov.br gov.gr gov.hk gov.il gov.in gov.it gov.mt gov.pl gov.pt gov.ro gov.sg
+gov.ua gov.za gv.at
 """
 VETTED: Final = frozenset(_VETTED.split())
 
@@ -61,16 +64,26 @@ _HELP = (
     r"|(?:drug|alcohol|substance)s?-?(?:and-?\w+-?)?(?:advice|aware|education|help|support|treatment|policy|prevent))"
     rf".*(?:{'|'.join(map(re.escape, _HELP_ENDS))})$"
 )
-_BODY = r"sexual-?health|rape-?crisis|sexual-?(?:assault|abuse|violence)|breast-?(?:cancer|feed)|asexuality"
+_BODY = (
+    r"sexual-?health|rape-?crisis|sexual-?(?:assault|abuse|violence)|breast-?(?:cancer|feed)|asexuality"
+    r"|prostate-?cancer|cervical-?cancer|testicular-?cancer|endometriosis|contracepti|abortion-?(?:advice|care|rights|support)"
+    r"|domestic-?(?:abuse|violence)|womens-?aid|survivors?-?(?:network|support|trust)|pflag"
+    r"|lgbt\w{0,3}-?(?:alliance|cent(?:er|re)|foundation|health|history|network|support|trust|youth)"
+)
 _HELPED = ("drugs_substance", "alcohol_tobacco_vaping")  # where words of help count, besides the words of their own
 _WORDS_OF: Final = {
     "alcohol_tobacco_vaping": r"quit-?smok|stop-?smok|smoke-?free",
     "gambling": (
-        r"gambl\w*-?(?:help|aware|care|anonymous|support|therapy|with-?lives|harm|clinic)|problem-?gambl|stop-?gambl"
+        r"gambl\w*-?(?:help|aware|care|anonymous|support|therapy|with-?lives|harm|clinic|stigma)"
+        r"|problem-?gambl|stop-?gambl|tackling-?gambl"
     ),
     "pornography": _BODY,
     "adult_mixed": _BODY,
-    "games": r"phonics|times-?tables|spelling|literacy|numeracy|preschool",
+    "games": (
+        r"phonics|times-?tables|spelling|literacy|numeracy|preschool|multiplication|kindergarten|geograph"
+        r"|(?<!cool)(?<!cool-)math(?:s|ematic|-?games)|educational|education-?quiz|typing-?(?:club|games?|practice)"
+        r"|learning-?games|to-?learn|esl-?games"
+    ),
 }
 _SENSE: Final = {category: re.compile(words).search for category, words in _WORDS_OF.items()} | {
     category: re.compile("|".join(filter(None, (_HELP, _WORDS_OF.get(category))))).search for category in _HELPED

@@ -26,6 +26,8 @@ class PortalWish:
             raise ValueError("choose at least one network")
         if strange := sorted(set(self.networks) - known):
             raise ValueError(f"there is no network {strange[0][:60]!r} here")
+        if apart := [each.prefix for each in school.networks if each.id in self.networks and each.listener != "*"]:
+            raise ValueError(f"{apart[0]} is known by the listener that its devices come in by, so nobody can sign in there")
         if self.mode not in MODES:
             raise ValueError("choose whether people must sign in, may sign in, or there is no sign-in page")
         held = {each.network: each for each in school.portals}

@@ -119,7 +119,8 @@ class Steering:
         """The steered network of a client."""
         known = self._of.get(address)
         if known is None:
-            ip, way = ip_address(address), passages.way_at(self._ways, address)
+            ip = ip_address(address)
+            way = passages.way_at(self._ways, address) if self._ways else passages.NOTHING
             near = (each for prefix, each in self._networks if ip.version == prefix.version and ip in prefix)
             known = (next(near, None) if way.filtered else None,)  # what is not filtered the kernel does not steer
             self._of.put(address, known)
@@ -132,7 +133,8 @@ class Steering:
 
     def follow(self, snapshot: Snapshot) -> None:
         """Another policy: networks may be filtered that were not, or no more."""
-        self._ways = passages.ways(snapshot.schools.values())
+        said = passages.ways(snapshot.schools.values())
+        self._ways = said if any(not way.filtered for way in said.values()) else {}
         self._of.clear()
         self.turned(None)
 

@@ -241,6 +241,19 @@ def unknown_by_rule(case: _Case) -> _Found | None:
     return _strictest(found)
 
 
+def suspected(profile: Profile, asked: Question) -> tuple[str, ...]:
+    """What the letters of a name that no list knows suggest, where a rule in force speaks of names that look harmful.
+
+    Whoever reads a page there needs fewer of its words to call it so; what follows from them is `decide`'s.
+    """
+    model, case = profile.dictionary.model, _Case(profile, asked, (), never_inspect=False)
+    if not model or not any(rule.sign == "looks_harmful" and case.active(rule) for rule in profile.unknown_rules):
+        return ()
+    if vetted(asked.host) or _matches(profile, asked):
+        return ()
+    return tuple(proposal.category for proposal in model.guess(asked.host).proposals)
+
+
 def _firmness(rule: UnknownRule) -> tuple[bool, int]:
     return bool(rule.groups), STRICTNESS[rule.action]
 

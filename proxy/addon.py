@@ -29,7 +29,7 @@ from mitmproxy import connection, http
 
 from category_lists.names import NameRefused, Site
 from policy import tenants
-from policy.decide import Decision, Question, Reason, decide
+from policy.decide import Decision, Question, Reason, decide, suspected
 from policy.event import Event, Kind
 from policy.identity import Client
 from policy.rules import Action, Handling
@@ -323,7 +323,7 @@ class Judge:
             assert flow.response
             headers = flow.response.headers
             said = self._wording.page(
-                data, headers.get("content-type", ""), headers.get("content-encoding", ""), profile
+                data, headers.get("content-type", ""), headers.get("content-encoding", ""), profile, suspected(profile, asked)
             ) if data else NOTHING  # fmt: skip
             if said is None:
                 self._record(event._replace(action=Action.BLOCK, reason=Reason.ERROR, outcome="unreadable"))

@@ -3,7 +3,7 @@
 It only says; what follows is `decide`'s, which is given the themes as part of the question.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -19,7 +19,7 @@ STRICTEST = "ks2"  # devices of no school are judged as the younger pupils are
 class Scores(Protocol):
     """Phrase sets, as category_lists.phrases has them."""
 
-    def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4") -> Score: ...
+    def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4", likely: Collection[str] = ()) -> Score: ...
 
     def __hash__(self) -> int: ...
 
@@ -29,13 +29,17 @@ class Said:
     """Themes with their scores, strongest first."""
 
     themes: Mapping[str, int]
+    named: tuple[str, ...] = ()  # those of them that the site's name speaks of too, so that fewer words were enough
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self.themes)
 
     def __str__(self) -> str:
-        return "words: " + ", ".join(f"{theme} {score}" for theme, score in self.themes.items()) if self.themes else ""
+        if not self.themes:
+            return ""
+        words = "words: " + ", ".join(f"{theme} {score}" for theme, score in self.themes.items())
+        return words + (f"; its name looks like {' and '.join(self.named)} too" if self.named else "")
 
 
 NOTHING = Said({})
@@ -54,12 +58,16 @@ class Wording:
             return NOTHING
         return self._search(self._of(profile), term[:LONGEST_TERM], _phase(profile))
 
-    def page(self, data: bytes, content_type: str, encoding: str, profile: Profile) -> Said | None:
-        """What a page is about; None when it cannot be read."""
+    def page(
+        self, data: bytes, content_type: str, encoding: str, profile: Profile, likely: Collection[str] = ()
+    ) -> Said | None:
+        """What a page is about; None when it cannot be read. `likely` is what the name of its site looks like."""
         plain = unpacked(data, encoding)
         if plain is None:
             return None
-        return Said(self._of(profile).score(text_of(plain, content_type), "page", phase=_phase(profile)).themes)
+        text = text_of(plain, content_type)
+        themes = self._of(profile).score(text, "page", phase=_phase(profile), likely=likely).themes
+        return Said(themes, tuple(theme for theme in themes if theme in likely))
 
     def _of(self, profile: Profile) -> Scores:
         named = profile.dictionary.phrases

@@ -48,6 +48,7 @@ NEIGHBOURS_S: Final = 5.0
 WRITE_S: Final = 5.0  # how often what was counted goes to its file
 PROXY_S: Final = 2.5  # so long a proxy may take to close a connection
 AT_ONCE: Final = 500  # permits judged again in one go
+REMEMBERED: Final = 65_536  # addresses whose network is kept; then the memory starts afresh
 TCP: Final = 6
 HEARTBEATS: Final = {"proxy": "proxy_alive", "filter": "filter_alive", "steer": "steer_alive"}
 
@@ -74,14 +75,20 @@ class Near:
         self._look = look
         self._known: dict[str, bytes] = {}
         self._looked = float("-inf")
+        self._of: dict[str, Inside | None] = {}
         self._networks = sorted(
             ((network, inside) for inside in config.networks for network in map(ip_network, inside.prefixes)),
             key=lambda one: -one[0].prefixlen,
         )
 
     def network(self, address: str) -> Inside | None:
-        ip = ip_address(address)
-        return next((each for network, each in self._networks if ip.version == network.version and ip in network), None)
+        if address not in self._of:
+            if len(self._of) >= REMEMBERED:
+                self._of.clear()
+            ip = ip_address(address)
+            near = (each for network, each in self._networks if ip.version == network.version and ip in network)
+            self._of[address] = next(near, None)
+        return self._of[address]
 
     def device(self, address: str, *, patient: bool = False) -> bytes:
         """The MAC; b"" when the device stands behind a router, or is not known (`patient`: and need not be at once)."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from category_lists.classifier import GENERATED, HARMLESS, NOTHING, ROWS, Model, harm_in, pieces, shipped
+from category_lists.classifier import GENERATED, HARMLESS, NOTHING, ROWS, Model, _added, harm_in, pieces, shipped
 from category_lists.examples import Examples, our_examples
 from category_lists.lists import starter
 from category_lists.taxonomy import load
@@ -29,6 +29,8 @@ def test_what_the_shipped_model_proposes():
     assert [name for name in HARMLESS_NAMES if model.propose(name)] == []
     assert model.guess("10.0.0.1") is NOTHING
     assert model.guess("xkqzjvbwpqhtrnlm.com").proposals == ()
+    assert model.propose("luckyspincasino-bonus.com")
+    assert not model.propose("luckyspincasino-bonus.sch.uk")
 
 
 def test_the_shipped_model_speaks_of_known_categories_and_says_what_it_was_learned_from():
@@ -54,7 +56,7 @@ def test_our_own_sites_that_pupils_need_are_left_alone():
 
 def small():
     weights = array("b", bytes(ROWS * 2))
-    return Model((HARMLESS, "games"), (0.0, 1.0), (1.0, 1.0), 0.5, weights, {"names": {"games": 2}})
+    return Model((HARMLESS, "games"), (0.0, 1.0), (1.0, 1.0), 0.5, 0.0, weights, {"names": {"games": 2}})
 
 
 def test_a_model_survives_its_bytes():
@@ -63,7 +65,8 @@ def test_a_model_survives_its_bytes():
     assert again == model
     assert (len(again.version), again.version) == (12, Model.from_bytes(model.to_bytes()).version)
     assert [one.category for one in again.propose("anything.example")] == ["games"]
-    assert harm_in(again.probabilities("anything.example")) == pytest.approx(0.731, abs=1e-3)
+    assert harm_in(again.probabilities("anything.example"), 0.0) == pytest.approx(0.731, abs=1e-3)
+    assert harm_in(again.probabilities("anything.example"), 0.5) == pytest.approx(1.410, abs=1e-3)
 
 
 @settings(max_examples=60)
@@ -84,11 +87,24 @@ def test_what_is_no_model(data):
         Model.from_bytes(data)
 
 
+@given(st.integers(2, 9), st.data())
+@settings(max_examples=40)
+def test_rows_are_added_as_one_number_as_they_would_be_one_by_one(width, data):
+    weights = array("b", data.draw(st.lists(st.integers(-128, 127), min_size=width * 20, max_size=width * 20)))
+    rows = data.draw(st.lists(st.integers(0, 19), max_size=30)) + [0, 19] * 100
+    one_by_one = [sum(weights[row * width + column] for row in rows) for column in range(width)]
+    assert _added(memoryview(weights), width, rows) == one_by_one
+
+
 def test_pieces_mark_the_beginning_the_dots_and_the_end():
     assert b"^pok" in pieces("www.poker.example")
     assert b"er." in pieces("poker.example")
     assert b"ple$" in pieces("poker.example")
     assert b".example" in pieces("poker.example")
+
+
+def test_no_name_has_more_pieces_than_can_be_added():
+    assert len(pieces(".".join("".join(chr(97 + (at * each) % 26) for at in range(63)) for each in (1, 3, 5, 7)))) < 257
 
 
 @given(st.text(st.sampled_from("abc-.1"), min_size=1, max_size=70))
@@ -99,7 +115,7 @@ def test_any_name_has_a_guess(name):
 
 def test_training_is_repeatable_and_needs_enough_names():
     named = {"gambling": [f"casino{number}spin.example" for number in range(60)]}
-    calm = [f"school{number}garden.example" for number in range(600)]
+    calm = [f"school{number}garden.example" for number in range(900)]
     examples = Examples(named, calm, calm)
     first, second = train(examples, {"a": 1}), train(examples, {"a": 1})
     assert first.to_bytes() == second.to_bytes()

@@ -157,3 +157,9 @@ def test_a_long_page_is_read_quickly():
         shipped().score(page)
         best = min(best, time.process_time() - start)
     assert best < 0.05  # ten times the target, so that a busy machine does not fail it; benchmarks/accuracy.py measures
+
+
+def test_fewer_words_are_enough_for_what_is_likely_anyway():
+    made = Phrases({"a.yaml": "theme: t\nlanguage: en\nstrong: alpha\nsoft: beta, gamma"})
+    assert [made.score("alpha", likely=likely).themes for likely in ((), ("other",), ("t",))] == [{}, {}, {"t": 50}]
+    assert made.score("beta and gamma", likely=("t",)).themes == {}

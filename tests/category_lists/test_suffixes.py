@@ -49,3 +49,17 @@ def test_pages_and_exact_entries_of_shared_names_are_taken() -> None:
 def test_only_dynamic_dns_lists_are_lists_of_such_names() -> None:
     assert usual_exceptions("dynamic_dns_new") == {PRIVATE}
     assert usual_exceptions("games") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("host", "site"),
+    [
+        ("www.oak.example.org.uk", "example.org.uk"),
+        ("pages.someone.blogspot.com", "someone.blogspot.com"),
+        ("co.uk", "co.uk"),
+        ("a.b.nowhere", "b.nowhere"),
+        ("com", "com"),
+    ],
+)
+def test_the_name_that_somebody_registered(host: str, site: str) -> None:
+    assert load().site_of(host) == site

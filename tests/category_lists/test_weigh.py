@@ -48,6 +48,11 @@ def feed(category, host, path=""):
         ("education.minecraft.net", [ours("education", "education.minecraft.net"), ours("games", "minecraft.net")], ["education"]),
         ("both.example", [ours("education", "both.example"), ours("games", "both.example")], ["education", "games"]),
         # the name itself says that it is help
+        ("kids-math-games.example", [feed("games", "kids-math-games.example")], []),
+        ("coolmathgamesx.example", [feed("games", "coolmathgamesx.example")], ["games"]),
+        ("www.u-tokyo.ac.jp", [feed("proxy_vpn", "u-tokyo.ac.jp")], []),
+        ("northlgbtyouth.example", [feed("pornography", "northlgbtyouth.example")], []),
+        ("lgbtporn.example", [feed("pornography", "lgbtporn.example")], ["pornography"]),
         ("leedssexualhealth.com", [feed("pornography", "leedssexualhealth.com")], []),
         ("midlandsgamblingclinic.org", [feed("gambling", "midlandsgamblingclinic.org")], []),
         ("northdrugadvice.org.uk", [feed("drugs_substance", "northdrugadvice.org.uk")], []),

@@ -120,7 +120,7 @@ def learner(lists, about, progress):
     """Learns nothing but what it was given."""
     names = b"".join(path.read_bytes() for _, path in lists)
     weights = array("b", bytes(ROWS * 2))
-    return Model((HARMLESS, "gambling"), (0.0, 1.0), (1.0, 1.0), 0.5, weights, {**about, "seen": len(names)})
+    return Model((HARMLESS, "gambling"), (0.0, 1.0), (1.0, 1.0), 0.5, 0.0, weights, {**about, "seen": len(names)})
 
 
 def test_the_model_is_learned_anew_from_many_names_and_kept_while_they_stay_about_the_same(dictionaries):

@@ -13,7 +13,8 @@ from policy.rules import AuthorityPolicy, Group, Network, Portal, SchoolPolicy
 TAXONOMY = load()
 SCHOOL = SchoolPolicy(
     "hill", "Hill", "a" * 64, "d" * 64, (Group("guest", "Guests", "guest"), Group("staff", "Staff", "staff")),
-    (Network("g4", "guest", "10.9.0.0/24"), Network("g6", "guest", "fd09::/64"), Network("s4", "staff", "10.5.0.0/24")),
+    (Network("g4", "guest", "10.9.0.0/24"), Network("g6", "guest", "fd09::/64"), Network("l4", "staff", "10.6.0.0/24", "own"),
+     Network("s4", "staff", "10.5.0.0/24")),
     portals=(Portal("p1-0", "g4", 1, required=True), Portal("p1-1", "s4", 1)),
 )  # fmt: skip
 
@@ -43,6 +44,7 @@ def test_what_is_asked_for_is_applied_told_and_taken_back(wish, told, left):
     [
         (PortalWish(("n9",), "required"), "no network"),
         (PortalWish((), "required"), "at least one"),
+        (PortalWish(("l4",), "required"), "by the listener"),
         (PortalWish(("g4",), "maybe"), "choose"),
         (BelongingWish("staff", role="portal/guest/guest"), "this very group"),
     ],

@@ -143,11 +143,11 @@ def test_axe_finds_nothing_on_any_page_of_review(box, browser):
     google(box, "how to cut yourself %3Cb%3Ebold%3C%2Fb%3E %3D1%2B1", "127.20.5.4")
     older = Event(
         time.time() - 3 * 86_400, "search", "hillview", "ks4", "lan", "network", "", "127.20.4.77", host="www.google.com",
-        path="/search", term="buy weed and send it to the school with the longest name there is", action="restrict",
+        path="/search", term="how to bully someone online at the school with the longest name there is", action="restrict",
     )  # fmt: skip
     with contextlib.closing(Writer(box.data / "spool", "proxy-older")) as worker:
         worker.write(older.encode())
-    until(lambda: in_log(box, "SELECT id FROM captures WHERE term LIKE 'buy weed and%'"), 30, "an older one is captured")
+    until(lambda: in_log(box, "SELECT id FROM captures WHERE term LIKE 'how to bully someone online%'"), 30, "an older one is captured")
     number = until(lambda: in_log(box, "SELECT max(id) FROM captures WHERE route = 'urgent'")[0][0], 30, "there is a capture")
     head = browser(size={"width": 320, "height": 700})
     sign_in(head, box, "hillview-head")

@@ -85,3 +85,10 @@ def test_a_sign_in_outlives_the_process_that_keeps_it_and_is_no_other_devices(to
 
 def test_a_revoked_code_ends_what_runs(told):
     assert told["portal"]["reset"][0] == 56
+
+
+def test_staff_sign_in_with_the_password_of_their_account(told):
+    got = told["portal"]
+    assert "The user name or the password is wrong." in got["wrong password"]
+    assert "hill-teacher" in got["account"]
+    assert "You are signed in" in got["account"]

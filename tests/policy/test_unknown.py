@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from category_lists.classifier import Guess, Proposal
-from policy.decide import Question, Reason, alike, decide
+from policy.decide import Question, Reason, alike, decide, suspected
 from policy.rules import Action, CategoryRule, SiteRule, UnknownRule
 from policy.words import sentence
 
@@ -112,3 +112,21 @@ def test_replies_for_such_names_are_not_shared(ask):
 def test_names_that_speak_for_themselves_share_no_reply_with_others_on_their_list(ask, host):
     made, _ = ask("calm.example")
     assert alike(made.profile("hillview", "ks3"), host) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "rules", "said"),
+    [
+        ("casino-new.example", (rule("looks_harmful", ALLOW),), ("gambling", "games")),
+        ("casino-new.example", (rule("looks_harmful", WARN),), ("gambling", "games")),
+        ("casino-new.example", (rule("looks_harmful", WARN, until=LESSON),), ()),  # it has ended
+        ("casino-new.example", (rule("any", WARN),), ()),  # nobody signed that such guesses count
+        ("casino-new.example", (), ()),
+        ("calm.example", (rule("looks_harmful", WARN),), ()),
+        ("casino.games.example", (rule("looks_harmful", WARN),), ()),  # a list knows it
+        ("casino.sch.uk", (rule("looks_harmful", WARN),), ()),
+    ],
+)
+def test_what_a_name_suggests_to_those_who_read_its_pages(ask, host, rules, said):
+    made, _ = ask(host, *rules)
+    assert suspected(made.profile("hillview", "ks3"), Question("hillview", "ks3", host, LESSON, "/")) == said

@@ -126,10 +126,10 @@ class FakePhrases:
 
     broken = False
 
-    def score(self, text, kind="page", *, phase="ks4"):
+    def score(self, text, kind="page", *, phase="ks4", likely=()):
         if self.broken:
             raise RuntimeError("broken for a test")
-        return phrases.shipped().score(text, kind, phase=phase)
+        return phrases.shipped().score(text, kind, phase=phase, likely=likely)
 
 
 # --- the little internet -----------------------------------------------------------------------------------------------

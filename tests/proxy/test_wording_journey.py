@@ -6,6 +6,22 @@ from urllib.parse import quote
 
 import pytest
 
+from category_lists.classifier import Guess, Proposal
+from policy.rules import Action, UnknownRule
+
+
+class Suspects:
+    """A model that takes every name for gambling."""
+
+    version = "v1"
+
+    def guess(self, host):
+        return Guess((Proposal("gambling", 0.9),))
+
+    def propose(self, host):
+        return self.guess(host).proposals
+
+
 BAD = "hardcore porn videos, free porn, xxx porn movies, porn tube"
 GOOD = "volcanoes and how lava cools into igneous rock"
 
@@ -47,6 +63,27 @@ def test_a_pages_words_decide(school, how, version):
     assert (got.status, GOOD in got.text) == (200, True)
     assert got.text.count("filler") == (200_000 if "long" in how else 1)
     assert len(school.events) == 3
+
+
+FEW = "Roulette every night"  # not enough to call a page gambling
+
+
+def test_fewer_words_are_enough_where_the_name_speaks_of_the_same_and_a_rule_says_that_it_counts(school):
+    page = f"https://allowed.test:{{https}}/html/plain?text={quote(FEW)}"
+    before = school.live.kept
+    made = school.build()
+    hillview = made.schools["hillview"]
+    signed = dataclasses.replace(hillview, unknown_rules=(UnknownRule("u1", "looks_harmful", Action.ALLOW, 7),))
+    shown = []
+    for document in (hillview, signed):
+        known = {digest: dataclasses.replace(one, model=Suspects()) for digest, one in made.dictionaries.items()}
+        school.live.kept = dataclasses.replace(made, schools={"hillview": document}, dictionaries=known, _profiles={})
+        shown.append(school.browse("ks3", page).status)
+    school.live.kept = before
+    assert shown == [200, 403]
+    told = school.events[-1]
+    assert (told.list, told.category) == ("phrases", "gambling")
+    assert told.detail.endswith("; its name looks like gambling too")
 
 
 def test_a_page_packed_as_nobody_asked_is_refused(school):
