@@ -147,7 +147,11 @@ def test_axe_finds_nothing_on_any_page_of_review(box, browser):
     )  # fmt: skip
     with contextlib.closing(Writer(box.data / "spool", "proxy-older")) as worker:
         worker.write(older.encode())
-    until(lambda: in_log(box, "SELECT id FROM captures WHERE term LIKE 'how to bully someone online%'"), 30, "an older one is captured")
+    until(
+        lambda: in_log(box, "SELECT id FROM captures WHERE term LIKE 'how to bully someone online%'"),
+        30,
+        "an older one is captured",
+    )
     number = until(lambda: in_log(box, "SELECT max(id) FROM captures WHERE route = 'urgent'")[0][0], 30, "there is a capture")
     head = browser(size={"width": 320, "height": 700})
     sign_in(head, box, "hillview-head")
