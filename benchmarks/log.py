@@ -24,8 +24,8 @@ import sqlalchemy as sql
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from monitoring import captures, store
-from monitoring.captures import Sought
+from monitoring import archive, captures, store
+from monitoring.archive import Sought
 from monitoring.lines import Query
 from monitoring.log import Log
 from monitoring.masks import Masks
@@ -129,7 +129,7 @@ VIEWS = {
     "text found nowhere": lambda log, *_: log.search(Query(SCHOOL, text="xylophone", limit=50)),
     "person, action and text": lambda log, *_: log.search(Query(SCHOOL, person="p0100", action="block", text="lesson")),
     "captures that wait": lambda log, *_: captures.waiting(log, SCHOOL, ("pupil",)),
-    "captures with a word in them, of 6,000": lambda log, *_: captures.found(
+    "captures with a word in them, of 6,000": lambda log, *_: archive.found(
         log, SCHOOL, ("pupil",), Sought(words="xylophone"), person="", limit=100
     ),
     "one capture with what is around it": lambda log, *_: (
