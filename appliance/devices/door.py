@@ -139,7 +139,10 @@ class Door:
             if said == "in" and name:
                 device = self._watch.device_at(address, self._clock())
                 self._portal.staff(school, address, device, name)
+                self._pending.pop(address, None)  # the sign-in itself says so, for as long as there is one
                 self._heard()
+                return
+            said = "away" if said in ("in", "asking") else said  # "in" without a name is no sign-in
         except (OSError, ValueError, LookupError, TypeError):
             log.warning("cannot ask the desk who somebody is; codes go on working")
         self._put(address, said)

@@ -185,7 +185,13 @@ def test_the_door_says_who_signed_in_and_takes_codes(hall):
 
 @pytest.mark.parametrize(
     ("desk", "said"),
-    [({"said": "in", "user": "Tom"}, "in"), ({"said": "wrong"}, "wrong"), ({"said": 7}, "away"), (None, "away")],
+    [
+        ({"said": "in", "user": "Tom"}, "in"),
+        ({"said": "in", "user": "host/tom"}, "away"),
+        ({"said": "wrong"}, "wrong"),
+        ({"said": 7}, "away"),
+        (None, "away"),
+    ],
 )
 def test_names_and_passwords_are_asked_of_the_desk(hall, desk, said):
     asked = []
@@ -206,6 +212,9 @@ def test_names_and_passwords_are_asked_of_the_desk(hall, desk, said):
             await asyncio.sleep(0.01)
         if server:
             server.close()
+        await hall.door.answer({"act": "leave", "address": HERE})
+        after = await hall.door.answer({"act": "status", "address": HERE})
+        assert after == {"said": "out" if said == "in" else said}, "who has signed out is not in"
         return told
 
     told = asyncio.run(whole())
