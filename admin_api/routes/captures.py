@@ -81,6 +81,7 @@ def triage(
         routes=("weekly",) if weekly else ("urgent", "review"),
         assigned=me if mine else "",
         theme=theme,
+        looker=looker(desk),
     )
     return desk.page(
         "captures.html",
@@ -106,7 +107,7 @@ def grade(desk: Reviewer, form: Form) -> Response:
     log, chosen, given = filter_log(desk), numbers(form), form.text("grade")
     batch = captures.grade(
         log, desk.place.log, chosen, given, person=desk.visitor.person.id, subjects=my_subjects(desk),
-        now=desk.office.now(), said=form.text("said", 1000),
+        now=desk.office.now(), said=form.text("said", 1000), looker=looker(desk),
     )  # fmt: skip
     desk.note("grade captures", "done", f"{len(chosen)} as {GRADES[given]}")
     if given == "serious":
@@ -158,7 +159,8 @@ def welfare(desk: Reviewer) -> Response:
 def blind(desk: Reviewer, said: str = "") -> Response:
     """Captures that a colleague graded, to grade again without seeing how."""
     log = filter_log(desk)
-    found = captures.sample(log, desk.place.log, desk.visitor.person.id, my_subjects(desk), desk.office.now())
+    me, who = desk.visitor.person.id, looker(desk)
+    found = captures.sample(log, desk.place.log, me, my_subjects(desk), desk.office.now(), looker=who)
     desk.note("look at captures", "done", "a sample to grade again")
     return desk.page(
         "captures_blind.html",
@@ -173,7 +175,7 @@ def blind(desk: Reviewer, said: str = "") -> Response:
 def blind_grade(desk: Reviewer, form: Form) -> Response:
     captures.grade(
         filter_log(desk), desk.place.log, numbers(form)[:1], form.text("grade"), person=desk.visitor.person.id,
-        subjects=my_subjects(desk), now=desk.office.now(), purpose="blind",
+        subjects=my_subjects(desk), now=desk.office.now(), purpose="blind", looker=looker(desk),
     )  # fmt: skip
     return desk.go("/captures/blind", "graded")
 
@@ -196,6 +198,7 @@ def opinion(desk: Reviewer, number: CaptureId, form: Form) -> Response:
     captures.grade(
         filter_log(desk), desk.place.log, [number], form.text("grade"), person=desk.visitor.person.id,
         subjects=my_subjects(desk), now=desk.office.now(), said=form.text("opinion", 1000), purpose="second",
+        looker=looker(desk),
     )  # fmt: skip
     desk.note("give a second opinion", "done", f"capture {number}")
     return desk.go(f"/captures/{number}", "opinion")

@@ -62,6 +62,8 @@ def test_a_police_hold_keeps_its_captures_from_colleagues_too(watched):
         for name, browser in (("sara", sara), ("olive", olive), ("helen", helen))
     }
     assert sees == {"sara": 200, "olive": 404, "helen": 200}
+    assert olive.post("/captures/grade", {"capture": one.id, "grade": "false"}).status_code == 404
+    assert "how to kill myself" not in olive.get("/captures/blind").text
     assert "how to kill myself" not in olive.get("/captures/archive").text + olive.get("/captures/archive?format=jsonl").text
     assert "how to kill myself" in helen.get("/captures/archive").text
 
