@@ -57,7 +57,10 @@ def day_digest(rows: Sequence[AccessRow]) -> str:
 
 
 def forget(session: Session, log: str, before: datetime) -> int:
-    """Retention: whole days, and of a log that has entries only those whose digest is among them. Returns how many rows went."""
+    """Retention: whole days, and of a log that has entries only those whose digest is among them.
+
+    Returns how many rows went.
+    """
     day = before.astimezone(UTC).date()
     if session.get(LogRow, log) is not None:
         last = _last_digest(session, log)

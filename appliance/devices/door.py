@@ -57,7 +57,7 @@ class Door:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """What is said to a question. LookupError for one that leaves out what it takes, ValueError for what is no address."""
+        """What is said to a question. LookupError for one that leaves something out, ValueError for what is no address."""
         act = str(asked["act"])
         if act == "sessions":
             return {"said": "sessions", "sessions": [self._shown(one) for one in self._portal.sessions.values()]}
