@@ -227,8 +227,8 @@ class ReverseWish:
     ready: Diff | None = None
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
-        del change, document, taxonomy  # the diff keeps the number of the change that it takes back
-        return self.ready or undone(self.diff_in_force)
+        del change, taxonomy  # the diff keeps the number of the change that it takes back
+        return portal_wishes.taking_along(self.ready or undone(self.diff_in_force), document)
 
 
 class Wish(Protocol):

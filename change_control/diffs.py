@@ -108,6 +108,10 @@ def apply(document: Document | None, diff: Diff) -> Document:
             raise DoesNotFit(f"{name} has been changed since")
         updates[name] = new
     changed = replace(document, **updates)
+    if isinstance(changed, SchoolPolicy) and {"networks", "portals"} & set(updates):
+        there = {network.id for network in changed.networks}
+        if lost := [portal for portal in changed.portals if portal.network not in there]:
+            raise DoesNotFit(f"people sign in on the network {lost[0].network}, and it would be no more")
     return read_document(write(changed))
 
 

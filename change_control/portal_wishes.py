@@ -1,11 +1,11 @@
 """What people ask for about the sign-in page: on which networks there is one, and whether it has to be used."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from category_lists.taxonomy import Taxonomy
-from change_control.diffs import Diff, InForceAlready, make, school_of
+from change_control.diffs import Diff, InForceAlready, make, plain, school_of
 from policy.rules import Document, Portal, SchoolPolicy
 
 MODES: Final = ("required", "offered", "off")
@@ -88,3 +88,23 @@ def moved(school: SchoolPolicy, gone: tuple[str, ...], network: str = "") -> tup
     old = [each for each in school.portals if each.network in gone]
     new = [Portal(each.id, network, each.change, each.required) for each in old[:1]] if network else []
     return new, old
+
+
+def taking_along(back: Diff, document: Document) -> Diff:
+    """The diff that takes a change of networks back, with the portals that have come to these networks since: one goes over
+    to the network that comes for the same addresses, or nobody would have to sign in there any more without a word of it.
+    """
+    gone = {str(one["id"]): one for one in back["remove"].get("networks", ())}
+    if not gone or not isinstance(document, SchoolPolicy):
+        return back
+    known = {str(one["id"]) for one in back["remove"].get("portals", ())}
+    old = [each for each in document.portals if each.network in gone and each.id not in known]
+    comes = {(one["prefix"], one["listener"]): str(one["id"]) for one in back["add"].get("networks", ())}
+    at = {each.id: comes.get((gone[each.network]["prefix"], gone[each.network]["listener"])) for each in old}
+    new = [replace(each, network=network) for each in old if (network := at[each.id])]
+    sides = {"add": new, "remove": old}
+    return {**back} | {
+        side: {**back[side]} | {"portals": [*back[side].get("portals", ()), *map(plain, some)]}
+        for side, some in sides.items()
+        if some
+    }

@@ -1,11 +1,13 @@
 """Where people sign in: what may be asked for, in which words it is shown, and that a change of networks takes it along."""
 
+import dataclasses
+
 import pytest
 
 from category_lists.taxonomy import load
-from change_control.changes import NetworkGone, NetworkWish, apply, sentence, tightens
+from change_control.changes import NetworkGone, NetworkWish, ReverseWish, apply, sentence, tightens
 from change_control.device_wishes import BelongingWish
-from change_control.diffs import InForceAlready
+from change_control.diffs import DoesNotFit, InForceAlready
 from change_control.passage_wishes import PassageWish
 from change_control.portal_wishes import PortalWish
 from policy.grounds import undone
@@ -82,3 +84,18 @@ def test_the_head_reads_that_ports_beside_the_web_wait_for_no_sign_in():
     assert sentence(both, school, TAXONOMY).endswith(
         "What devices on 10.5.0.0/24 may use beside the filtered web, they may use before that, too."
     )
+
+
+def test_a_change_of_networks_that_is_taken_back_takes_the_sign_in_of_since_along():
+    moved = NetworkWish("10.5.0.0/24", "guest").diff(7, dataclasses.replace(SCHOOL, portals=()), TAXONOMY)
+    school = apply(dataclasses.replace(SCHOOL, portals=()), moved)
+    asked_before = ReverseWish(moved).diff(8, school, TAXONOMY)
+    school = apply(school, PortalWish(("n7",), "required").diff(9, school, TAXONOMY))
+    with pytest.raises(DoesNotFit, match="sign in on the network n7"):
+        apply(school, asked_before)
+    after = apply(school, ReverseWish(moved).diff(10, school, TAXONOMY))
+    assert [(each.network, each.required) for each in after.portals] == [("s4", True)]
+    added = NetworkWish("10.8.0.0/24", "guest").diff(11, SCHOOL, TAXONOMY)
+    school = apply(SCHOOL, added)
+    school = apply(school, PortalWish(("n11",), "required").diff(12, school, TAXONOMY))
+    assert apply(school, ReverseWish(added).diff(13, school, TAXONOMY)).portals == SCHOOL.portals
