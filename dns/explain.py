@@ -23,7 +23,7 @@ from dns.respond import Reply, Ways, remaining, respond
 from dns.screen import screened
 from dns.upstream import NoAnswer, Upstream
 from policy.decide import Decision
-from policy.identity import Client
+from policy.identity import Client, waiting_group
 from policy.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,12 @@ def _cleared(path: str) -> None:
 
 def _client(snapshot: Snapshot, school: str, group: str) -> Client:
     document = snapshot.schools.get(school)
-    if document is None or document.group(group) is None:
-        raise ValueError(f"this resolver knows no group {group!r} of a school {school!r}")
-    forced = any(network.forced for network in document.networks if network.group == group)
+    try:
+        if document is None:
+            raise KeyError(school)
+        snapshot.profile(school, group)
+    except KeyError:
+        raise ValueError(f"this resolver knows no group {group!r} of a school {school!r}") from None
+    # Whoever has to sign in first on a network is a group of its own.
+    forced = any(network.forced for network in document.networks if group in (network.group, waiting_group(network.id)))
     return Client(school, group, "", "explained", forced)

@@ -2,14 +2,16 @@
 
 import json
 import socket
+from dataclasses import replace
 
 import pytest
 
 from dns.asking import NobodyThere, ask, how
 from dns.counters import Counters
-from dns.explain import _told
+from dns.explain import _client, _told
 from policy.decide import Decision, Reason
-from policy.rules import Action, Handling
+from policy.identity import waiting_group
+from policy.rules import Action, Handling, Portal
 
 
 @pytest.fixture
@@ -80,6 +82,18 @@ def test_of_the_sealed_list_no_more_is_told_than_that_it_blocks():
     sealed = Decision(Action.BLOCK, Handling.INSPECT, Reason.SEALED, list="secret")
     told = _told("decision", sealed, bytes.fromhex("000081830000000000000000"), "")
     assert (told["action"], told["reason"], told["category"]) == ("block", "blocked", None)
+
+
+def test_whoever_has_to_sign_in_first_is_asked_about_too(make_live):
+    made = make_live().snapshot
+    school = made.schools["hillview"]
+    (network, *_) = school.networks
+    waiting = waiting_group(network.id)
+    with pytest.raises(ValueError, match="knows no group"):
+        _client(made, "hillview", waiting)
+    required = replace(school, portals=(Portal("p7", network.id, 7, required=True),))
+    made = replace(made, schools={**made.schools, "hillview": required})
+    assert _client(made, "hillview", waiting).group == waiting
 
 
 def test_counters_add_up():
