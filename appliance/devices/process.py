@@ -132,13 +132,15 @@ class Process:
             stat = self._codes.stat()
             if (stamp := (stat.st_mtime_ns, stat.st_ino)) == self._codes_stamp:
                 return
-            self._codes_stamp = stamp
             codes = read_codes(self._codes.read_text(encoding="utf-8"))
         except FileNotFoundError:
             stamp, codes = (0, 0), []
-        except (OSError, ValueError):
+        except OSError:  # it is looked at again, or what was revoked would hold on
             log.warning("cannot read the codes for guests; those that were known hold on", exc_info=True)
             return
+        except ValueError:  # written so by somebody else: none holds
+            log.exception("the file of codes for guests is not one; no code holds")
+            codes = []
         self._codes_stamp = stamp
         if self.portal.take_codes(codes):
             self.heard = True

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import os
 import socket
+from dataclasses import asdict
 
 from pyrad.packet import AcctPacket
 
 from appliance.devices.process import Process, hook_path, serve
 from appliance.devices.register import Taking
 from appliance.devices.settings import DevicesConfig, RadiusClient
+from change_control.guests import Code, codes_file, digest
 from monitoring import devices
 from monitoring.devices import Names, Wanted
 from monitoring.log import Log
@@ -91,3 +94,22 @@ def test_what_comes_in_stands_in_the_table_and_in_the_register(tmp_path):
     again = Process(DevicesConfig(leases=()), tmp_path, Live(), Names(b"k" * 32))
     assert [session.user for session in again.accounting.sessions.values()] == ["kim"], "a process that died knows them"
     again.close()
+
+
+def test_codes_that_cannot_be_read_are_read_again_and_what_is_no_file_of_codes_holds_none(tmp_path, caplog):
+    code = Code("c1", "hill", digest(b"", "hill", "ABCD2345"), "Ms Khan", "", 1, 0.0, 9e9)
+    path = codes_file(tmp_path)
+    path.parent.mkdir()
+    path.mkdir()  # there, and not to be read
+    process = Process(DevicesConfig(leases=()), tmp_path, Live(), Names(b"k" * 32))
+    stat = path.stat()
+    path.rmdir()
+    path.write_text(json.dumps([asdict(code)]))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    process.look_again()
+    assert process.portal.guest("hill", "10.1.0.5", "", "abcd2345").said == "in"
+    path.write_text("{")
+    process.look_again()
+    assert process.portal.sessions == {}
+    assert "no code holds" in caplog.text
+    process.close()
