@@ -1,4 +1,4 @@
-"""/captures/archive: every capture there is, graded or not, to search and take along. What is graded is put away, not gone."""
+"""/captures/archive: every capture there is, graded or not, to search and take along. What is graded is put away only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
