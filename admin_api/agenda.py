@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from admin_api.deps import Desk
-from admin_api.eyes import filter_log, hidden_groups, my_subjects
+from admin_api.eyes import filter_log, my_subjects, uncounted_groups
 from admin_api.routes.incidents import reader
 from admin_api.telling import Ground, tell
 from admin_api.words import ZONE, day
@@ -36,7 +36,7 @@ def agenda(desk: Desk, since: datetime) -> tuple[Item, ...]:
     """What the two look at together. Pupils alone: staff are not spoken of in this meeting."""
     log, school, now = filter_log(desk), desk.place.log, desk.office.now()
     pupils = ("pupil",)
-    found = reports.figures(log, school, since, now, subjects=pupils, but_groups=hidden_groups(desk), zone=zone(desk))
+    found = reports.figures(log, school, since, now, subjects=pupils, but_groups=uncounted_groups(desk), zone=zone(desk))
     mine = [row for row in incidents.listed(log, school, pupils, reader=reader(desk)) if row["subject"] == "pupil"]
     caught = captures.between(log, school, since, now, pupils)
     serious = [

@@ -79,6 +79,7 @@ def tell_of_reports(session: Session, school: str, url: str, now: datetime, zone
             key = f"report:{school}:{period}:{local.date()}:{format_}"
             outbox.put_to_roles(session, school, roles, f"Schoolgate: the {name} report", text, key, now)
         if period == "month":  # the LA reads counts alone, of all her schools at once
-            text = f"Your schools in counts, for last month:\n{url}/rollup?period=month\n\nNobody is named. You sign in to read it."
+            page = f"{url}/rollup?period=month"
+            text = f"Your schools in counts, for last month:\n{page}\n\nNobody is named. You sign in to read it."
             key = f"rollup:{local.date()}"
             outbox.put_to_roles(session, school, ("la_officer",), "Schoolgate: your schools in counts", text, key, now)

@@ -5,6 +5,7 @@ from monitoring import devices
 from monitoring.captures import subjects_for
 from monitoring.log import Log
 from monitoring.masks import Eyes, Masks
+from policy.identity import waiting_group
 from policy.rules import SchoolPolicy
 
 
@@ -43,6 +44,13 @@ def hidden_groups(desk: Desk) -> tuple[str, ...]:
     if "staff" in subjects_for(desk.place.roles):
         return ()
     return tuple(sorted(group for group, phase in phases(desk).items() if phase == "staff"))
+
+
+def uncounted_groups(desk: Desk) -> tuple[str, ...]:
+    """Those, and devices on which nobody had signed in yet: all that was refused to these says nothing of any site."""
+    document = desk.services.snapshot().schools.get(desk.place.log)
+    portals = document.portals if isinstance(document, SchoolPolicy) else ()
+    return (*hidden_groups(desk), *(waiting_group(portal.network) for portal in portals))
 
 
 def looker(desk: Desk) -> str:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy import select
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 NOW = partial(datetime.now, UTC)
 LOOK_S = 0.5  # between two looks for new events: what is serious is told within five seconds of the request
-ALARMS_S, DAYS_S, HEADS_S = 2.0, 1800.0, 60.0
+ALARMS_S, DAYS_S = 2.0, 1800.0
+HEADS = timedelta(minutes=1)  # between two looks under which pseudonyms a headteacher comes up
 RETAIN_AT = 2  # the hour (UTC) from which on each night's retention runs, when nobody is at school
 
 
@@ -39,7 +40,7 @@ class Reviewing:
         self._live = Live(config.data)
         self._watcher = Watcher(self._log, self.school, heads=self.heads)
         self._heads: dict[str, frozenset[str]] = {}
-        self._heads_at = 0.0
+        self._heads_at: datetime | None = None
         self._schools: dict[str, SchoolPolicy] = {}
         self._authorities: tuple[str, ...] = ()
         self._retained = ""
@@ -52,9 +53,9 @@ class Reviewing:
         return self._heads.get(name, frozenset())
 
     def _look_for_heads(self) -> None:
-        if time.monotonic() - self._heads_at < HEADS_S and self._heads_at:
+        now = self._now()
+        if self._heads_at is not None and now - self._heads_at < HEADS:
             return
-        self._heads_at = time.monotonic()
         with self._store.read() as session:
             held = select(PersonRow, RoleRow.log, ContactRow.email).join(RoleRow, RoleRow.person == PersonRow.id)
             held = held.outerjoin(ContactRow, ContactRow.person == PersonRow.id).where(RoleRow.role == "headteacher")
@@ -65,6 +66,7 @@ class Reviewing:
             school: of_user(self._log, school, [one for each in some for one in each[:2]], [each[2] for each in some])
             for school, some in known.items()
         }
+        self._heads_at = now
 
     def refresh(self) -> None:
         self._look_for_heads()

@@ -24,8 +24,8 @@ import sqlalchemy as sql
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from monitoring import captures, store
-from monitoring.captures import Sought
+from monitoring import archive, captures, store
+from monitoring.archive import Sought
 from monitoring.lines import Query
 from monitoring.log import Log
 from monitoring.masks import Masks
@@ -129,7 +129,7 @@ VIEWS = {
     "text found nowhere": lambda log, *_: log.search(Query(SCHOOL, text="xylophone", limit=50)),
     "person, action and text": lambda log, *_: log.search(Query(SCHOOL, person="p0100", action="block", text="lesson")),
     "captures that wait": lambda log, *_: captures.waiting(log, SCHOOL, ("pupil",)),
-    "captures with a word in them, of 50,000": lambda log, *_: captures.found(
+    "captures with a word in them, of 6,000": lambda log, *_: archive.found(
         log, SCHOOL, ("pupil",), Sought(words="xylophone"), person="", limit=100
     ),
     "one capture with what is around it": lambda log, *_: (
@@ -151,15 +151,15 @@ VIEWS = {
 }
 
 
-def capture_some(log: Log, count: int = 50_000) -> None:
-    """As many captures as thirty schools' years hold, so that triage is timed beside them."""
+def capture_some(log: Log, count: int = 6_000) -> None:
+    """As many captures as a school makes in a year, so that triage is timed beside them."""
     with store.changing(log) as connection:
         if connection.scalar(sql.select(sql.func.count()).select_from(rows)):
             return
         rng, begin = random.Random(5), int(START.timestamp() * 1e6)
         some = [
             {
-                "school": SCHOOL, "at": begin + n * 50_000_000, "last": begin + n * 50_000_000, "who": f"p{rng.randrange(1200):04}",
+                "school": SCHOOL, "at": begin + n * 400_000_000, "last": begin + n * 400_000_000, "who": f"p{rng.randrange(1200):04}",
                 "group": "ks3", "phase": "ks3", "theme": rng.choice(("self-harm", "drugs", "bullying")), "route": "review",
                 "term": " ".join(rng.choices(WORDS, k=4)), "site": "www.google.com", "context": '{"before": [], "terms": []}',
                 "subject": "pupil", "grade": "" if n % 100 == 0 else "off-task",

@@ -70,15 +70,16 @@ def tell_passage(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     del taxonomy
     old = {one["prefix"]: one for one in diff["remove"].get("passages", ())}
     new = {one["prefix"]: one for one in diff["add"].get("passages", ())}
-    alike: dict[tuple[Way, Way], list[str]] = {}
+    alike: dict[tuple[Way, Way | None], list[str]] = {}
     for prefix in sorted({*old, *new}):
-        alike.setdefault((_of(new.get(prefix)), _of(old.get(prefix))), []).append(prefix)
+        before = _of(old[prefix]) if prefix in old else None
+        alike.setdefault((_of(new.get(prefix)), before), []).append(prefix)
     networks = document.networks if isinstance(document, SchoolPolicy) else ()
     said = []
     for (way, before), prefixes in alike.items():
         whose = " and ".join(named(networks, document, prefix) for prefix in prefixes)
         said.append(f"Devices in {whose} {_list(tuple(in_words(way)))}.")
-        if gone := tuple(one for one in in_words(before) if one not in set(in_words(way))):
+        if gone := tuple(one for one in in_words(before or way) if one not in set(in_words(way))):
             said.append(f"Until now they {_list(gone)}.")
     return " ".join(said)
 

@@ -20,7 +20,7 @@ from monitoring import store
 from monitoring.lines import microseconds, moment
 from monitoring.log import Log
 from monitoring.rules import THEMES
-from monitoring.tables import captures, clean, incidents, lessons, looks, marks
+from monitoring.tables import captures, incidents, lessons, looks, marks
 from monitoring.tallies import DAY
 
 GRADES: Mapping[str, str] = {
@@ -85,7 +85,7 @@ class Capture:
         return self.term or self.site
 
 
-def _capture(row: Mapping[str, Any]) -> Capture:
+def capture_of(row: Mapping[str, Any]) -> Capture:
     context = json.loads(row["context"] or "{}")
     own = {name: row[name] for name in Capture.__slots__ if name in row}
     own |= {name: tuple(context.get(name, ())) for name in ("before", "terms", "after", "earlier")}
@@ -135,7 +135,7 @@ def waiting(
     if theme:
         asked = asked.where(captures.c.theme == theme)
     with store.reading(log) as connection:
-        return [_capture(row) for row in store.rows(connection, asked)]
+        return [capture_of(row) for row in store.rows(connection, asked)]
 
 
 def episodes(some: Sequence[Capture]) -> Sequence[Episode]:
@@ -170,7 +170,7 @@ def oldest(log: Log, school: str, subjects: Iterable[str]) -> datetime | None:
         return None if found is None else moment(found)
 
 
-def _free(school: str, person: str) -> sql.ColumnElement[bool]:
+def free(school: str, person: str) -> sql.ColumnElement[bool]:
     """What no police hold keeps from this person; blank: the headteacher's eyes, which it keeps nothing from."""
     kept = sql.select(incidents.c.id).where(incidents.c.school == school, incidents.c.held_by.not_in(("", person)))
     return captures.c.incident.not_in(kept) if person else sql.true()
@@ -182,13 +182,13 @@ def one(log: Log, school: str, number: int, subjects: Iterable[str], *, person: 
         captures.c.school == school,
         captures.c.id == number,
         captures.c.subject.in_(tuple(subjects)),
-        _free(school, person),
+        free(school, person),
     )
     with store.reading(log) as connection:
         found = store.rows(connection, asked)
     if not found:
         raise NotYours(f"there is no capture {number} here")
-    return _capture(found[0])
+    return capture_of(found[0])
 
 
 def of_person(
@@ -203,13 +203,13 @@ def of_person(
             captures.c.route != "faint",
             captures.c.subject.in_(tuple(subjects)),
             captures.c.last >= microseconds(since),
-            _free(school, person),
+            free(school, person),
         )
         .order_by(captures.c.last.desc())
         .limit(100)
     )
     with store.reading(log) as connection:
-        return [_capture(row) for row in store.rows(connection, asked)]
+        return [capture_of(row) for row in store.rows(connection, asked)]
 
 
 def between(
@@ -229,50 +229,7 @@ def between(
         .limit(limit)
     )
     with store.reading(log) as connection:
-        return [_capture(row) for row in store.rows(connection, asked)]
-
-
-@dataclass(frozen=True, slots=True)
-class Sought:
-    """What is looked for among captures that were made, graded or not."""
-
-    grade: str = ""  # one of GRADES, or "none" for what nobody has graded
-    theme: str = ""
-    group: str = ""
-    words: str = ""  # within what was searched for, the site, or why it was captured
-    who: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-    before: int = 0  # the number of the last one shown
-
-
-def found(
-    log: Log, school: str, subjects: Iterable[str], sought: Sought, *, person: str, limit: int = 100
-) -> Sequence[Capture]:
-    """Every capture that fits, the latest made first: what is graded is put away, not gone."""
-    wanted = [
-        captures.c.school == school,
-        captures.c.route != "faint",
-        captures.c.subject.in_(tuple(subjects)),
-        _free(school, person),
-    ]
-    if sought.grade:
-        wanted.append(captures.c.grade == ("" if sought.grade == "none" else sought.grade))
-    exact = {"theme": sought.theme, "group": sought.group, "who": sought.who}
-    wanted += [captures.c[name] == clean(value, 128) for name, value in exact.items() if value]
-    if sought.since:
-        wanted.append(captures.c.at >= microseconds(sought.since))
-    if sought.until:
-        wanted.append(captures.c.at < microseconds(sought.until))
-    if sought.before:
-        wanted.append(captures.c.id < sought.before)
-    if sought.words:
-        words = clean(sought.words, 300)
-        fields = (captures.c.term, captures.c.site, captures.c.why, captures.c.context)
-        wanted.append(sql.or_(*(each.icontains(words, autoescape=True) for each in fields)))
-    asked = sql.select(captures).where(*wanted).order_by(captures.c.id.desc()).limit(limit)
-    with store.reading(log) as connection:
-        return [_capture(row) for row in store.rows(connection, asked)]
+        return [capture_of(row) for row in store.rows(connection, asked)]
 
 
 # --- grading ----------------------------------------------------------------------------------------------------------
@@ -363,7 +320,7 @@ def sample(log: Log, school: str, person: str, subjects: Iterable[str], now: dat
     with store.reading(log) as connection:
         found = store.rows(connection, asked.order_by(captures.c.id).limit(2_000))
     chosen = random.Random(f"{school}{person}{now.date()}").sample(found, min(size, len(found)))  # noqa: S311 - a sample, no secret
-    return [_capture(row) for row in chosen]
+    return [capture_of(row) for row in chosen]
 
 
 @dataclass(frozen=True, slots=True)

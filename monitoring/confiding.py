@@ -8,7 +8,7 @@ those at school, somebody older or met online, else herself. English alone, so f
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import yaml
@@ -34,6 +34,7 @@ def _words() -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(plain(one) for one in str(some).split(",")) for name, some in said.items()}
 
 
+@lru_cache(maxsize=20_000)  # schools search for the same things
 def confided(term: str) -> Confided | None:
     """None for what is about nobody, about a lesson or a game, or about nothing that is wrong."""
     said = plain(term[:300])

@@ -16,7 +16,8 @@ import sqlalchemy as sql
 
 from monitoring import tallies
 from monitoring.lines import HOUR, LARGEST, Cursor, Line, Page, Query, microseconds, moment
-from monitoring.tables import NOT_ASKED, SIZES, clean, events, folded, hour_sums, hours, site
+from monitoring.rows import FOLDED_ACTIONS, FOLDED_KINDS
+from monitoring.tables import NOT_ASKED, SIZES, clean, day_sums, events, folded, hour_sums, hours, site
 from policy.event import FIELDS, Kind
 
 EQUAL = (
@@ -76,7 +77,7 @@ def _stretches(
         last = min(last, microseconds(query.until) - 1)
     if cursor is not None:
         last = min(last, cursor.at - (cursor.number == -LARGEST))  # nothing of that moment is left, where a stretch ended
-    wanted = _days(connection, school, query)
+    wanted = _days(connection, school, query, first // tallies.DAY)
     alone = query.person is not None  # an index leads to a person's lines: they are few, but lie far apart
     weights = {} if alone else _weights(connection, school, query)
     longest = 3 * tallies.DAY if alone else LONGEST
@@ -116,6 +117,7 @@ def _plain(query: Query) -> bool:
     if query.text is not None or query.term is not None:
         return False
     apart = query.change is not None or query.who is not None or bool(query.but_groups)
+    apart |= query.action in FOLDED_ACTIONS and query.action != "allow"  # of what is folded no index tells the action
     return "person" in asked or (not apart and (not asked or asked in ({"action"}, {"category"})))
 
 
@@ -135,13 +137,24 @@ def _bounds(connection: sql.Connection, school: str) -> tuple[int, int] | None:
     return (min(one[0] for one in found), max(one[1] for one in found)) if found else None
 
 
-def _days(connection: sql.Connection, school: str, query: Query) -> set[int] | None:
-    """The days on which everything that is asked for was seen; None: any day."""
+def _days(connection: sql.Connection, school: str, query: Query, first: int) -> set[int] | None:
+    """The days on which everything that is asked for was seen, from the first; None: any day."""
     days: set[int] | None = None
-    for what, value in (("who", query.person), ("who", query.who), ("rule", query.rule), ("change", query.change)):
+    person = None if query.person is None else clean(query.person, SIZES["person"])
+    for what, value in (("who", person), ("who", query.who), ("rule", query.rule), ("change", query.change)):
         if value is None or query.kind in NOT_ASKED:  # requests and notices are lines, too, but are not counted
             continue
         found = tallies.days(connection, school, what, str(value))
+        days = found if days is None else days & found
+    counted = {name: value for name in ("group", "kind", "action", "category") if (value := getattr(query, name)) is not None}
+    if counted and query.kind not in NOT_ASKED:
+        wanted = [day_sums.c[name] == clean(value, SIZES[name]) for name, value in counted.items()]
+        of_school = day_sums.c.school == school
+        found = set(connection.scalars(sql.select(day_sums.c.day).where(of_school, *wanted).distinct()))
+        kept = connection.scalar(sql.select(sql.func.min(day_sums.c.day)).where(of_school))
+        if kept is None:
+            return days
+        found |= set(range(first, kept))  # held lines may be older than any count
         days = found if days is None else days & found
     return days
 
@@ -172,7 +185,7 @@ def _line(row: Sequence[Any]) -> Line:
 
 def _lines(table: sql.Table, query: Query, cursor: Cursor | None) -> sql.Select[Any] | None:
     """One table's share of a page, or None where nothing in it can match."""
-    if table is folded and query.term is not None:
+    if table is folded and not _may_fold(query):
         return None
     number = events.c.id if table is events else folded.c.fold
     asked = sql.select(*_columns(table)).where(*_matching(table, query))
@@ -183,6 +196,13 @@ def _lines(table: sql.Table, query: Query, cursor: Cursor | None) -> sql.Select[
         else:
             asked = asked.where(table.c.at <= cursor.at if own > cursor.table else table.c.at < cursor.at)
     return asked.order_by(table.c.at.desc(), number.desc()).limit(query.limit + 1)
+
+
+def _may_fold(query: Query) -> bool:
+    """Nothing that was refused, and no search, is ever counted by the minute: the many lines that are need not be read."""
+    other_action = query.action is not None and query.action not in FOLDED_ACTIONS
+    other_kind = query.kind is not None and query.kind not in FOLDED_KINDS
+    return not (query.term is not None or other_action or other_kind)
 
 
 def _matching(table: sql.Table, query: Query) -> Iterator[sql.ColumnElement[bool]]:

@@ -139,4 +139,9 @@ class Clients:
 
 def _waiting(client: Client) -> Client:
     """A client that has to sign in first: a group of its own, of which snapshot.py makes what holds for it."""
-    return replace(client, group=f"{NOT_SIGNED_IN}, {client.network}")
+    return replace(client, group=waiting_group(client.network))
+
+
+def waiting_group(network: str) -> str:
+    """The group of those who have to sign in first on a network."""
+    return f"{NOT_SIGNED_IN}, {network}"

@@ -98,19 +98,6 @@ class Certificates(tlsconfig.TlsConfig):
         if kept is not None:
             self._contexts.move_to_end(entry.cert)
             return kept
-        lowest = net_tls.Version[ctx.options.tls_version_client_min]
-        made = net_tls.create_client_proxy_context.__wrapped__(
-            method=net_tls.Method.TLS_SERVER_METHOD,
-            min_version=lowest,
-            max_version=net_tls.Version[ctx.options.tls_version_client_max],
-            cipher_list=tlsconfig._default_ciphers(lowest),  # noqa: SLF001
-            ecdh_curve=None,
-            chain_file=None,
-            alpn_select_callback=tlsconfig.alpn_select_callback,
-            request_client_cert=False,
-            extra_chain_certs=tuple(entry.chain_certs) if entry is self._own else (),
-            dhparams=self.certstore.dhparams,
-        )
         made = SSL.Context(SSL.TLS_SERVER_METHOD)
         made.set_min_proto_version(SSL.TLS1_2_VERSION)
         made.set_options(net_tls.DEFAULT_OPTIONS)
@@ -118,6 +105,8 @@ class Certificates(tlsconfig.TlsConfig):
         made.set_alpn_select_callback(tlsconfig.alpn_select_callback)
         made.use_certificate(entry.cert.to_cryptography())
         made.use_privatekey(entry.privatekey)
+        for above in entry.chain_certs if entry is self._own else ():  # ours stand right below what is trusted
+            made.add_extra_chain_cert(above.to_cryptography())
         self._contexts[entry.cert] = made
         if len(self._contexts) > self.contexts_kept:
             self._contexts.popitem(last=False)

@@ -1,4 +1,4 @@
-"""/captures/archive: every capture there is, graded or not, to search and to take along. What is graded is put away, not gone."""
+"""/captures/archive: every capture, graded or not, to search and take along. What is graded is put away, not gone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +15,10 @@ from admin_api.permissions import at
 from admin_api.routes.captures import people, shared
 from admin_api.words import ZONE
 from change_control.authority import Permission
-from monitoring import captures, export
-from monitoring.captures import Capture, Sought
+from monitoring import archive as put_away
+from monitoring import export
+from monitoring.archive import Sought
+from monitoring.captures import Capture
 
 router = APIRouter()
 A_PAGE, MOST = 100, 10_000
@@ -67,8 +69,8 @@ def archive(
     )  # fmt: skip
     subjects = my_subjects(desk)
     if format:
-        return _file(desk, captures.found(log, school, subjects, sought, person=looker(desk), limit=MOST), format)
-    found = captures.found(log, school, subjects, sought, person=looker(desk), limit=A_PAGE + 1)
+        return _file(desk, put_away.found(log, school, subjects, sought, person=looker(desk), limit=MOST), format)
+    found = put_away.found(log, school, subjects, sought, person=looker(desk), limit=A_PAGE + 1)
     return desk.page(
         "captures_archive.html",
         asked=asked,

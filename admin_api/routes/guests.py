@@ -7,6 +7,7 @@ revoking are acts in the access log, and no change.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter
@@ -26,6 +27,7 @@ from monitoring import devices
 from policy.doors import ask, portal_door
 
 router = APIRouter()
+_HANDING_OVER = Lock()  # the file is written by one at a time, so that the last one wrote what holds
 PATIENCE_S: Final = 2.0  # for the keeper of the portal, which answers at once
 type Sees = Annotated[Desk, at(Permission.READ_GUESTS)]
 type Issues = Annotated[Desk, at(Permission.GUESTS)]
@@ -155,7 +157,7 @@ def _times(desk: Desk, form: Filled) -> tuple[datetime, datetime, int]:
 
 
 def _hand_over(desk: Desk) -> None:
-    with desk.services.refreshing, desk.services.store.write() as session:
+    with _HANDING_OVER, desk.services.store.write() as session:
         guests.hand_over(session, desk.services.data, desk.office.now())
 
 

@@ -204,7 +204,7 @@ def looked(desk: Reviewer, weeks: Annotated[int, Query(ge=1, le=60)] = 20, forma
         return paper_response(_constancy_paper(desk, some, proof), now, f"{school}-constancy.pdf")
     return desk.page(
         "constancy.html",
-        weeks=constancy.weeks(some),
+        weeks=[week for week in constancy.weeks(some) if any(one and one.there for one in week[1])],
         proof=proof,
         gap=constancy.nobody_looked(log, school, now, terms(desk), zone(desk)),
         terms=terms(desk),

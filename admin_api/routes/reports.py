@@ -11,7 +11,7 @@ from starlette.responses import Response
 from admin_api import words
 from admin_api.agenda import subjects, terms, zone
 from admin_api.deps import Desk
-from admin_api.eyes import filter_log, hidden_groups
+from admin_api.eyes import filter_log, uncounted_groups
 from admin_api.papers import Paper, Section, Table
 from admin_api.permissions import at
 from admin_api.routes.meeting import paper_response
@@ -41,7 +41,7 @@ def report(
     log = filter_log(desk)
     found = reports.figures(
         log, desk.place.log, until - timedelta(days=days), until, subjects=("pupil",) if not full else subjects(desk),
-        but_groups=hidden_groups(desk), zone=zone(desk),
+        but_groups=uncounted_groups(desk), zone=zone(desk),
     )  # fmt: skip
     desk.note("read a report", "done", f"{title}{f' as {format}' if format else ''}")
     name = f"{desk.place.log}-{period}-{until:%Y-%m-%d}"

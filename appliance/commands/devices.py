@@ -173,11 +173,17 @@ def _told(words: argparse.Namespace, environ: Mapping[str, str]) -> list[dict[st
     over = any(words.event.endswith(each) for each in ("release", "expire", "decline"))
     kind = "6" if "6" in words.event else "4"
     found = []
-    count = environ.get(f"LEASES{kind}_SIZE", "")
-    names = [f"LEASES{kind}_AT{n}" for n in range(int(count))] if count.isdigit() and len(count) < 4 else [f"LEASE{kind}"]
-    for name in names:
+    names = [(name, over) for name in _each(environ, f"LEASES{kind}")] or [(f"LEASE{kind}", over)]
+    names += [(name, True) for name in _each(environ, f"DELETED_LEASES{kind}")]
+    for name, over in names:
         mac, address = environ.get(f"{name}_HWADDR", ""), environ.get(f"{name}_ADDRESS", "")
         if mac and address:
             hostname = environ.get(f"{name}_HOSTNAME", "").rstrip(".")
             found.append({"act": "del" if over else "add", "mac": mac, "address": address, "name": hostname})
     return found
+
+
+def _each(environ: Mapping[str, str], kind: str) -> list[str]:
+    """Under which names the variables of these leases begin."""
+    count = environ.get(f"{kind}_SIZE", "")
+    return [f"{kind}_AT{n}" for n in range(int(count))] if count.isdigit() and len(count) < 4 else []

@@ -152,7 +152,9 @@ def show_coverage(words: argparse.Namespace) -> int:
         )
     if words.json:
         told = {
-            "connections": [{"network": one.network, "device": one.device, **one.counts} for one in shares],
+            "connections": [
+                {"network": one.network, "device": one.device, **one.counts, "bytes": one.bytes} for one in shares
+            ],
             "attempts": [
                 {"device": one.device, "address": one.address, "score": one.score, "kinds": dict(one.kinds)} for one in tried
             ],
@@ -164,8 +166,13 @@ def show_coverage(words: argparse.Namespace) -> int:
     for one in shares:
         name = f"  {names.get(one.device, one.device)}" if one.device else one.network
         print(f"{name:32}{one.total:>12}" + "".join(f"{one.percent(way):>11}%" for way in coverage.WAYS))
+        if one.size:
+            size = f"{one.size / 1e6:,.1f} MB"
+            print(f"{'':32}{size:>12}" + "".join(f"{one.percent_of_bytes(way):>11}%" for way in coverage.WAYS))
     if not shares:
         print("Nothing has been counted.")
+    elif not any(one.size for one in shares):
+        print(coverage.NO_BYTES)
     for way, meaning in coverage.WAYS.items():
         print(f"  {way:11} {meaning}")
     print("\nattempts to get round the filter" if tried else "\nNobody tried to get round the filter.")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FORWARDING: Final = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 QUIET: Final = ("net/ipv4/conf/all/send_redirects",)  # "go there yourself" would lead devices around the box
+ACCOUNT: Final = "net/netfilter/nf_conntrack_acct"  # bytes of connections, for the coverage page
 PROBE_S: Final = 10
 INSTALLED: Final = Path("/var/lib/schoolgate")
 ANY: Final = {"0.0.0.0", "::"}  # noqa: S104 - compared, not listened on
@@ -110,6 +111,8 @@ def forwarding(on: bool) -> None:
         _sysctl(name, "1" if on else "0")
     for name in QUIET:
         _sysctl(name, "0")
+    if on:
+        _sysctl(ACCOUNT, "1")
 
 
 def _sysctl(name: str, value: str) -> None:

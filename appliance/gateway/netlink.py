@@ -23,7 +23,7 @@ REQUEST, ACK, DUMP, CREATE, EXCLUSIVE = 0x1, 0x4, 0x300, 0x400, 0x200
 NFNETLINK, ROUTE = 12, 0
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _NEW_ELEMENT, _GET_ELEMENT, _DELETE_ELEMENT = (10 << 8) | 12, (10 << 8) | 13, (10 << 8) | 14
-_CT_NEW, _CT_GET = (1 << 8) | 0, (1 << 8) | 1
+_CT_NEW, _CT_GET, _CT_ENDED = (1 << 8) | 0, (1 << 8) | 1, (1 << 8) | 2
 _LOG_PACKET, _LOG_CONFIG = (4 << 8) | 0, (4 << 8) | 1
 _ERROR, _DONE = 2, 3
 _NESTED = 0x8000
@@ -236,6 +236,21 @@ def _flow(data: bytes, family: int) -> Flow | None:
     if pair[0] is None or pair[1] is None:
         return None
     return Flow(str(ip_address(pair[0])), str(ip_address(pair[1])), mark, original, family)
+
+
+def ended(data: bytes) -> Iterator[tuple[Flow, int]]:
+    """Of what the kernel tells of connections that have ended: those with a mark, and the bytes of both ways."""
+    at = 0
+    while at + _HEADER.size <= len(data):
+        length, kind, _, _, _ = _HEADER.unpack_from(data, at)
+        if length < _HEADER.size:
+            return
+        body = data[at + _HEADER.size : at + length]
+        at += (length + 3) & ~3
+        if kind != _CT_ENDED or not (flow := _flow(body, body[0])) or not flow.mark:
+            continue
+        counters = [dict(_attributes(value)) for kind, value in _attributes(body[4:]) if kind in (9, 10)]
+        yield flow, sum(int.from_bytes(each.get(2, b"")) for each in counters)
 
 
 def flow_of(source: bytes, to: bytes, ports: tuple[int, int], mark: int) -> Flow:

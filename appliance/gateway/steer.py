@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 from appliance.gateway import nft
-from appliance.gateway.greetings import Greetings, Named, source_of
+from appliance.gateway.counting import Counting, Ended
+from appliance.gateway.greetings import Greetings, Named
 from appliance.gateway.names import Numbers
 from appliance.gateway.netlink import ROUTE, Element, Flow, Netlink, Shown, flow_of, neighbours
 from appliance.gateway.passing import Passing
@@ -116,7 +117,8 @@ class Steer:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._live, self._kernel, self._near, self._numbers, self._clock = live, kernel, near, numbers, clock
-        self._tally, self._record = tally, record
+        self._record = record
+        self.counting = Counting(live, near, tally)
         self.permits = Permits()
         self.permits.follow(live.snapshot)
         self._present = live.snapshot.clients.presence.version
@@ -184,7 +186,7 @@ class Steer:
         now = self._clock()
         for way, packet in packets:
             if way in WAYS:
-                self._count(way, packet, now)
+                self.counting.begun(way, packet, now)
             elif named := self.greetings.seen(packet):
                 ends = named.ends
                 flow = flow_of(ends.source, ends.to, ends.ports, DIRECT)
@@ -196,21 +198,6 @@ class Steer:
                 if self._kernel.remark(flow, GREETED if good else REVOKED) and not good:
                     self.unnamed += 1
                     self._tell(named, flow.source, now)
-
-    def _count(self, way: str, packet: bytes, now: float) -> None:
-        try:
-            source = source_of(packet)
-        except ValueError:
-            return
-        inside = self._near.network(source)
-        if inside is None:
-            return
-        if way == "unresolved" and inside.direct == "relay":
-            way = "name"  # there nothing is permitted: the proxy passes on what needs no look
-        client = self._live.snapshot.clients.of("", source)
-        device = client.device if client else ""  # a pseudonym; where nobody looks after devices, what the kernel knows
-        device = device or written(self._near.device(source, patient=True)) or source
-        self._tally.count((client.school if client else "", inside.name, device), way, now)
 
     def _tell(self, named: Named, source: str, now: float) -> None:
         """What ended a connection belongs into the filter log, if somebody did it."""
@@ -256,11 +243,6 @@ class Steer:
 
     def told(self) -> dict[str, object]:
         return {"permits": len(self.permits), "granted": self.granted, "revoked": self.revoked, "unnamed": self.unnamed}
-
-
-def written(device: bytes) -> str:
-    """A MAC as people write it; "" for none."""
-    return device.hex(":") if device else ""
 
 
 class Asked(asyncio.Protocol):
@@ -332,6 +314,10 @@ async def serve(
             stack.callback(shown.close)
             loop.add_reader(shown.sock, lambda: _read(steer, shown))
             stack.callback(loop.remove_reader, shown.sock)
+            ended = Ended()
+            stack.callback(ended.close)
+            loop.add_reader(ended.sock, lambda: _count(steer.counting, ended))
+            stack.callback(loop.remove_reader, ended.sock)
             server = await loop.create_unix_server(lambda: Asked(steer), sock=sock)
             async with server, asyncio.TaskGroup() as tasks:
                 works = [
@@ -369,6 +355,15 @@ def _read(steer: Steer, shown: Shown) -> None:
         steer.shown(shown.packets())
     except Exception:
         log.exception("could not read the first words of connections")
+
+
+def _count(counting: Counting, ended: Ended) -> None:
+    try:
+        now = time.time()
+        for flow, size in ended.flows():
+            counting.over(flow, size, now)
+    except Exception:
+        log.exception("could not count the bytes of connections")
 
 
 async def _looking(live: InForce, steer: Steer) -> None:

@@ -25,6 +25,8 @@ def test_shares_attempts_and_apps(world):
     for way, times in (("content", 3), ("name", 6), ("unresolved", 1)):
         for _ in range(times):
             tally.count(("oakfield", "pupils", MAC), way, now)
+    tally.count(("oakfield", "pupils", MAC), "content", now, 3_000_000)
+    tally.count(("oakfield", "pupils", MAC), "name", now, 1_000_000)
     tally.count(("hillview", "others", "10.9.9.9"), "name", now)
     tally.write()
     world.events(
@@ -39,6 +41,9 @@ def test_shares_attempts_and_apps(world):
     page = world.browser("tom").get("/coverage").text
     for words in ("pupils", "60%", "30%", "10%", MAC, "app.example", "a connection that named another site 1×", ">13<"):
         assert words in page
+    assert "75% of bytes" in page
+    assert "4.0 MB" in page
+    assert "No bytes are counted yet" not in page
     for words in ("others", "nordvpn", "127.10.9.1", "127.10.2.9"):
         assert words not in page, words
     assert "127.10.9.1" in world.browser("helen").get("/coverage").text, "what staff do is the headteacher's to see"

@@ -21,12 +21,12 @@ AUTHORITY = AuthorityPolicy("birchwood", "Birchwood", "d" * 64)
 @pytest.mark.parametrize(
     ("wish", "told", "left", "tight"),
     [
-        (PassageWish((GUESTS,), ("tcp/5228", "tcp/993")), f"Devices in {GUESTS} (Guests) may also use TCP ports 993 and 5228, and no other. Until now they may use nothing but the filtered web.", 2, False),
+        (PassageWish((GUESTS,), ("tcp/5228", "tcp/993")), f"Devices in {GUESTS} (Guests) may also use TCP ports 993 and 5228, and no other.", 2, False),
         (PassageWish((GUESTS,), reach=(SERVERS,)), f"Devices in {GUESTS} (Guests) may use nothing but the filtered web, and may connect to {SERVERS}.", 2, False),
-        (PassageWish((SERVERS,), filtered=False), f"Devices in {SERVERS} (Staff) are not filtered: every site and every port is open to them, also while the filter is not there. Until now they may use nothing but the filtered web.", 2, False),
+        (PassageWish((SERVERS,), filtered=False), f"Devices in {SERVERS} (Staff) are not filtered: every site and every port is open to them, also while the filter is not there.", 2, False),
         (PassageWish((STAFF,), ("tcp/993",)), f"Devices in {STAFF} (Staff) may also use TCP port 993, and no other. Until now they may also use TCP ports 587 and 993, and no other.", 1, True),
         (PassageWish((STAFF,)), f"Devices in {STAFF} (Staff) may use nothing but the filtered web. Until now they may also use TCP ports 587 and 993, and no other.", 0, True),
-        (PassageWish((STAFF, GUESTS), ("tcp/993", "tcp/587"), when_dead="direct"), f"Devices in {STAFF} (Staff) may also use TCP ports 587 and 993, and no other, and keep the sites that need no look while the filter is not there. Devices in {GUESTS} (Guests) may also use TCP ports 587 and 993, and no other, and keep the sites that need no look while the filter is not there. Until now they may use nothing but the filtered web.", 2, False),
+        (PassageWish((STAFF, GUESTS), ("tcp/993", "tcp/587"), when_dead="direct"), f"Devices in {STAFF} (Staff) may also use TCP ports 587 and 993, and no other, and keep the sites that need no look while the filter is not there. Devices in {GUESTS} (Guests) may also use TCP ports 587 and 993, and no other, and keep the sites that need no look while the filter is not there.", 2, False),
     ],
 )  # fmt: skip
 def test_what_is_asked_for_is_applied_told_and_taken_back(wish, told, left, tight):

@@ -33,8 +33,8 @@ USER = b"HILL\\Kim"
 class School(Lobby):
     """The gateway's world, with a section `devices`."""
 
-    def configure(self, dead: str = "closed", admin: str = "10.99.5.0/24") -> None:
-        super().configure(dead, admin)
+    def configure(self, admin: str = "10.99.5.0/24") -> None:
+        super().configure(admin)
         self.lay_six()
         text = self.config.read_text()
         self.config.write_text(text.replace("prefixes: [10.99.9.0/24]", 'prefixes: [10.99.9.0/24, "fd99:9::/64"]'))

@@ -423,6 +423,10 @@ def tell(folder: Path) -> dict:
     with going(folder) as (world, rule):
         world.configure()
         told: dict[str, object] = {"applied": world.gate("apply", "--yes").stderr}
+        waits = Path(
+            "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait"
+        )  # two minutes, till the kernel tells of them
+        waits.write_text("1")
         told["before the filter"] = world.curl(f"https://{NEVER}/", "-k")["code"]
         world.up()
         world.trust()

@@ -15,6 +15,7 @@ from admin_api.post import MailServer, Post
 from appliance.config import AdminConfig, Config
 from appliance.reviewing import Reviewing
 from change_control.tables import PersonRow
+from monitoring import devices
 from policy.event import Kind
 
 from ..admin_api.conftest import built, shipped  # noqa: F401, TID252 - fixtures of the desk's own tests
@@ -107,6 +108,17 @@ def test_what_a_member_of_staff_does_goes_past_colleagues_and_out_of_hours_as_th
     olive = box.page("olive", "/captures")
     assert olive.get_by_text("p-teacher").count() == 0
     assert olive.locator(".line").count() == 1
+
+
+def test_what_is_about_the_headteacher_goes_past_her_to_the_chair(box):
+    seen = devices.Seen("oakfield", "d-1", "02:00:00:00:00:01", "laptop", ("10.0.0.4",), "radius", "p-head", "helen", 1e9)
+    devices.take(box.world.log, [seen])  # she signed in to the network under the name that she has at the desk
+    box.world.clock.forward(minutes=2)
+    box.review.refresh()
+    searched(box, "how to kill myself", group="staff", person="p-head")
+    assert [box.pass_(seconds=1), box.pass_(minutes=21)] == [["carl"], ["laura"]]
+    for username, lines in (("helen", 0), ("sara", 0), ("carl", 1)):
+        assert box.page(username, "/captures?school=oakfield").locator(".line").count() == lines, username
 
 
 def test_nobody_looks_for_two_school_days_and_is_asked_why(box):

@@ -146,6 +146,9 @@ def test_what_was_seen_of_all_this(told):
         "content", "name", "refused", "unresolved"
     }  # fmt: skip
     assert got["guests", ""]["refused"]
+    sizes = told["covered"]["sizes"]
+    assert sizes["pupils"]["name"] > 64 << 20, "two downloads of 32 MB were forwarded"
+    assert sizes["pupils"]["content"] > 32 << 20, "and one was seen"
     worst = told["covered"]["attempts"][0]
     assert {"wrong name", "no web", "no name"} <= set(worst["kinds"])
     assert worst["score"] >= 20

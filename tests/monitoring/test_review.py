@@ -301,6 +301,7 @@ def test_what_is_held_keeps_its_incident_and_the_counts_by_which_its_lines_are_f
     held = retention.hold(log, "hillview", "10.0.0.9", old, NOW, "a complaint is heard", person="h", now=NOW)
     assert retention.run(log, "hillview", NOW)["incident"] == 1
     assert len(log.search(Query("hillview", who="10.0.0.9")).rows) == 1
+    assert len(log.search(Query("hillview", group="ks3", action="block")).rows) == 1
     retention.lift(log, "hillview", held, person="h", now=NOW)
     assert retention.run(log, "hillview", NOW)["incident"] == 1
     everybody = retention.hold(log, "hillview", "", old, NOW + timedelta(days=1), "an inquiry has begun", person="h", now=NOW)

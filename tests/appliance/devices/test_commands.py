@@ -30,6 +30,11 @@ def words(tmp_path, event, *more):
             {"LEASES4_SIZE": "1", "LEASES4_AT0_HWADDR": MAC, "LEASES4_AT0_ADDRESS": "10.1.0.5", "LEASES4_AT0_HOSTNAME": "laptop."},
             [ADD],
         ),
+        (
+            ("leases6_committed",),  # as Kea 2.2 says it when a client has given its address back
+            {"LEASES6_SIZE": "0", "DELETED_LEASES6_SIZE": "1", "DELETED_LEASES6_AT0_HWADDR": MAC, "DELETED_LEASES6_AT0_ADDRESS": "fd00:1::50"},
+            [{"act": "del", "mac": MAC, "address": "fd00:1::50", "name": ""}],
+        ),
         (("lease4_renew",), {"LEASE4_HWADDR": MAC, "LEASE4_ADDRESS": "10.1.0.5", "LEASE4_HOSTNAME": "laptop"}, [ADD]),
         (("lease4_expire",), {"LEASE4_HWADDR": MAC, "LEASE4_ADDRESS": "10.1.0.5"}, [{**ADD, "act": "del", "name": ""}]),
         (("leases6_committed",), {"LEASES6_SIZE": "0"}, []),

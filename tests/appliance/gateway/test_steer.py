@@ -133,7 +133,7 @@ def test_what_became_of_connections_is_counted_and_attempts_are_recorded(made, a
     syn = [packet(b"", 99, 2, between=(each, bytes([45, 33, 32, 9]))) for each in (pupil, stranger)]
     steer.shown([("content", syn[0]), ("name", syn[0]), ("name", syn[0]), ("refused", syn[1]), ("refused", b"")])
     steer.shown([("", syn[0]), ("", packet(hello("bet.example"), 100, between=(pupil, bytes([45, 33, 32, 9]))))])
-    steer._tally.write()
+    steer.counting._tally.write()
     network, device = seen(tmp_path / "coverage", at, 1)
     assert (network.device, device.device) == ("", "02:00:00:00:00:05")
     assert device.counts == {"content": 1, "name": 2, "forwarded": 0, "refused": 0, "unresolved": 0}

@@ -1,0 +1,130 @@
+# ruff: noqa: F811 - a fixture of the tests beside this one
+"""What is found again and what is kept from whom: captures put away, held ones, the head's own, the access log, each field."""
+
+import csv
+import io
+import json
+import re
+
+from change_control.verify import verify_installation
+from monitoring.watch import Watcher
+
+from .test_review import search, waiting, watched  # noqa: F401 - a world whose events have become captures
+
+
+def test_what_is_graded_is_put_away_and_found_again_by_each_field(watched):
+    sara = watched.browser("sara")
+    one = next(each for each in waiting(watched) if each.theme == "self-harm")
+    sara.post("/captures/grade", {"capture": one.id, "grade": "behaviour"})
+    code = re.search(r"/log/person/([0-9A-F]{6})", sara.get(f"/captures/{one.id}").text)[1]
+    day = one.at.date().isoformat()
+    for asked in (
+        "grade=behaviour",
+        "theme=self-harm",
+        "group=ks2",
+        "words=KILL",
+        "words=volcano",
+        f"person={code}",
+        f"since={day}",
+        f"until={day}",
+    ):
+        assert f"/captures/{one.id}" in sara.get(f"/captures/archive?{asked}").text, asked
+    for asked in (
+        "grade=serious",
+        "grade=none&theme=self-harm",
+        "group=ks1",
+        "words=volcanoes",
+        "person=ABCDEF",
+        "until=2020-01-01",
+        f"before={one.id}",
+    ):
+        assert f"/captures/{one.id}" not in sara.get(f"/captures/archive?{asked}").text, asked
+    rows = list(csv.DictReader(io.StringIO(sara.get("/captures/archive?grade=behaviour&format=csv").text)))
+    assert [(row["capture"], row["grade"], row["graded_by"], row["term"]) for row in rows] == [
+        (str(one.id), "behaviour", "Sara", "how to kill myself")
+    ]
+    assert "p-zoe" not in str(rows)
+    assert watched.access(act="export captures as csv")[0].target == "grade: behaviour"
+    assert "/captures/archive" in sara.get("/captures").text
+
+
+def test_a_police_hold_keeps_its_captures_from_colleagues_too(watched):
+    sara, olive, helen = (watched.browser(name) for name in ("sara", "olive", "helen"))
+    one = next(each for each in waiting(watched) if each.theme == "self-harm")
+    opened = sara.post("/incidents", {"capture": one.id, "summary": "See the capture", "subject": "pupil"})
+    sara.post(f"{opened.headers['location'].partition('?')[0]}/hold", {"reference": "CRIME 4711"})
+    sees = {
+        name: browser.get(f"/captures/{one.id}").status_code
+        for name, browser in (("sara", sara), ("olive", olive), ("helen", helen))
+    }
+    assert sees == {"sara": 200, "olive": 404, "helen": 200}
+    assert "how to kill myself" not in olive.get("/captures/archive").text + olive.get("/captures/archive?format=jsonl").text
+    assert "how to kill myself" in helen.get("/captures/archive").text
+
+
+def test_what_is_about_the_head_is_seen_by_the_chair_and_not_by_her(world):
+    world.events(search(world, "how to kill myself", group="staff", person="p-head"))
+    Watcher(
+        world.log, world.live.snapshot.schools.get, heads=lambda school: {"p-head"} if school == "oakfield" else ()
+    ).step()
+    (one,) = waiting(world, ("head",))
+    sees = {
+        name: world.browser(name).get(f"/captures/{one.id}").status_code
+        for name in ("helen", "sara", "olive", "carl", "laura")
+    }
+    assert sees == {"helen": 404, "sara": 404, "olive": 404, "carl": 200, "laura": 200}
+
+
+def test_the_access_log_is_deleted_by_whole_days_and_its_proof_stays(world):
+    helen = world.browser("helen")
+    helen.get("/log")
+    world.clock.forward(days=2)
+    with world.store.write() as session:
+        world.office.tick(session)
+    world.cookies.clear()
+    world.browsers.clear()
+    helen = world.browser("helen")
+    assert "read the filter log" in helen.get("/access").text.lower()
+    helen.post("/keeping", {"class": "access", "days": "1", "why": "For this test alone"})
+    assert helen.post("/keeping/run").status_code == 303
+    assert not world.access(act="read the filter log")
+    page = helen.get("/keeping").text
+    assert "The access log: who looked" in page
+    assert re.search(r'data-label="How many" class="num">[1-9]', page)
+    with world.store.read() as session:
+        assert verify_installation(session, world.data)
+
+
+def test_each_picture_of_a_report_says_what_it_means(watched):
+    page = watched.browser("sara").get("/reports").text
+    for said in (
+        "Most was asked on",
+        "The busiest hour begins at",
+        "came up most",
+        "have been graded",
+        "Serious captures|No capture of these weeks",
+    ):
+        assert re.search(said, page), said
+
+
+FIELDS = (
+    "since=2026-11-20T09:00", "until=2026-11-20T11:00", "person={code}", "address=10.0.0.7", "device=tablet-7", "site=b.example",
+    "group=ks2", "category=games", "term=of_all", "action=warn", "rule=rule-7", "change=7", "reason=school_site", "network=lan",
+    "identified_by=radius", "words=of_all", "kind=page",
+)  # fmt: skip
+
+
+def test_the_page_finds_a_line_by_each_field_and_exports_it(world):
+    line = world.event(
+        60, term="50% of_all", action="warn", rule="rule-7", change=7, reason="school_site", network="lan", person="p7",
+        identified_by="radius", address="10.0.0.7", device="tablet-7", host="a.b.example",
+    )  # fmt: skip
+    world.events(line)
+    sara = world.browser("sara")
+    code = re.search(r"/log/person/([0-9A-F]{6})", sara.get("/log").text)[1]
+    for field in FIELDS:
+        asked = field.format(code=code)
+        assert "a.b.example" in sara.get(f"/log?{asked}").text, asked
+        assert "a.b.example" in sara.get(f"/log/export?format=csv&{asked}").text, asked
+        (row,) = [json.loads(text) for text in sara.get(f"/log/export?format=jsonl&{asked}").text.splitlines()]
+        assert (row["host"], row["identified_by"], row["who"][:5]) == ("a.b.example", "radius", "Pupil")
