@@ -111,9 +111,9 @@ class Episode:
 
 def waiting(
     log: Log, school: str, subjects: Iterable[str], *, routes: Sequence[str] = ("urgent", "review"), limit: int = 200,
-    assigned: str = "", theme: str = "",
+    assigned: str = "", theme: str = "", eyes: str = "",
 ) -> Sequence[Capture]:  # fmt: skip
-    """Captures nobody has graded: urgent ones first, then the oldest."""
+    """Captures nobody has graded: urgent ones first, then the oldest. `eyes`: who looks, as in `free`."""
     urgency = sql.case((captures.c.route == "urgent", 0), else_=1)
     open_ = captures.c.grade == ""
     if assigned:  # also what somebody graded and wants her opinion on
@@ -126,6 +126,7 @@ def waiting(
             open_,
             captures.c.route.in_(routes),
             captures.c.subject.in_(tuple(subjects)),
+            free(school, eyes),
         )
         .order_by(urgency, captures.c.at)
         .limit(limit)
@@ -237,7 +238,7 @@ def between(
 
 def grade(
     log: Log, school: str, numbers: Sequence[int], given: str, *, person: str, subjects: Iterable[str], now: datetime,
-    said: str = "", purpose: str = "triage",
+    said: str = "", purpose: str = "triage", eyes: str = "",
 ) -> str:  # fmt: skip
     """Grade captures, all or none; returns the batch by which it is taken back. ValueError in a sentence."""
     if given not in GRADES:
@@ -247,7 +248,10 @@ def grade(
     batch, at = token_hex(8), microseconds(now)
     with store.changing(log) as connection:
         asked = sql.select(captures.c.id, captures.c.grade).where(
-            captures.c.school == school, captures.c.id.in_(numbers), captures.c.subject.in_(tuple(subjects))
+            captures.c.school == school,
+            captures.c.id.in_(numbers),
+            captures.c.subject.in_(tuple(subjects)),
+            free(school, eyes),
         )
         found = {row.id: row.grade for row in connection.execute(asked)}
         if missing := set(numbers) - set(found):
@@ -294,19 +298,20 @@ def history(log: Log, school: str, number: int) -> Sequence[store.Row]:
         return [row | {"at": moment(row["at"])} for row in store.rows(connection, asked)]
 
 
-def assign(log: Log, school: str, numbers: Sequence[int], to: str, subjects: Iterable[str]) -> None:
+def assign(log: Log, school: str, numbers: Sequence[int], to: str, subjects: Iterable[str], *, eyes: str = "") -> None:
+    chosen = captures.c.id.in_(numbers) & captures.c.subject.in_(tuple(subjects))
     with store.changing(log) as connection:
         connection.execute(
-            sql.update(captures)
-            .where(captures.c.school == school, captures.c.id.in_(numbers), captures.c.subject.in_(tuple(subjects)))
-            .values(assigned=to)
+            sql.update(captures).where(captures.c.school == school, chosen, free(school, eyes)).values(assigned=to)
         )
 
 
 # --- how well: a blind second look, and who looked when -----------------------------------------------------------------
 
 
-def sample(log: Log, school: str, person: str, subjects: Iterable[str], now: datetime, size: int = 10) -> Sequence[Capture]:
+def sample(
+    log: Log, school: str, person: str, subjects: Iterable[str], now: datetime, size: int = 10, *, eyes: str = ""
+) -> Sequence[Capture]:
     """Captures that a colleague graded in the last month, to grade again without seeing how. The same each day."""
     again = sql.select(marks.c.capture).where(marks.c.school == school, marks.c.person == person)
     asked = sql.select(captures).where(
@@ -316,6 +321,7 @@ def sample(log: Log, school: str, person: str, subjects: Iterable[str], now: dat
         captures.c.subject.in_(tuple(subjects)),
         captures.c.graded_at >= microseconds(now - timedelta(days=30)),
         captures.c.id.not_in(again),
+        free(school, eyes),
     )
     with store.reading(log) as connection:
         found = store.rows(connection, asked.order_by(captures.c.id).limit(2_000))
