@@ -147,7 +147,10 @@ class NetworkWish:
             raise InForceAlready(f"{prefix} is filtered as {who(document, (self.group,))} already")
         network = Network(f"n{change}", self.group, prefix, self.listener, forced)
         new, old = portal_wishes.moved(school, tuple(each.id for each in held), network.id)
-        return make("network", change, add={"networks": [network], "portals": new}, remove={"networks": held, "portals": old})
+        # What was signed for a network that has gone since, by taking back how it came, does not come back with a new one.
+        stale = [one for one in school.passages if (one.prefix, "*") == (prefix, self.listener) and not held]
+        gone: dict[str, list[Any]] = {"networks": held, "portals": old, "passages": stale}
+        return make("network", change, add={"networks": [network], "portals": new}, remove=gone)
 
 
 @dataclass(frozen=True, slots=True)

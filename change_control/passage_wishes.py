@@ -75,12 +75,17 @@ def tell_passage(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
         before = _of(old[prefix]) if prefix in old else None
         alike.setdefault((_of(new.get(prefix)), before), []).append(prefix)
     networks = document.networks if isinstance(document, SchoolPolicy) else ()
+    portals = document.portals if isinstance(document, SchoolPolicy) else ()
+    required = {each.network for each in portals if each.required}
+    must = {each.prefix for each in networks if each.id in required}
     said = []
     for (way, before), prefixes in alike.items():
         whose = " and ".join(named(networks, document, prefix) for prefix in prefixes)
         said.append(f"Devices in {whose} {_list(tuple(in_words(way)))}.")
         if gone := tuple(one for one in in_words(before or way) if one not in set(in_words(way))):
             said.append(f"Until now they {_list(gone)}.")
+        if way != NOTHING and any(prefix in must for prefix in prefixes):
+            said.append("That holds before anybody has signed in there, too.")
     return " ".join(said)
 
 

@@ -54,6 +54,10 @@ def tell_portal(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     added, removed = diff["add"].get("portals", ()), diff["remove"].get("portals", ())
     if must := [one for one in added if one.get("required")]:
         said.append(f"On {_where(must, document)} people must sign in first: until then only essential sites open there.")
+        if beside := [one for one in must if one["network"] in _beside(document)]:
+            said.append(
+                f"What devices on {_where(beside, document)} may use beside the filtered web, they may use before that, too."
+            )
     if may := [one for one in added if not one.get("required")]:
         said.append(f"On {_where(may, document)} people may sign in at a page; who does not is filtered as the network is.")
     new = {one["network"] for one in added}
@@ -62,6 +66,14 @@ def tell_portal(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
         rest = " Nobody has to sign in there any more." if must else ""
         said.append(f"On {_where(gone, document)} there is no sign-in page any more.{rest}")
     return " ".join(said)
+
+
+def _beside(document: Document) -> set[str]:
+    """The networks of which a passage speaks: what it lets by, no page is asked about."""
+    if not isinstance(document, SchoolPolicy):
+        return set()
+    prefixes = {each.prefix for each in document.passages}
+    return {each.id for each in document.networks if each.listener == "*" and each.prefix in prefixes}
 
 
 def _where(some: list[Mapping[str, Any]], document: Document) -> str:

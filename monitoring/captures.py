@@ -111,9 +111,9 @@ class Episode:
 
 def waiting(
     log: Log, school: str, subjects: Iterable[str], *, routes: Sequence[str] = ("urgent", "review"), limit: int = 200,
-    assigned: str = "", theme: str = "", eyes: str = "",
+    assigned: str = "", theme: str = "", looker: str = "",
 ) -> Sequence[Capture]:  # fmt: skip
-    """Captures nobody has graded: urgent ones first, then the oldest. `eyes`: who looks, as in `free`."""
+    """Captures nobody has graded: urgent ones first, then the oldest. `looker`: see `free`."""
     urgency = sql.case((captures.c.route == "urgent", 0), else_=1)
     open_ = captures.c.grade == ""
     if assigned:  # also what somebody graded and wants her opinion on
@@ -126,7 +126,7 @@ def waiting(
             open_,
             captures.c.route.in_(routes),
             captures.c.subject.in_(tuple(subjects)),
-            free(school, eyes),
+            free(school, looker),
         )
         .order_by(urgency, captures.c.at)
         .limit(limit)
@@ -238,9 +238,12 @@ def between(
 
 def grade(
     log: Log, school: str, numbers: Sequence[int], given: str, *, person: str, subjects: Iterable[str], now: datetime,
-    said: str = "", purpose: str = "triage", eyes: str = "",
+    said: str = "", purpose: str = "triage", looker: str = "",
 ) -> str:  # fmt: skip
-    """Grade captures, all or none; returns the batch by which it is taken back. ValueError in a sentence."""
+    """Grade captures, all or none; returns the batch by which it is taken back. ValueError in a sentence.
+
+    `looker`: see `free`.
+    """
     if given not in GRADES:
         raise ValueError("choose off task, behaviour, serious or false positive")
     if not numbers:
@@ -251,7 +254,7 @@ def grade(
             captures.c.school == school,
             captures.c.id.in_(numbers),
             captures.c.subject.in_(tuple(subjects)),
-            free(school, eyes),
+            free(school, looker),
         )
         found = {row.id: row.grade for row in connection.execute(asked)}
         if missing := set(numbers) - set(found):
@@ -298,11 +301,11 @@ def history(log: Log, school: str, number: int) -> Sequence[store.Row]:
         return [row | {"at": moment(row["at"])} for row in store.rows(connection, asked)]
 
 
-def assign(log: Log, school: str, numbers: Sequence[int], to: str, subjects: Iterable[str], *, eyes: str = "") -> None:
+def assign(log: Log, school: str, numbers: Sequence[int], to: str, subjects: Iterable[str], *, looker: str = "") -> None:
     chosen = captures.c.id.in_(numbers) & captures.c.subject.in_(tuple(subjects))
     with store.changing(log) as connection:
         connection.execute(
-            sql.update(captures).where(captures.c.school == school, chosen, free(school, eyes)).values(assigned=to)
+            sql.update(captures).where(captures.c.school == school, chosen, free(school, looker)).values(assigned=to)
         )
 
 
@@ -310,9 +313,12 @@ def assign(log: Log, school: str, numbers: Sequence[int], to: str, subjects: Ite
 
 
 def sample(
-    log: Log, school: str, person: str, subjects: Iterable[str], now: datetime, size: int = 10, *, eyes: str = ""
+    log: Log, school: str, person: str, subjects: Iterable[str], now: datetime, size: int = 10, *, looker: str = ""
 ) -> Sequence[Capture]:
-    """Captures that a colleague graded in the last month, to grade again without seeing how. The same each day."""
+    """Captures that a colleague graded in the last month, to grade again without seeing how. The same each day.
+
+    `looker`: see `free`.
+    """
     again = sql.select(marks.c.capture).where(marks.c.school == school, marks.c.person == person)
     asked = sql.select(captures).where(
         captures.c.school == school,
@@ -321,7 +327,7 @@ def sample(
         captures.c.subject.in_(tuple(subjects)),
         captures.c.graded_at >= microseconds(now - timedelta(days=30)),
         captures.c.id.not_in(again),
-        free(school, eyes),
+        free(school, looker),
     )
     with store.reading(log) as connection:
         found = store.rows(connection, asked.order_by(captures.c.id).limit(2_000))

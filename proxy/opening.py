@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from mitmproxy import ctx, tls
@@ -65,7 +66,7 @@ class Certificates(tlsconfig.TlsConfig):
         if own_name and own_file:
             try:
                 self._own = _own(own_file)
-            except (OSError, ValueError):  # one of our own then, and the filter goes on
+            except (OSError, ValueError, TypeError, UnsupportedAlgorithm):  # one of our own then, and the filter goes on
                 log.exception("the certificate for %s cannot be used", own_name)
         self._contexts: OrderedDict[Cert, SSL.Context] = OrderedDict()
 
@@ -117,7 +118,9 @@ class Certificates(tlsconfig.TlsConfig):
 
 
 def _own(file: Path) -> CertStoreEntry:
-    """A certificate that was issued to us. OSError or ValueError when it cannot be used."""
+    """A certificate that was issued to us. OSError, ValueError, UnsupportedAlgorithm, or for a locked key TypeError, when it
+    cannot be used.
+    """
     raw = file.read_bytes()
     first, *above = x509.load_pem_x509_certificates(raw)
     key = load_pem_private_key(raw, password=None)

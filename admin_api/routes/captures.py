@@ -81,7 +81,7 @@ def triage(
         routes=("weekly",) if weekly else ("urgent", "review"),
         assigned=me if mine else "",
         theme=theme,
-        eyes=looker(desk),
+        looker=looker(desk),
     )
     return desk.page(
         "captures.html",
@@ -107,7 +107,7 @@ def grade(desk: Reviewer, form: Form) -> Response:
     log, chosen, given = filter_log(desk), numbers(form), form.text("grade")
     batch = captures.grade(
         log, desk.place.log, chosen, given, person=desk.visitor.person.id, subjects=my_subjects(desk),
-        now=desk.office.now(), said=form.text("said", 1000), eyes=looker(desk),
+        now=desk.office.now(), said=form.text("said", 1000), looker=looker(desk),
     )  # fmt: skip
     desk.note("grade captures", "done", f"{len(chosen)} as {GRADES[given]}")
     if given == "serious":
@@ -140,7 +140,7 @@ def assign(desk: Reviewer, form: Form) -> Response:
     to = form.text("to", 200)
     if to and to not in reviewers(desk):
         raise ValueError("choose somebody who reviews here")
-    captures.assign(filter_log(desk), desk.place.log, numbers(form), to, my_subjects(desk), eyes=looker(desk))
+    captures.assign(filter_log(desk), desk.place.log, numbers(form), to, my_subjects(desk), looker=looker(desk))
     desk.note("assign captures", "done", str(len(numbers(form))))
     return desk.go("/captures", "assigned")
 
@@ -159,14 +159,14 @@ def welfare(desk: Reviewer) -> Response:
 def blind(desk: Reviewer, said: str = "") -> Response:
     """Captures that a colleague graded, to grade again without seeing how."""
     log = filter_log(desk)
-    me, now = desk.visitor.person.id, desk.office.now()
-    found = captures.sample(log, desk.place.log, me, my_subjects(desk), now, eyes=looker(desk))
+    me, who = desk.visitor.person.id, looker(desk)
+    found = captures.sample(log, desk.place.log, me, my_subjects(desk), desk.office.now(), looker=who)
     desk.note("look at captures", "done", "a sample to grade again")
     return desk.page(
         "captures_blind.html",
         said=said,
         found=found,
-        agreement=captures.agreement(log, desk.place.log, now - timedelta(days=90)),
+        agreement=captures.agreement(log, desk.place.log, desk.office.now() - timedelta(days=90)),
         **shared(desk),
     )
 
@@ -175,7 +175,7 @@ def blind(desk: Reviewer, said: str = "") -> Response:
 def blind_grade(desk: Reviewer, form: Form) -> Response:
     captures.grade(
         filter_log(desk), desk.place.log, numbers(form)[:1], form.text("grade"), person=desk.visitor.person.id,
-        subjects=my_subjects(desk), now=desk.office.now(), purpose="blind", eyes=looker(desk),
+        subjects=my_subjects(desk), now=desk.office.now(), purpose="blind", looker=looker(desk),
     )  # fmt: skip
     return desk.go("/captures/blind", "graded")
 
@@ -198,7 +198,7 @@ def opinion(desk: Reviewer, number: CaptureId, form: Form) -> Response:
     captures.grade(
         filter_log(desk), desk.place.log, [number], form.text("grade"), person=desk.visitor.person.id,
         subjects=my_subjects(desk), now=desk.office.now(), said=form.text("opinion", 1000), purpose="second",
-        eyes=looker(desk),
+        looker=looker(desk),
     )  # fmt: skip
     desk.note("give a second opinion", "done", f"capture {number}")
     return desk.go(f"/captures/{number}", "opinion")

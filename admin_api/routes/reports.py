@@ -1,6 +1,7 @@
 """/reports: a week, a month or a term in numbers and pictures, each ending in what it means and what can be done."""
 
 import json
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -17,10 +18,12 @@ from admin_api.permissions import at
 from admin_api.routes.meeting import paper_response
 from admin_api.telling import Ground
 from change_control.authority import Permission
-from change_control.changes import tightens
+from change_control.changes import Diff, tightens
+from change_control.lifecycle import State
 from change_control.tables import ChangeRow
 from monitoring import captures, constancy, export, reports
 from monitoring.reports import Figures
+from policy.grounds import undone
 
 router = APIRouter()
 PERIODS = {"week": ("The last week", 7), "month": ("The last month", 30), "term": ("The last term", 91)}
@@ -84,11 +87,23 @@ def decided(desk: Desk, since: datetime, until: datetime) -> list[tuple[str, int
         ChangeRow.log == desk.place.log, ChangeRow.decided_at >= since, ChangeRow.decided_at < until
     )
     with desk.read() as session:
-        rows = [(row.state, tightens(json.loads(row.diff))) for row in session.scalars(wanted.limit(5_000))]
-    refused = sum(state == "refused" for state, _ in rows)
-    closed = sum(tight for state, tight in rows if state != "refused")
-    found = [("Opened, or not proven to close", len(rows) - refused - closed), ("Closed", closed), ("Refused", refused)]
-    return found if rows else []
+        rows = session.scalars(wanted.order_by(ChangeRow.decided_at.desc()).limit(5_000))
+        found = Counter(became(row.state, json.loads(row.diff)) for row in rows)
+    return [(name, found[name]) for name in DECIDED] if any(found[name] for name in DECIDED) else []
+
+
+DECIDED = ("Opened, or not proven to close", "Closed", "Refused")
+
+
+def became(state: str, diff: Diff) -> str:
+    """What was decided, one of `DECIDED`; "" where nobody decided about the filter: what was withdrawn, or lapsed unsigned,
+    and who is headteacher.
+    """
+    if state in {State.WITHDRAWN, State.LAPSED} or diff["kind"] == "head":
+        return ""
+    if state == State.REFUSED:
+        return DECIDED[2]
+    return DECIDED[tightens(undone(diff) if state == State.REVERSED else diff)]
 
 
 def _until(desk: Desk, ends: str) -> datetime:

@@ -297,11 +297,15 @@ def _place_in_line(session: Session, row: ChangeRow) -> tuple[int, int] | None:
     return ids.index(row.id) + 1, len(ids)
 
 
+UNCOUNTED = {  # kinds of change for which past traffic, judged once more, would say that nothing changes
+    "passage": "It is about ports and networks, not about sites, so the filter log has nothing to compare with.",
+    "portal": "It is about who signs in, and in the filter log of before nobody had, so there is nothing to compare with.",
+}
+
+
 def preview_of(desk: Desk, log: str, row: ChangeRow, patience: float = LONGEST) -> Preview:
-    if row.kind == "passage":
-        return Preview(
-            why_not="It is about ports and networks, not about sites, so the filter log has nothing to compare with."
-        )
+    if why_not := UNCOUNTED.get(row.kind):
+        return Preview(why_not=why_not)
     try:
         return preview(
             desk.services.snapshot(),

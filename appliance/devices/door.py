@@ -19,7 +19,7 @@ from appliance.devices.watch import Watch
 from monitoring.devices import Names
 from policy.doors import ask
 from policy.identity import Client
-from policy.presence import GUEST
+from policy.presence import GUEST, canonical
 
 PENDING_S: Final = 60.0  # so long what the desk said is kept for whoever asked
 MOST_PENDING: Final = 5000
@@ -57,7 +57,7 @@ class Door:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """What is said to a question. LookupError for one that leaves out what it takes."""
+        """What is said to a question. LookupError for one that leaves something out, ValueError for what is no address."""
         act = str(asked["act"])
         if act == "sessions":
             return {"said": "sessions", "sessions": [self._shown(one) for one in self._portal.sessions.values()]}
@@ -65,7 +65,7 @@ class Door:
             ended = self._portal.end(str(asked["school"]), str(asked["session"]))
             self._heard()
             return {"said": "out" if ended else "none"}
-        return self._of_client(act, str(asked["address"]), asked)
+        return self._of_client(act, canonical(str(asked["address"])), asked)  # ::ffff:10.9.0.5 is 10.9.0.5
 
     def _of_client(self, act: str, address: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         client = self._client_of(address)
@@ -139,7 +139,10 @@ class Door:
             if said == "in" and name:
                 device = self._watch.device_at(address, self._clock())
                 self._portal.staff(school, address, device, name)
+                self._pending.pop(address, None)  # the sign-in itself says so, for as long as there is one
                 self._heard()
+                return
+            said = "away" if said in ("in", "asking") else said  # "in" without a name is no sign-in
         except (OSError, ValueError, LookupError, TypeError):
             log.warning("cannot ask the desk who somebody is; codes go on working")
         self._put(address, said)

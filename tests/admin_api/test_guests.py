@@ -77,6 +77,13 @@ def test_codes_for_a_group_wait_for_the_headteacher(world):
     assert codes(world)[0]["group"] == "staff"
 
 
+def test_what_signing_in_would_have_changed_is_not_guessed(world):
+    """Judged once more under the groups of before, past traffic would say: nothing. And then hundreds of sites are closed."""
+    asked = {"kind": "portal", "networks": "n-first", "mode": "required", "reason": "Visitors use this network."}
+    number = int(world.browser("tom").post("/requests/new", asked).headers["location"].split("/")[2].split("?")[0])
+    assert "in the filter log of before nobody had" in world.browser("helen").get(f"/requests/{number}").text
+
+
 def test_who_may(world):
     assert world.browser("sara").get("/guests").status_code == 200, "whoever keeps children safe may look"
     assert world.browser("sara").post("/guests", GIVEN).status_code == 403

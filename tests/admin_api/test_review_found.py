@@ -6,6 +6,10 @@ import io
 import json
 import re
 
+import pytest
+
+from admin_api.routes.reports import became
+from change_control.diffs import make
 from change_control.verify import verify_installation
 from monitoring.watch import Watcher
 
@@ -58,6 +62,8 @@ def test_a_police_hold_keeps_its_captures_from_colleagues_too(watched):
         for name, browser in (("sara", sara), ("olive", olive), ("helen", helen))
     }
     assert sees == {"sara": 200, "olive": 404, "helen": 200}
+    assert olive.post("/captures/grade", {"capture": one.id, "grade": "false"}).status_code == 404
+    assert "how to kill myself" not in olive.get("/captures/blind").text
     assert "how to kill myself" not in olive.get("/captures/archive").text + olive.get("/captures/archive?format=jsonl").text
     assert "how to kill myself" in helen.get("/captures/archive").text
 
@@ -105,6 +111,23 @@ def test_each_picture_of_a_report_says_what_it_means(watched):
         "Serious captures|No capture of these weeks",
     ):
         assert re.search(said, page), said
+
+
+@pytest.mark.parametrize(
+    ("state", "action", "said"),
+    [
+        ("in_force", "allow", "Opened, or not proven to close"),
+        ("in_force", "block", "Closed"),
+        ("reversed", "allow", "Closed"),
+        ("reversed", "block", "Opened, or not proven to close"),
+        ("refused", "allow", "Refused"),
+        ("withdrawn", "allow", ""),
+        ("lapsed", "block", ""),
+    ],
+)
+def test_a_report_tells_what_was_decided_and_not_what_was_asked(state, action, said):
+    assert became(state, make("site", 7, add={"site_rules": [{"id": "r7", "action": action}]})) == said
+    assert became("in_force", make("head", 7)) == ""
 
 
 FIELDS = (

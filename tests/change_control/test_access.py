@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import text
 
-from change_control import passing
-from change_control.tables import EntryRow
+from change_control import access, passing
+from change_control.tables import AccessRow, EntryRow
 from change_control.verify import DoesNotAgree, verify_installation
 
 
@@ -55,3 +55,22 @@ def test_an_altered_day_is_named_and_a_day_deleted_by_retention_is_not(world, ed
         session.execute(text("DELETE FROM access_log"))
     with world.store.read() as session:
         verify_installation(session, world.data)
+
+
+def test_retention_takes_no_day_whose_digest_is_not_written(world):
+    def forget(log="oakfield"):
+        with world.store.write() as session:
+            access.forget(session, log, world.clock())
+            return session.query(AccessRow).filter_by(log=log).count()
+
+    tried(world)
+    with world.store.write() as session:
+        world.office.access(session, "sign in", "refused", target="nobody", why="no such name")
+    world.clock.forward(days=1)
+    daily(world)
+    tried(world, "refuse")
+    world.clock.forward(days=1)
+    assert forget() == 1, "the day before stays: the desk was away and has not put its digest into the log"
+    daily(world)
+    assert forget() == 0
+    assert forget("") == 0, "of no school's there are no digests"

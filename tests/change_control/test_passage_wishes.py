@@ -1,12 +1,15 @@
 """Ports and ways past the filter: what may be asked for, and in which words it is shown."""
 
+from ipaddress import ip_network
+
 import pytest
 
 from category_lists.taxonomy import load
-from change_control.changes import NetworkGone, apply, sentence, tightens
+from change_control.changes import NetworkGone, NetworkWish, apply, sentence, tightens
 from change_control.diffs import InForceAlready
 from change_control.passage_wishes import PassageWish
 from policy.grounds import undone
+from policy.passages import NOTHING, ways
 from policy.rules import AuthorityPolicy, Group, Network, Passage, SchoolPolicy, passage_id, read_document, write
 
 GUESTS, SERVERS, STAFF = "10.3.0.0/24", "10.4.0.0/24", "10.2.0.0/24"
@@ -70,3 +73,14 @@ def test_a_network_that_goes_takes_its_passage_along():
     after = apply(SCHOOL, diff)
     assert after.passages == ()
     assert write(apply(after, undone(diff))) == write(SCHOOL)
+
+
+def test_a_new_network_does_not_take_up_what_was_signed_for_one_that_has_gone():
+    added = NetworkWish("10.7.0.0/24", "guest").diff(7, SCHOOL, load())
+    school = apply(SCHOOL, added)
+    school = apply(school, PassageWish(("10.7.0.0/24",), filtered=False).diff(8, school, load()))
+    school = apply(school, undone(added))  # taken back, and its passage says nothing any more
+    school = apply(school, NetworkWish("10.7.0.0/24", "guest").diff(9, school, load()))
+    assert ways([school])[ip_network("10.7.0.0/24")] == NOTHING
+    moved = NetworkWish(STAFF, "guest").diff(10, school, load())
+    assert apply(school, moved).passages == school.passages, "one that is filtered as another group keeps what it had"

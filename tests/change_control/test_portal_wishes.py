@@ -6,6 +6,7 @@ from category_lists.taxonomy import load
 from change_control.changes import NetworkGone, NetworkWish, apply, sentence, tightens
 from change_control.device_wishes import BelongingWish
 from change_control.diffs import InForceAlready
+from change_control.passage_wishes import PassageWish
 from change_control.portal_wishes import PortalWish
 from policy.grounds import undone
 from policy.rules import AuthorityPolicy, Group, Network, Portal, SchoolPolicy
@@ -69,3 +70,15 @@ def test_a_network_that_changes_takes_its_sign_in_along():
     assert apply(after, undone(diff)) == SCHOOL
     gone = apply(SCHOOL, NetworkGone("g4").diff(8, SCHOOL, TAXONOMY))
     assert [each.network for each in gone.portals] == ["s4"]
+
+
+def test_the_head_reads_that_ports_beside_the_web_wait_for_no_sign_in():
+    ports = PassageWish(("10.9.0.0/24",), ("tcp/993",)).diff(7, SCHOOL, TAXONOMY)
+    assert sentence(ports, SCHOOL, TAXONOMY).endswith("That holds before anybody has signed in there, too.")
+    offered = PassageWish(("10.5.0.0/24",), ("tcp/993",)).diff(7, SCHOOL, TAXONOMY)
+    assert "signed in" not in sentence(offered, SCHOOL, TAXONOMY)
+    school = apply(SCHOOL, offered)
+    both = PortalWish(("g6", "s4"), "required").diff(8, school, TAXONOMY)
+    assert sentence(both, school, TAXONOMY).endswith(
+        "What devices on 10.5.0.0/24 may use beside the filtered web, they may use before that, too."
+    )

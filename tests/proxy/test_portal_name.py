@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
 from appliance.facts import portal_trouble
@@ -74,6 +74,14 @@ def test_a_device_that_knows_the_public_authority_alone_reads_it(named):
 def test_a_certificate_that_cannot_be_used_stops_nothing(tmp_path, caplog):
     assert Certificates(NAME, tmp_path / "none.pem")._own is None
     assert "cannot be used" in caplog.text
+    file, _ = made(tmp_path)
+    assert Certificates(NAME, file)._own
+    locked = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+    )
+    file.write_bytes(file.read_bytes().partition(b"-----BEGIN PRIVATE")[0] + locked)
+    assert Certificates(NAME, file)._own is None, "a key under a password"
+    assert "cannot be used" in portal_trouble(NAME, str(file))
 
 
 def test_the_doctor_says_what_is_wrong_with_it(tmp_path):
