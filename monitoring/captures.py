@@ -301,12 +301,11 @@ def history(log: Log, school: str, number: int) -> Sequence[store.Row]:
         return [row | {"at": moment(row["at"])} for row in store.rows(connection, asked)]
 
 
-def assign(log: Log, school: str, numbers: Sequence[int], to: str, subjects: Iterable[str]) -> None:
+def assign(log: Log, school: str, numbers: Sequence[int], to: str, subjects: Iterable[str], *, looker: str = "") -> None:
+    chosen = captures.c.id.in_(numbers) & captures.c.subject.in_(tuple(subjects))
     with store.changing(log) as connection:
         connection.execute(
-            sql.update(captures)
-            .where(captures.c.school == school, captures.c.id.in_(numbers), captures.c.subject.in_(tuple(subjects)))
-            .values(assigned=to)
+            sql.update(captures).where(captures.c.school == school, chosen, free(school, looker)).values(assigned=to)
         )
 
 

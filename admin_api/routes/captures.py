@@ -140,7 +140,7 @@ def assign(desk: Reviewer, form: Form) -> Response:
     to = form.text("to", 200)
     if to and to not in reviewers(desk):
         raise ValueError("choose somebody who reviews here")
-    captures.assign(filter_log(desk), desk.place.log, numbers(form), to, my_subjects(desk))
+    captures.assign(filter_log(desk), desk.place.log, numbers(form), to, my_subjects(desk), looker=looker(desk))
     desk.note("assign captures", "done", str(len(numbers(form))))
     return desk.go("/captures", "assigned")
 

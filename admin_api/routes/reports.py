@@ -37,10 +37,12 @@ def report(
     period: Annotated[str, Query(pattern="^(week|month|term)$")] = "week",
     format: Annotated[str, Query(pattern="^(pdf|csv|digest|)$")] = "",  # noqa: A002 - the word people type
     ends: Annotated[str, Query(max_length=10)] = "",
+    view: Annotated[str, Query(pattern="^(digest|)$")] = "",
 ) -> Response:
     title, days = PERIODS[period]
     until = _until(desk, ends)
     full = not FULL.isdisjoint(desk.place.roles)
+    whole = full and not view  # the headteacher's one page is counts alone, on screen and as CSV too
     log = filter_log(desk)
     found = reports.figures(
         log, desk.place.log, until - timedelta(days=days), until, subjects=("pupil",) if not full else subjects(desk),
@@ -50,7 +52,7 @@ def report(
     name = f"{desk.place.log}-{period}-{until:%Y-%m-%d}"
     if format == "csv":
         return Response(
-            "".join(export.sheet(("What", "Which", "Count"), _rows(desk, found, full=full))).encode(),
+            "".join(export.sheet(("What", "Which", "Count"), _rows(desk, found, full=whole))).encode(),
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
         )
@@ -65,6 +67,8 @@ def report(
         periods=PERIODS,
         found=found,
         full=full,
+        whole=whole,
+        view=view,
         categories=_categories(desk),
         meaning=reports.meaning(found),
         says=reports.read(found),

@@ -237,6 +237,11 @@ def test_a_police_hold_narrows_who_sees_and_keeps_what_is_there(watched):
     assert sara.post(f"{path}/hold", {"reference": "CR/1"}).status_code == 303
     assert olive.get(path).status_code == 404
     assert "Grooming" not in olive.get("/incidents").text
+    assert f'value="{one.id}"' not in olive.get("/captures").text
+    assert olive.post("/captures/grade", {"capture": one.id, "grade": "off-task"}).status_code == 404
+    assert olive.post("/captures/blind", {"capture": one.id, "grade": "off-task"}).status_code == 404
+    assert olive.post(f"/captures/{one.id}/opinion", {"grade": "off-task", "opinion": "x"}).status_code == 404
+    assert [mark["grade"] for mark in captures.history(watched.log, "oakfield", one.id)] == []
     assert helen.get(path).status_code == 200
     held = retention.holds(watched.log, "oakfield")
     assert [row["who"] for row in held] == ["p-zoe"]

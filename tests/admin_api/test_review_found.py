@@ -151,3 +151,16 @@ def test_the_page_finds_a_line_by_each_field_and_exports_it(world):
         assert "a.b.example" in sara.get(f"/log/export?format=csv&{asked}").text, asked
         (row,) = [json.loads(text) for text in sara.get(f"/log/export?format=jsonl&{asked}").text.splitlines()]
         assert (row["host"], row["identified_by"], row["who"][:5]) == ("a.b.example", "radius", "Pupil")
+
+
+def test_the_headteachers_one_page_is_on_screen_as_pdf_and_as_csv(watched):
+    helen = watched.browser("helen")
+    page = helen.get("/reports?view=digest").text
+    assert "What this means" in page
+    assert "In counts" in page
+    assert "Sites blocked most" not in page
+    assert "view=digest" in helen.get("/reports").text
+    sheet = helen.get("/reports?view=digest&format=csv").text
+    assert "fewer than 5" in sheet
+    assert "blocked site" not in sheet
+    assert helen.get("/reports?format=digest").content.startswith(b"%PDF")

@@ -45,6 +45,8 @@ SCHOOL = {
     "read_system":  "x . . x x x . . . x .",
     "read_devices": "x . . x x x . . . . .",
     "devices":      "x . . . x x . . . . .",
+    "read_guests":  "x x x x x x . . . . .",
+    "guests":       "x x x . x x . . . . .",
     "tokens":       "x . . . . x . . . . .",
 }  # fmt: skip
 AUTHORITY = {  # the LA officer stands where the headteacher stands
@@ -75,6 +77,8 @@ AUTHORITY = {  # the LA officer stands where the headteacher stands
     "read_system":  ". . . x x x . . . x .",
     "read_devices": ". . . x x x . . . x .",
     "devices":      ". . . . x x . . . x .",
+    "read_guests":  ". x x x x x . . . x .",
+    "guests":       ". x x . x x . . . x .",
     "tokens":       ". . . . . x . . . x .",
 }  # fmt: skip
 

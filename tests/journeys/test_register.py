@@ -48,6 +48,12 @@ def test_a_device_is_named_on_a_phone_and_its_rules_are_asked_for(seen, browser)
         assert found_by_axe(page, desk + path) == []
         assert page.evaluate(TOO_WIDE) == []
         keep(page, f"phone{path.replace('/', '-').replace('?', '-')}")
+    page.goto(f"{desk}/guests")
+    page.get_by_label("For whom").fill("Ms Khan, school nurse")
+    page.get_by_role("button", name="Issue the code").click()
+    expect(page.get_by_role("heading", name="The code for Ms Khan, school nurse")).to_be_visible()
+    assert page.evaluate(TOO_WIDE) == []
+    keep(page, "phone-guest-code")
     page.goto(f"{desk}/devices?words=library")
     page.get_by_role("link", name="LIBRARY-DESKTOP-0017").click()
     page.get_by_label("Name", exact=True).fill("Library 3")
