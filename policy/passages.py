@@ -6,7 +6,7 @@ goes with the verifier of change logs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
 
@@ -120,15 +120,37 @@ def tightens(add: Iterable[Mapping[str, Any]], remove: Iterable[Mapping[str, Any
 def ways(schools: Iterable["SchoolPolicy"]) -> dict[Prefix, Way]:
     """The way of each network that a school has for any listener; of what else there is, nothing is said.
 
-    INVARIANT: a school speaks of its own networks alone. Where two have the same one, the first has it, as for clients.
+    INVARIANT: a school speaks of its own networks alone. Where two have the same one, the first has it, as for clients; and
+    into a smaller network of another school within one of its own it lets nobody.
     """
+    some = list(schools)
+    owners: dict[Prefix, SchoolPolicy] = {}
+    for school in some:
+        for network in school.networks:
+            if network.listener == "*":
+                owners.setdefault(ip_network(network.prefix), school)
+    said = {school.log: {each.prefix: way_of(each) for each in school.passages} for school in some}
     found: dict[Prefix, Way] = {}
-    for school in schools:
-        said = {each.prefix: way_of(each) for each in school.passages}
-        own = dict.fromkeys(network.prefix for network in school.networks if network.listener == "*")
-        for prefix in own:
-            found.setdefault(ip_network(prefix), said.get(prefix, NOTHING))
+    for prefix, school in owners.items():
+        way = said[school.log].get(str(prefix), NOTHING)
+        if way.reach:
+            others = [each for each, owner in owners.items() if owner is not school]
+            parts = (part for each in way.reach for part in _without(ip_network(each), others))
+            way = replace(way, reach=tuple(map(str, parts)))
+        found[prefix] = way
     return found
+
+
+def _without(whole: Prefix, others: Iterable[Prefix]) -> list[Prefix]:
+    """What is left of some addresses without these within them."""
+    left = [whole]
+    for other in others:
+        left = [
+            piece
+            for part in left
+            for piece in (part.address_exclude(other) if _inside(other, part) else (part,))  # type: ignore[arg-type]
+        ]
+    return left
 
 
 def way_at(known: Mapping[Prefix, Way], address: str) -> Way:

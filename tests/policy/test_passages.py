@@ -1,5 +1,7 @@
 """Ways past the filter: how ports are written, what a way lets through, and when one is within another."""
 
+from dataclasses import replace
+from ipaddress import ip_network
 from itertools import product
 
 import pytest
@@ -133,6 +135,17 @@ def test_a_school_speaks_of_its_own_networks():
     two = school("two", [("10.2.0.0/16",), ("10.1.0.0/16",)], [("10.1.0.0/16", ("all",)), ("10.9.0.0/16", ("all",))])
     found = {str(prefix): way.ports for prefix, way in ways((one, two)).items()}
     assert found == {"10.1.0.0/16": ("tcp/1",), "10.2.0.0/16": ()}
+
+
+def test_nobody_is_let_into_another_schools_network_within_ones_own():
+    one = school("one", [("10.0.0.0/8",), ("10.9.0.0/16",)], [])
+    passage = Passage(passage_id("10.9.0.0/16"), "10.9.0.0/16", 1, reach=("10.0.0.0/8",))
+    two = school("two", [("10.1.0.0/16",)], [])
+    way = ways((replace(one, passages=(passage,)), two))[ip_network("10.9.0.0/16")]
+    assert way.reaches(ip_network("10.0.0.0/16"))
+    assert way.reaches(ip_network("10.200.0.0/16"))
+    assert not way.reaches(ip_network("10.1.7.0/24"))
+    assert not any(ip_network(each).overlaps(ip_network("10.1.0.0/16")) for each in way.reach)
 
 
 def test_a_network_has_one_passage():
