@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from appliance.gateway.greetings import source_of
 from appliance.gateway.netlink import Flow, Netlink, ended
-from appliance.gateway.ruleset import FORWARDED, PASSED, PROXIED, REVOKED
+from appliance.gateway.ruleset import FORWARDED, PASSED, PROXIED, REVOKED, STOPPED
 from appliance.gateway.settings import Inside
 from monitoring.coverage import Tally
 from policy.snapshot import Snapshot
@@ -77,7 +77,7 @@ def way_of(flow: Flow) -> str:
     mark = flow.mark & 0xFF
     if mark in FORWARDED or mark == REVOKED:
         return "name"
-    if mark == PASSED:
+    if mark in (PASSED, STOPPED):
         return "forwarded"
     if mark != PROXIED:
         return ""

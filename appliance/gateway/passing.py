@@ -9,7 +9,7 @@ filled them with. When the mark is not there (rules were taken away and came aga
 are filled after a start. Until then they are empty: nothing passes. Permits, counters and running connections stay.
 
 What was let by has the mark PASSED. After a change each such connection is judged again, here and not by the rules, which see
-only first packets; what may pass no more is marked REVOKED, and ended as a site's is. What is not TCP cannot be told to end,
+only first packets; what may pass no more is marked STOPPED, and ended as a site's is. What is not TCP cannot be told to end,
 it is dropped; if policy lets it by again, it may go on.
 """
 
@@ -25,7 +25,7 @@ from typing import Final, Protocol
 
 from appliance.gateway import nft
 from appliance.gateway.netlink import Flow, ends_of
-from appliance.gateway.ruleset import IN_FORCE, OPEN, PASSED, REFUSED_HERE, REVOKED, TABLE, WEB, group, mark, told_some
+from appliance.gateway.ruleset import IN_FORCE, OPEN, PASSED, REFUSED_HERE, STOPPED, TABLE, WEB, group, mark, told_some
 from appliance.gateway.settings import GatewayConfig, Inside
 from policy.passages import ALL, FILTERED, NOTHING, PROTOCOLS, Prefix, Way, ways
 from policy.snapshot import Snapshot
@@ -200,9 +200,9 @@ class Passing:
     def judge(self) -> None:
         """Once more, what was let by; and what was ended and may go on."""
         for flow in self._kernel.flows(PASSED):
-            if not lets(self._stretches, self._config, flow) and self._kernel.remark(flow, REVOKED):
+            if not lets(self._stretches, self._config, flow) and self._kernel.remark(flow, STOPPED):
                 self.ended += 1
-        for flow in self._kernel.flows(REVOKED):
+        for flow in self._kernel.flows(STOPPED):
             if NUMBERS.get(ends_of(flow)[0]) != "tcp" and lets(self._stretches, self._config, flow):
                 self._kernel.remark(flow, PASSED)
 

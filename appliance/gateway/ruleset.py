@@ -40,7 +40,7 @@ from policy.synthetic import FOUR, SIX
 
 TABLE: Final = "schoolgate"
 PROXIED, DIRECT, REFUSED = 0x01, 0x02, 0x04  # marks of connections, in the lowest byte
-PASSED: Final = 0x08  # let by beside the filtered web: ends when policy lets it by no more
+PASSED, STOPPED = 0x08, 0x28  # let by beside the filtered web; policy lets it by no more: it is to end
 GREETED, REVOKED = 0x12, 0x22  # of DIRECT ones: its first words name a site that may be had so; it is to end
 HELLO: Final = 0x42  # of a DIRECT one to port 443: it began as TLS does, and is not judged yet
 FORWARDED: Final = (DIRECT, HELLO, GREETED)
@@ -149,6 +149,9 @@ def _marked(value: int) -> str:
     return f"ct mark and 0xff == 0x{value:02x}"
 
 
+_TO_END: Final = f"ct mark and 0x{REVOKED & STOPPED:02x} != 0"
+
+
 def _unjudged() -> str:
     return f"ct mark and 0xff == {{ 0x{DIRECT:02x}, 0x{HELLO:02x} }}"
 
@@ -235,9 +238,9 @@ def _forward(config: GatewayConfig) -> list[str]:
     rules = [
         # What was revoked ends at its next packet, from whichever side: a site's is made the reset itself, with the number
         # that the device waits for (a device that only listens would hang otherwise), a device's is answered with one.
-        f"{_marked(REVOKED)} ct direction reply meta l4proto tcp counter name revoked tcp flags set rst accept",
-        f"{_marked(REVOKED)} meta l4proto tcp counter name revoked reject with tcp reset",
-        f"{_marked(REVOKED)} counter name revoked drop",
+        f"{_TO_END} ct direction reply meta l4proto tcp counter name revoked tcp flags set rst accept",
+        f"{_TO_END} meta l4proto tcp counter name revoked reject with tcp reset",
+        f"{_TO_END} counter name revoked drop",
         f"{_marked(DIRECT)} ct direction original meta l4proto tcp tcp dport 443 {_FIRST_BYTE} 0x16 {mark(HELLO)}",
         f"{_unjudged()} ct direction original meta l4proto tcp tcp dport {{ 80, 443 }} log group {SHOWN}",
         f"{_marked(DIRECT)} meta l4proto tcp tcp dport 443 {_SAYS_SOMETHING} drop",

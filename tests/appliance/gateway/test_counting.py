@@ -6,7 +6,7 @@ import pytest
 
 from appliance.gateway.counting import Counting, way_of
 from appliance.gateway.netlink import _attribute, ended, flow_of
-from appliance.gateway.ruleset import DIRECT, GREETED, PASSED, PROXIED, REFUSED, REVOKED
+from appliance.gateway.ruleset import DIRECT, GREETED, PASSED, PROXIED, REFUSED, REVOKED, STOPPED
 from appliance.gateway.steer import Near
 from monitoring.coverage import Tally, seen
 
@@ -38,6 +38,7 @@ def test_what_the_kernel_tells():
     [
         (GREETED, SITE, "name"),
         (REVOKED, SITE, "name"),
+        (STOPPED, SITE, "forwarded"),
         (0xAB00 | DIRECT, SITE, "name"),
         (PASSED, SITE, "forwarded"),
         (PROXIED, STANDS, "content"),

@@ -10,7 +10,7 @@ import pytest
 from appliance.gateway import nft
 from appliance.gateway.netlink import Flow, flow_of
 from appliance.gateway.passing import Passing, filling, lets, stretches, unfiltered
-from appliance.gateway.ruleset import PASSED, REVOKED, removed, ruleset
+from appliance.gateway.ruleset import PASSED, STOPPED, removed, ruleset
 from policy.passages import NOTHING, Way
 
 from .test_ruleset import CONFIG, PORTS
@@ -138,21 +138,21 @@ def test_a_change_reaches_the_kernel_and_what_runs(make_snapshot):
     kernel = Kernel(
         running=[
             flow("10.2.0.5", "9.9.9.9", 993),
-            flow("10.2.0.6", "9.9.9.9", 51820, 17, REVOKED),
-            flow("10.2.0.7", "9.9.9.9", 25, 6, REVOKED),
+            flow("10.2.0.6", "9.9.9.9", 51820, 17, STOPPED),
+            flow("10.2.0.7", "9.9.9.9", 25, 6, STOPPED),
         ]
     )
     passing, snapshot = Passing(CONFIG, kernel, kernel.fill), make_snapshot()
     asyncio.run(passing.look(snapshot))
     asyncio.run(passing.look(snapshot))
-    assert (len(kernel.filled), kernel.marks, passing.ended) == (1, [("10.2.0.5", REVOKED)], 1), "filled once, and ended"
+    assert (len(kernel.filled), kernel.marks, passing.ended) == (1, [("10.2.0.5", STOPPED)], 1), "filled once, and ended"
     kernel.mark = b""
     asyncio.run(passing.look(snapshot))
     assert len(kernel.filled) == 2, "the rules were taken away and came again"
 
 
 def test_what_is_not_tcp_may_go_on_when_policy_says_so():
-    kernel = Kernel(running=[flow("10.4.0.6", "9.9.9.9", 51820, 17, REVOKED), flow("10.4.0.7", "9.9.9.9", 25, 6, REVOKED)])
+    kernel = Kernel(running=[flow("10.4.0.6", "9.9.9.9", 51820, 17, STOPPED), flow("10.4.0.7", "9.9.9.9", 25, 6, STOPPED)])
     passing = Passing(CONFIG, kernel, kernel.fill)
     passing._stretches = stretches(CONFIG, WAYS)
     passing.judge()
