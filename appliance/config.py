@@ -44,6 +44,7 @@ class DnsConfig:
     doh_listen: tuple[Address, ...] = ()  # addresses and ports that answer DNS over HTTPS, at /dns-query
     proxy_protocol_from: tuple[str, ...] = ()  # balancers, as networks, that say with PROXY v2 whom they pass on
     client_queries_per_s: int = 0  # UDP queries a second from one address; 0: no limit
+    busy_poll_us: int = 0  # microseconds for which a busy resolver looks for the next packet before it sleeps; 0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +355,10 @@ def _value(where: str, key: str, value: object) -> object:
         case "client_queries_per_s":
             if type(value) is not int or value < 0:
                 raise BadConfiguration(f"{where}: {value!r} is not a number of queries a second; 0 means no limit")
+            return value
+        case "busy_poll_us":
+            if type(value) is not int or not 0 <= value <= 2000:
+                raise BadConfiguration(f"{where}: {value!r} is not a number of microseconds from 0 to 2000")
             return value
         case "workers":
             if type(value) is not int or not 0 <= value <= 64:  # `true` is an int, too

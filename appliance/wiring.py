@@ -77,6 +77,7 @@ async def run_dns(config: Config, name: str, ready: Ready, stop: asyncio.Event) 
         names_folder=str(config.data / "run" / "names"),
         explain_socket=str(config.data / "run" / "explain" / f"{name}.sock"),
         client_queries_s=config.dns.client_queries_per_s,
+        busy_poll_s=config.dns.busy_poll_us / 1e6,
         steered=steered(config),
         cookie_key=secret_of(config.data / "secrets" / "dns-cookie.key"),
     )

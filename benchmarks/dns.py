@@ -63,7 +63,7 @@ def source(number: int) -> str:
     return f"127.{number + 1}.0.1"
 
 
-def run_ours(folder: Path, port: int, upstream: int, inputs: str) -> None:
+def run_ours(folder: Path, port: int, upstream: int, busy_poll_us: int) -> None:
     """Serve eight groups, none of which may have the blocked names' category, every event into a real spool."""
     import uvloop
 
@@ -110,7 +110,7 @@ def run_ours(folder: Path, port: int, upstream: int, inputs: str) -> None:
             self.snapshot = self.load()
             return True
 
-    settings = Settings((("127.0.0.1", port),), (("127.0.0.1", upstream),))
+    settings = Settings((("127.0.0.1", port),), (("127.0.0.1", upstream),), busy_poll_s=busy_poll_us / 1e6)
     writer = Writer(folder / f"spool-{port}", "dns-1", limit_segments=64)
 
     async def forget() -> None:
@@ -132,7 +132,6 @@ def run_ours(folder: Path, port: int, upstream: int, inputs: str) -> None:
         )  # fmt: skip
         forgetting.cancel()
 
-    del inputs
     uvloop.run(main())
     print(f"not recorded: {writer.lost}", file=sys.stderr)
 
@@ -352,25 +351,26 @@ def main() -> None:
     parser.add_argument("--names", type=int, nargs="+", default=[100_000, 1_000_000, 5_000_000], help="blocked names")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--busy-poll", type=int, default=0, help="dns.busy_poll_us of ours")
     parser.add_argument("--serve", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.upstream:
         return run_upstream(given.upstream)
     if given.serve:
-        folder, port, upstream, inputs = given.serve
-        return run_ours(Path(folder), int(port), int(upstream), inputs)
+        folder, *numbers = given.serve
+        return run_ours(Path(folder), *map(int, numbers))
     missing = [tool for tool in ("dnsperf", "taskset") if not shutil.which(tool)]
     if missing or (os.cpu_count() or 1) < 2:
         why = f"{' and '.join(missing)} not installed" if missing else "only one core"
         print(f"{why}: nothing to measure with")
         return None
     for names in given.names:
-        compare(names, given.rounds, given.seconds)
+        compare(names, given.rounds, given.seconds, given.busy_poll)
     return None
 
 
-def compare(names: int, rounds: int, seconds: int) -> None:
+def compare(names: int, rounds: int, seconds: int, busy_poll: int) -> None:
     """All servers with so many blocked names, in turn; prints their table."""
     blocked = [f"b{each:07d}.example" for each in range(names)]
     with tempfile.TemporaryDirectory() as made, ExitStack() as stack:
@@ -397,7 +397,7 @@ def compare(names: int, rounds: int, seconds: int) -> None:
                 servers.append(begin(peer.__name__, lambda port, peer=peer: peer(folder, blocked, port, upstream)))
             else:
                 print(f"{peer.__name__} is not installed and left out; the ratios are to the first line")
-        ours = begin("schoolgate", lambda port: [*me, "--serve", str(folder), str(port), str(upstream), ""])
+        ours = begin("schoolgate", lambda port: [*me, "--serve", str(folder), str(port), str(upstream), str(busy_poll)])
         servers.append(ours)
         for server in servers:  # warm-up: every cache is filled, ours with the replies of eight profiles
             for group in range(len(GROUPS) if server is ours else 1):

@@ -16,6 +16,7 @@ from typing import Final
 
 from dns import proxied
 from dns.answers import Answers, InForce, Write
+from dns.busypoll import BusyPoll
 from dns.datagrams import Batches
 from dns.explain import Questions
 from dns.limits import Rate
@@ -197,6 +198,7 @@ class Udp:
         self._balancers = Balancers(settings.balancers)
         self._rate = Rate(settings.client_queries_s)
         self._loop = asyncio.get_running_loop()
+        self._busy = BusyPoll(self._loop, settings.busy_poll_s) if settings.busy_poll_s else None
         self._loop.add_reader(sock, self._come)
 
     @property
@@ -204,6 +206,8 @@ class Udp:
         return self._batches.unsent
 
     def _come(self) -> None:
+        if self._busy:
+            self._busy.came()
         try:
             packets = self._batches.receive()
         except OSError:  # an ICMP of a client that went away is no news

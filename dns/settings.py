@@ -68,6 +68,8 @@ class Settings:
     large_replies_s: int = 200
     # Queries a second that one address may send by UDP; every second one over it is told to come by TCP. 0: no limit.
     client_queries_s: int = 0
+    # Seconds for which the next UDP packet is looked for without sleeping, while they come as closely (busypoll.py). 0: none.
+    busy_poll_s: float = 0.0
     # On a gateway: for which networks the kernel is steered, and where the process is that does it. None: no gateway.
     steered: Steered | None = None
     # "Refused" that an address of no school is told a second; further queries from it are passed over.

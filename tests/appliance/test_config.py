@@ -92,11 +92,11 @@ def test_who_gets_the_log_as_it_grows(written):
 
 def test_encrypted_dns_and_balancers(written):
     dns = written(
-        "dns: {dot_listen: 10.0.0.1, doh_listen: ['10.0.0.1', '[::1]:8443'], proxy_protocol_from: 10.0.0.0/30, client_queries_per_s: 50}"
+        "dns: {dot_listen: 10.0.0.1, doh_listen: ['10.0.0.1', '[::1]:8443'], proxy_protocol_from: 10.0.0.0/30, client_queries_per_s: 50, busy_poll_us: 400}"
     ).dns
     assert dns.dot_listen == (("10.0.0.1", 853),)
     assert dns.doh_listen == (("10.0.0.1", 443), ("::1", 8443))
-    assert (dns.proxy_protocol_from, dns.client_queries_per_s) == (("10.0.0.0/30",), 50)
+    assert (dns.proxy_protocol_from, dns.client_queries_per_s, dns.busy_poll_us) == (("10.0.0.0/30",), 50, 400)
     assert written(DOT_LISTEN="127.0.0.1:1,127.0.0.2", DOH_LISTEN="127.0.0.1:2").dns.dot_listen == (
         ("127.0.0.1", 1),
         ("127.0.0.2", 853),
@@ -185,6 +185,8 @@ def test_what_is_commented_out_is_not_there(written, text):
         ("dns: {proxy_protocol_from: [balancer]}", "'balancer' is not a network"),
         ("dns: {client_queries_per_s: -1}", "-1 is not a number of queries a second"),
         ("dns: {client_queries_per_s: true}", "True is not a number of queries a second"),
+        ("dns: {busy_poll_us: 2001}", "2001 is not a number of microseconds from 0 to 2000"),
+        ("dns: {busy_poll_us: true}", "True is not a number of microseconds"),
         ("dns: {doh_listen: all}", "dns.doh_listen: 'all' is not an IP address"),
         ("dns: {workers: many}", "'many' is not a number of processes from 0 to 64"),
         ("dns: {workers: -1}", "from 0 to 64"),
@@ -301,7 +303,7 @@ def test_nothing_that_decides_can_be_configured():
     keys = {f"{section}.{each.name}" for section, kind in SECTIONS.items() for each in fields(kind)}
     assert keys == {
         "dns.listen", "dns.upstreams", "dns.forward", "dns.hosts", "dns.tunnels", "dns.rpz_listen", "dns.rpz_keys",
-        "dns.dot_listen", "dns.doh_listen", "dns.proxy_protocol_from", "dns.client_queries_per_s",
+        "dns.dot_listen", "dns.doh_listen", "dns.proxy_protocol_from", "dns.client_queries_per_s", "dns.busy_poll_us",
         "dns.page_addresses", "dns.workers", "proxy.listen", "proxy.upstream_ca", "proxy.workers", "proxy.portal_certificate", "proxy.portal_name",
         "proxy.transparent_listen", "proxy.page_listen", "proxy.proxy_protocol_from",
         "admin.listen", "admin.public_url", "admin.sso_issuer", "admin.sso_client_id", "admin.sso_client_secret",
