@@ -175,8 +175,14 @@ class _Batch:
         self.urgent.append(Caught(row["id"], row["school"], row["theme"], subject, moment(row["at"]), row["phase"]))
 
     def _subject(self, school: str, who: str, phase: str) -> str:
-        """Whose eyes it is for: see captures.SUBJECTS."""
-        return "head" if who in self._heads(school) else "staff" if phase == "staff" else "pupil"
+        """Whose eyes it is for: see captures.SUBJECTS.
+
+        Whose a device is, the register says, which a technician may write: so a device filtered as a pupil's is a pupil's.
+        Otherwise the wrong owner's name would take what a child does from the DSL.
+        """
+        if who in self._heads(school) and (phase == "staff" or not who.startswith("d-")):
+            return "head"
+        return "staff" if phase == "staff" else "pupil"
 
     def _stored(self, key: tuple[str, str, str]) -> dict[str, Any] | None:
         school, who, theme = key

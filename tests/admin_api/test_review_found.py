@@ -81,6 +81,22 @@ def test_what_is_about_the_head_is_seen_by_the_chair_and_not_by_her(world):
     assert sees == {"helen": 404, "sara": 404, "olive": 404, "carl": 200, "laura": 200}
 
 
+@pytest.mark.parametrize(
+    ("who", "group", "subject"),
+    [
+        ({"person": "p-head"}, "staff", "head"),
+        ({"person": "p-head"}, "ks3", "head"),
+        ({"device": "d-head"}, "staff", "head"),
+        ({"device": "d-head"}, "ks3", "pupil"),
+    ],
+)
+def test_a_wrong_owner_in_the_register_takes_no_childs_words_from_the_dsl(world, who, group, subject):
+    world.events(search(world, "how to kill myself", group=group, **({"person": ""} | who)))
+    heads = ("p-head", "d-head")
+    Watcher(world.log, world.live.snapshot.schools.get, heads=lambda _: heads).step()
+    assert len(waiting(world, (subject,))) == 1
+
+
 def test_the_access_log_is_deleted_by_whole_days_and_its_proof_stays(world):
     helen = world.browser("helen")
     helen.get("/log")
