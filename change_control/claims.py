@@ -15,7 +15,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from functools import lru_cache
 from multiprocessing import get_context
 from typing import Self
@@ -58,12 +58,16 @@ def _lead_to(signed: Sequence[Checkpoint]) -> bool:
     return lead_to(_entries, signed)
 
 
-class Claims:
-    """The claims of one replay, believed for now."""
+def split_off(others: int, entries: Sequence[str]) -> Executor:
+    """So many processes, which have the entries from their beginning: they are not sent to them."""
+    return ProcessPoolExecutor(others, mp_context=get_context("fork"), initializer=_split_off, initargs=(entries,))
 
-    def __init__(self, others: int, entries: Sequence[str]) -> None:
-        fork = get_context("fork")  # a process has what there is when it begins: the entries are not sent to it
-        self._pool = ProcessPoolExecutor(others, mp_context=fork, initializer=_split_off, initargs=(entries,))
+
+class Claims:
+    """The claims of one replay, believed for now, and checked by `pool`, which ends with it."""
+
+    def __init__(self, pool: Executor) -> None:
+        self._pool = pool
         self._bunch: list[Claim] = []
         self._asked: deque[Future[bool]] = deque()
         self._bad = False
@@ -90,7 +94,8 @@ class Claims:
             self._asked.append(self._pool.submit(all_hold, self._bunch))
             self._bunch = []
             while len(self._asked) > AHEAD or (self._asked and self._asked[0].done()):
-                self._bad = self._bad or not self._asked.popleft().result()
+                held = self._asked.popleft().result()
+                self._bad = self._bad or not held
         except BrokenExecutor:  # a process was killed, for want of memory perhaps
             self._bad = True
 

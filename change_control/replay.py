@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from change_control.claims import FEW, Claims, lead_to
+from change_control.claims import FEW, Claims, lead_to, split_off
 from change_control.lifecycle import ENTRY_KINDS, POLICY_ACTS, Act, State, after
 from change_control.plain import DoesNotFit, Policy
 from policy.grounds import check_authority, check_signatures, head_role, tightens, undone
@@ -131,7 +131,7 @@ def replay(export: LogExport, authority: str, public: bytes, *, others: int = 0)
 
 def _all_at_once(export: LogExport, authority: str, public: bytes, others: int) -> "_Replay | None":
     """The replay with its signatures and roots checked by others; None when anything at all was wrong."""
-    with Claims(others, export.entries) as claims:
+    with Claims(split_off(others, export.entries)) as claims:
         try:
             shown = [_witnessed(export, note, authority, public) for note in export.witnessed]
             claims.lead_to([_checkpoint(export, authority, public), *shown])

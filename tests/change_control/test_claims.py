@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import Executor, Future
 
 import pytest
 
+from change_control.claims import BUNCH, Claims
 from change_control.keys import AuthorityKey, Signer, b64, public_of
 from change_control.plain import Policy
 from policy.grounds import undone
@@ -90,6 +92,23 @@ def test_the_first_entry_that_is_not_good_is_named(said):
     assert answers[2].startswith("oakfield: entry 1502 is not good")
     assert answers[4].startswith("oakfield: entry 1502 is not what was signed")
     assert answers[3] == answers[1], "not the later one, which was met while the signature was believed"
+
+
+class AtOnce(Executor):
+    """A pool that has always answered already."""
+
+    def submit(self, work, *given):
+        answer = Future()
+        answer.set_result(work(*given))
+        return answer
+
+
+def test_what_comes_after_a_no_is_taken_away_too():
+    never = [Claim("none", b"k" * 32, b"s" * 64, b"%d" % n) for n in range(3 * BUNCH)]
+    with Claims(AtOnce()) as claims:
+        said = [claims.believe(claim) for claim in never]
+        assert (said[0], said[-1]) == (True, False)
+        assert not claims.good()
 
 
 def test_a_claim_of_a_kind_that_is_not_known_never_holds():
