@@ -122,19 +122,21 @@ def replay(export: LogExport, authority: str, public: bytes, *, others: int = 0)
     `others`: how many more processes may check the signatures of a long log (claims.py); the answer is the same.
     """
     checkpoint = _checkpoint(export, authority, public)
-    found = _all_at_once(export, authority, public, others) if others and len(export.entries) > FEW else None
+    found = None
+    if others and len(export.entries) > FEW:
+        found = _all_at_once(export, checkpoint, authority, public, others)
     if found is None:
-        _check_roots(export, authority, public)
+        _check_roots(export, checkpoint, authority, public)
         found = _followed(export, signature_holds)
     return Outcome(export.log, checkpoint.size, found.text, found.last, found.states, checkpoint.root)
 
 
-def _all_at_once(export: LogExport, authority: str, public: bytes, others: int) -> "_Replay | None":
+def _all_at_once(export: LogExport, checkpoint: Checkpoint, authority: str, public: bytes, others: int) -> "_Replay | None":
     """The replay with its signatures and roots checked by others; None when anything at all was wrong."""
     with Claims(split_off(others, export.entries)) as claims:
         try:
             shown = [_witnessed(export, note, authority, public) for note in export.witnessed]
-            claims.lead_to([_checkpoint(export, authority, public), *shown])
+            claims.lead_to([checkpoint, *shown])
             found = _followed(export, claims.believe)
         except DoesNotAgree:
             return None
@@ -151,15 +153,14 @@ def _followed(export: LogExport, holds: Holds) -> "_Replay":
     return found
 
 
-def _check_roots(export: LogExport, authority: str, public: bytes) -> None:
+def _check_roots(export: LogExport, checkpoint: Checkpoint, authority: str, public: bytes) -> None:
     """The entries lead to the signed root, and begin with those that witnesses were shown; DoesNotAgree otherwise."""
-    checkpoint = _checkpoint(export, authority, public)
     if not lead_to(export.entries, [checkpoint]):
         where = _first_wrong(export)
         raise DoesNotAgree(f"{export.log}: {where} is not what was signed: the entries do not lead to the signed root")
-    for earlier in [_witnessed(export, note, authority, public) for note in export.witnessed]:
-        if not lead_to(export.entries, [earlier]):
-            raise _rolled_back(export, earlier)
+    shown = [_witnessed(export, note, authority, public) for note in export.witnessed]
+    if not lead_to(export.entries, shown):
+        raise _rolled_back(export, next(one for one in shown if not lead_to(export.entries, [one])))
 
 
 def _witnessed(export: LogExport, note: str, authority: str, public: bytes) -> Checkpoint:

@@ -6,7 +6,6 @@ minutes after its end; what became of it stands in its mark. Of what the kernel 
 there is no count.
 """
 
-import errno
 import logging
 import socket
 import struct
@@ -14,7 +13,7 @@ from ipaddress import ip_address, ip_network
 from typing import Final, Protocol
 
 from appliance.gateway.greetings import source_of
-from appliance.gateway.netlink import Flow, Netlink, ended
+from appliance.gateway.netlink import Flow, Netlink, come, ended
 from appliance.gateway.ruleset import FORWARDED, PASSED, PROXIED, REVOKED, STOPPED
 from appliance.gateway.settings import Inside
 from monitoring.coverage import Tally
@@ -102,14 +101,7 @@ class Ended:
 
     def flows(self) -> list[tuple[Flow, int]]:
         """Those that have a mark of ours, each with its bytes. What was lost (the buffer was full) is not counted."""
-        found: list[tuple[Flow, int]] = []
-        try:
-            for _ in range(256):
-                found += ended(self.sock.recv(1 << 18))
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ENOBUFS):
-                raise
-        return found
+        return [each for data in come(self.sock) for each in ended(data)]
 
     def close(self) -> None:
         self._netlink.close()

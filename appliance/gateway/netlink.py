@@ -288,22 +288,28 @@ class Shown:
     def packets(self) -> list[tuple[str, bytes]]:
         """What has come, and what the rule says of it. What was lost (the buffer was full) is not read, and so refused."""
         found: list[tuple[str, bytes]] = []
-        try:
-            for _ in range(256):
-                data, at = self.sock.recv(RECEIVE), 0
-                while at + _HEADER.size <= len(data):
-                    length, kind = struct.unpack_from("=IH", data, at)
-                    if kind == _LOG_PACKET:
-                        values = dict(_attributes(data[at + 20 : at + length]))
-                        found.append((values.get(10, b"").rstrip(b"\0").decode("ascii", "replace"), values.get(9, b"")))
-                    at += (length + 3) & ~3
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ENOBUFS):
-                raise
+        for data in come(self.sock):
+            at = 0
+            while at + _HEADER.size <= len(data):
+                length, kind = struct.unpack_from("=IH", data, at)
+                if kind == _LOG_PACKET:
+                    values = dict(_attributes(data[at + 20 : at + length]))
+                    found.append((values.get(10, b"").rstrip(b"\0").decode("ascii", "replace"), values.get(9, b"")))
+                at += (length + 3) & ~3
         return found
 
     def close(self) -> None:
         self._netlink.close()
+
+
+def come(sock: socket.socket) -> Iterator[bytes]:
+    """What a socket that does not wait has ready, within reason. What was lost (its buffer was full) is passed over."""
+    try:
+        for _ in range(256):
+            yield sock.recv(RECEIVE)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.ENOBUFS):
+            raise
 
 
 def neighbours(netlink: Netlink) -> dict[str, bytes]:
