@@ -7,9 +7,9 @@ import sqlalchemy as sql
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from monitoring.tables import NOT_ASKED, day_sums, hour_sums, hours, meta, metadata
+from monitoring.tables import NOT_ASKED, SIZES, day_sums, events, hour_sums, hours, meta, metadata
 
-VERSION = 4
+VERSION = 5
 
 
 class LogTooNew(RuntimeError):
@@ -52,8 +52,11 @@ def _create(connection: sql.Connection) -> None:
             )
         if found is not None and int(found) == VERSION:
             return
-        if found is not None:  # every later version only added tables
+        if found is not None:  # every later version only added tables, and the fifth the titles of pages
             metadata.create_all(connection)
+            if "title" not in {each["name"] for each in sql.inspect(connection).get_columns(events.name)}:
+                adding = f"ALTER TABLE events ADD COLUMN title VARCHAR({SIZES['title']}) NOT NULL DEFAULT ''"
+                connection.execute(sql.text(adding))
             _sum_up(connection)
             connection.execute(sql.update(meta).where(meta.c.name == "version").values(value=str(VERSION)))
             return

@@ -228,7 +228,7 @@ def _matching(table: sql.Table, query: Query) -> Iterator[sql.ColumnElement[bool
         yield table.c.term.icontains(clean(query.term, SIZES["term"]), autoescape=True)
     if query.text is not None:
         words = clean(query.text, SIZES["path"])
-        places = [table.c[name] for name in ("host", "path", "term", "detail") if name in table.c]
+        places = [table.c[name] for name in ("host", "path", "term", "detail", "title") if name in table.c]
         yield sql.or_(*(place.icontains(words, autoescape=True) for place in places))
 
 
