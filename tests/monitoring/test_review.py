@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitoring import alarms, captures, constancy, export, incidents, meetings, reports, retention, saved, store
+from monitoring import alarms, captures, constancy, export, incidents, meetings, reports, retention, rota, saved, store
 from monitoring.incidents import NotYet, Reader
 from monitoring.lines import Completeness, Line, Query, microseconds
 from monitoring.masks import Masks, who_of
@@ -60,9 +60,7 @@ def test_an_alarm_goes_along_its_chain_until_somebody_has_it(log):
 
 
 def test_staff_go_past_those_they_work_beside_and_the_rota_is_asked_first(log):
-    alarms.set_plan(
-        log, "hillview", alarms.Plan(rota=((), (), ("olive",), (), (), (), ()), cover=("sara",)), person="h", now=NOW
-    )
+    rota.set_plan(log, "hillview", rota.Plan(rota=((), (), ("olive",), (), (), (), ()), cover=("sara",)), person="h", now=NOW)
     alarms.raise_(log, "hillview", "capture:1", "Something", "pupil", NOW)
     alarms.raise_(log, "hillview", "capture:2", "Something", "staff", NOW)
     alarms.raise_(log, "hillview", "capture:3", "Something", "head", NOW)
@@ -77,7 +75,7 @@ def test_staff_go_past_those_they_work_beside_and_the_rota_is_asked_first(log):
 )
 def test_out_of_hours_as_the_school_set(log, outside, first, then):
     friday_night = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
-    alarms.set_plan(log, "hillview", alarms.Plan(outside=outside), person="h", now=NOW)
+    rota.set_plan(log, "hillview", rota.Plan(outside=outside), person="h", now=NOW)
     alarms.raise_(log, "hillview", "capture:1", "Something", "pupil", friday_night)
     assert told(log, friday_night) == first
     if then:
@@ -96,7 +94,7 @@ def test_a_teller_that_fails_is_asked_again(log):
     assert len(told(log, NOW)) == 1
     for wrong in ({"minutes": 1}, {"outside": "never"}, {"starts": "soon"}, {"starts": "18:00"}):
         with pytest.raises(ValueError):
-            alarms.set_plan(log, "hillview", alarms.Plan(**wrong), person="h", now=NOW)
+            rota.set_plan(log, "hillview", rota.Plan(**wrong), person="h", now=NOW)
 
 
 # --- incidents
