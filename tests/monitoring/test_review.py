@@ -469,3 +469,32 @@ def test_a_report_says_what_it_means_and_small_numbers_stay_small(log):
         log, "oakfield", NOW - timedelta(days=7), NOW, subjects=("pupil",), but_groups=(), zone="Europe/London"
     )
     assert "round the filter" in reports.meaning(quiet)[0]
+
+
+def test_a_reports_weeks_count_each_capture_once_in_its_own(log):
+    """Counted in the database, as they would be one by one: whole weeks by day, faint ones and other subjects left out."""
+    until = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
+    first = until.date() + timedelta(days=1) - timedelta(weeks=12)
+    made = []
+    for n, hours in enumerate((1, 15, 16, 40, 7 * 24 - 9, 7 * 24 - 8, 300, 12 * 7 * 24 - 10)):
+        at = until - timedelta(hours=hours)
+        grade, where = ("serious", "", "off-task")[n % 3], ("urgent", "weekly", "review")[n % 3]
+        capture(log, at=microseconds(at), grade=grade, route=where)
+        made.append((at, grade, where))
+    capture(log, at=microseconds(until), route="review")  # not in it yet
+    capture(log, at=microseconds(until - timedelta(hours=1)), route="faint")
+    capture(log, at=microseconds(until - timedelta(hours=1)), subject="staff", route="review")
+    month = until - timedelta(days=30), until
+    found = reports.figures(log, "hillview", *month, subjects=("pupil",), but_groups=(), zone="Europe/London")
+    within = [one for one in made if month[0] <= one[0] < until]
+    assert (found.captures, found.waiting) == (len(within), 0)
+    assert found.by_grade["Serious"] == sum(grade == "serious" for _, grade, _ in within)
+    weeks = [(first + timedelta(weeks=n), first + timedelta(weeks=n + 1)) for n in range(12)]
+    assert list(found.serious_by_week) == [
+        (
+            begins,
+            sum(grade == "serious" for at, grade, _ in made if begins <= at.date() < ends),
+            sum(where != "weekly" for at, _, where in made if begins <= at.date() < ends),
+        )
+        for begins, ends in weeks
+    ]
