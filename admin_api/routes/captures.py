@@ -30,6 +30,7 @@ from policy.rules import SchoolPolicy
 router = APIRouter()
 type CaptureId = Annotated[int, NUMBER]
 Reviewer = Annotated[Desk, at(Permission.REVIEW)]
+AT_ONCE = frozenset({"dsl", "headteacher", "chair_of_governors", "la_officer"})  # those to whom what is serious goes
 ROUTES = {"urgent": "told at once", "review": "to review", "weekly": "weekly"}
 
 
@@ -112,6 +113,10 @@ def grade(desk: Reviewer, form: Form) -> Response:
     desk.note("grade captures", "done", f"{len(chosen)} as {GRADES[given]}")
     if given == "serious":
         told(desk, log, chosen)
+    if given != "serious" or not AT_ONCE.isdisjoint(
+        desk.place.roles
+    ):  # what a co-ordinator calls serious still goes to the DSL
+        alarms.taken_with(log, desk.place.log, chosen, person=desk.visitor.person.id, now=desk.office.now())
     more = "".join(f"&{name}={form.text(name)}" for name in ("theme", "mine", "weekly") if form.text(name).isalnum())
     if form.text("back") == "capture" and len(chosen) == 1:
         return desk.go(f"/captures/{chosen[0]}", "graded")
@@ -266,6 +271,18 @@ def open_alarms(desk: Reviewer) -> Response:
         for one in found
     ]
     return JSONResponse({"alarms": said}, headers={"Cache-Control": "no-store"})
+
+
+@router.post("/alarms/acknowledge")
+def acknowledge_all(desk: Reviewer, form: Form) -> Response:
+    """Those that the page showed, and none that came since."""
+    log, mine, now = filter_log(desk), my_subjects(desk), desk.office.now()
+    shown = {int(text) for text in form.many("alarm") if text.isdecimal() and text.isascii() and len(text) < 16}
+    taken = [one for one in alarms.open_(log, desk.place.log, mine) if one.id in shown]
+    for one in taken:
+        alarms.acknowledge(log, desk.place.log, one.id, mine, person=desk.visitor.person.id, now=now)
+    desk.note("acknowledge an alarm", "done", f"{len(taken)} together")
+    return desk.go("/captures", "acknowledged")
 
 
 @router.post("/alarms/{number}/acknowledge")
