@@ -7,9 +7,9 @@ import sqlalchemy as sql
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from monitoring.tables import NOT_ASKED, day_sums, hour_sums, hours, meta, metadata
+from monitoring.tables import NOT_ASKED, day_sums, events, folded, hour_sums, hours, meta, metadata
 
-VERSION = 4
+VERSION = 6
 
 
 class LogTooNew(RuntimeError):
@@ -52,8 +52,12 @@ def _create(connection: sql.Connection) -> None:
             )
         if found is not None and int(found) == VERSION:
             return
-        if found is not None:  # every later version only added tables
+        if found is not None:  # every later version only added tables and indexes
             metadata.create_all(connection)
+            for table, replaced in ((events, "events_person"), (folded, "folded_person")):
+                for index in table.indexes:
+                    connection.execute(sql.schema.CreateIndex(index, if_not_exists=True))
+                connection.execute(sql.text(f"DROP INDEX IF EXISTS {replaced}"))
             _sum_up(connection)
             connection.execute(sql.update(meta).where(meta.c.name == "version").values(value=str(VERSION)))
             return

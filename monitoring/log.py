@@ -31,6 +31,8 @@ from monitoring.tables import (
     folded,
     handovers,
     hour_sums,
+    mixes,
+    seats,
     spool_positions,
 )
 from monitoring.tables import tallies as tally_rows
@@ -197,6 +199,16 @@ class Log:
                     old &= ~stays
                 with writing(self.open()).begin() as connection:
                     connection.execute(sql.delete(tally_rows).where(old, some))
+        if set(before) == set(CLASSES):  # who was where goes with the last line of that day, whatever class it is of
+            last = microseconds(min(before.values())) // tallies.DAY
+            for table in (mixes, seats):
+                old = (table.c.school == school) & (table.c.day < last)
+                if table is seats:
+                    for one in held:
+                        stays = seats.c.day.between(one["begins"] // tallies.DAY, one["ends"] // tallies.DAY)
+                        old &= ~(stays & (seats.c.who == one["who"])) if one["who"] else ~stays
+                with writing(self.open()).begin() as connection:
+                    connection.execute(sql.delete(table).where(old))
 
     def _delete(self, some: ReturningDelete[int]) -> int:
         """Little by little: the recorder must get its turn in between."""
@@ -216,7 +228,7 @@ class Log:
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         else:
             with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-                for table in (events, folded, handovers, tally_rows):
+                for table in (events, folded, handovers, tally_rows, mixes, seats):
                     connection.execute(sql.text(f"VACUUM {table.name}"))
 
     # -- reading
