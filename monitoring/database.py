@@ -8,6 +8,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from monitoring.tables import NOT_ASKED, day_sums, events, folded, hour_sums, hours, meta, metadata
+from monitoring.tidying import PAGES
 
 VERSION = 6
 
@@ -88,7 +89,7 @@ def _tune(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         "synchronous=NORMAL",  # a power cut may undo the last commits, whole; the spool's positions go back with them
         "mmap_size=268435456",
         "cache_size=-64000",  # with ten million lines, the pages that a minute's lines go to
-        "wal_autocheckpoint=16000",  # pages, 64 MB: what many commits change alike is written back once
+        f"wal_autocheckpoint={PAGES}",  # until then it is the tidier's work
         "temp_store=MEMORY",
         "secure_delete=ON",  # what retention deletes is overwritten
     ):

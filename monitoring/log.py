@@ -36,6 +36,7 @@ from monitoring.tables import (
     spool_positions,
 )
 from monitoring.tables import tallies as tally_rows
+from monitoring.tidying import Tidier
 from policy.event import Event, Kind, decode
 
 __all__ = ["Hour", "Line", "Log", "LogTooNew", "Page", "PositionsMoved", "Query", "Spool", "Summary", "advanced", "sound"]
@@ -84,15 +85,20 @@ class Log:
         self.url = url
         self._engine: sql.Engine | None = None
         self._opening = Lock()
+        self._tidier: Tidier | None = None
 
     def open(self) -> sql.Engine:
         with self._opening:
             if self._engine is None:
                 self._engine = connect(self.url)
+                self._tidier = Tidier(self._engine.url.database) if self._engine.dialect.name == "sqlite" else None
             return self._engine
 
     def close(self) -> None:
         with self._opening:
+            if self._tidier is not None:
+                self._tidier.close()
+                self._tidier = None
             if self._engine is not None:
                 self._engine.dispose()
                 self._engine = None
@@ -140,6 +146,8 @@ class Log:
                 if onward:
                     connection.execute(sql.insert(handovers), onward)
             _store_spools(connection, known, positions, lost or {}, damaged or {})
+        if self._tidier is not None:
+            self._tidier.stored(len(recorded))
 
     def handovers(self, limit: int = 500) -> Sequence[tuple[int, Event]]:
         """Requests and notices that nobody has taken yet, oldest first."""
