@@ -476,8 +476,8 @@ def test_a_reports_weeks_count_each_capture_once_in_its_own(log):
     until = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
     first = until.date() + timedelta(days=1) - timedelta(weeks=12)
     made = []
-    for n, hours in enumerate((1, 15, 16, 40, 7 * 24 - 9, 7 * 24 - 8, 300, 12 * 7 * 24 - 10)):
-        at = until - timedelta(hours=hours)
+    for n, ago in enumerate((1, 15, 16, 40, 7 * 24 - 9, 7 * 24 - 8, 300, 12 * 7 * 24 - 10)):
+        at = until - timedelta(hours=ago)
         grade, where = ("serious", "", "off-task")[n % 3], ("urgent", "weekly", "review")[n % 3]
         capture(log, at=microseconds(at), grade=grade, route=where)
         made.append((at, grade, where))
