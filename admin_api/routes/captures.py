@@ -119,7 +119,7 @@ def grade(desk: Reviewer, form: Form) -> Response:
         alarms.taken_with(log, desk.place.log, chosen, person=desk.visitor.person.id, now=desk.office.now())
     more = "".join(f"&{name}={form.text(name)}" for name in ("theme", "mine", "weekly") if form.text(name).isalnum())
     if form.text("back") == "capture" and len(chosen) == 1:
-        return desk.go(f"/captures/{chosen[0]}", "graded")
+        return desk.go(f"/captures/{chosen[0]}?batch={batch}", "graded")
     return desk.go(f"/captures?batch={batch}{more}", "graded")
 
 
@@ -137,7 +137,8 @@ def undo(desk: Reviewer, form: Form) -> Response:
         filter_log(desk), desk.place.log, form.text("batch", 32), person=desk.visitor.person.id, now=desk.office.now()
     )
     desk.note("take grades back", "done", str(count))
-    return desk.go("/captures", "undone" if count else "")
+    back = numbers(form)[:1]
+    return desk.go(f"/captures/{back[0]}" if back else "/captures", "undone" if count else "")
 
 
 @router.post("/captures/assign")
@@ -210,7 +211,7 @@ def opinion(desk: Reviewer, number: CaptureId, form: Form) -> Response:
 
 
 @router.get("/captures/{number}")
-def capture(desk: Reviewer, number: CaptureId, said: str = "") -> Response:
+def capture(desk: Reviewer, number: CaptureId, said: str = "", batch: Annotated[str, Query(max_length=32)] = "") -> Response:
     log, school = filter_log(desk), desk.place.log
     one = captures.one(log, school, number, my_subjects(desk), person=looker(desk))
     captures.look(log, school, desk.visitor.person.id, desk.office.now())
@@ -220,7 +221,16 @@ def capture(desk: Reviewer, number: CaptureId, said: str = "") -> Response:
     return desk.page(
         "capture.html",
         said=said,
+        batch=batch,
         one=one,
+        onward=next(
+            (
+                each.id
+                for each in captures.waiting(log, school, my_subjects(desk), limit=2, looker=looker(desk))
+                if each.id != number
+            ),
+            0,
+        ),
         history=found,
         who=who,
         around=_around(desk, log, one),
