@@ -12,8 +12,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from h2.errors import ErrorCodes
 
+from policy.decide import Reason
 from policy.event import Kind
+from policy.rules import Action, SiteRule
 from proxy.ca import KEY_FILE, ensure_ca
 
 from .conftest import School, sign
@@ -50,7 +53,7 @@ def secure(internet, behind):
         site.seen.clear()
     behind.events.clear()
     yield School(internet, behind)
-    behind.live.broken = False
+    behind.live.broken = behind.record_fails = False
 
 
 @pytest.fixture
@@ -172,6 +175,237 @@ def test_a_tunnel_that_passes_through(secure, client):
     assert inside.issuer == "internet-ca"
     assert inside.get(place)[1] == f"hello from {place}".encode()
     assert [(each.kind, each.host, each.address) for each in secure.events] == [(Kind.CONNECTION, "bank.test", "127.0.0.1")]
+
+
+
+@pytest.mark.parametrize("host", ["allowed.test", "bank.test"], ids=["opened", "passed through"])
+def test_fifty_streams_at_once(secure, client, host):
+    place = ports(secure, host + ":{https}")
+    tunnels = [client.ask([(":method", "CONNECT"), (":authority", place)], end=False) for _ in range(50)]
+    client.until(lambda: all(each.status for each in tunnels))
+    assert {each.status for each in tunnels} == {200}
+    inside = [client.inside(each, host, secure.both) for each in tunnels]
+    for each in inside:
+        each.say(f"GET / HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n\r\n".encode())
+    assert [each.whole()[1] for each in inside] == [f"hello from {place}".encode()] * 50
+    assert len(secure.seen()) == 50
+
+
+@pytest.mark.parametrize("url", ["http://allowed.test:{http}", "https://allowed.test:{https}", "https://bank.test:{https}"])
+def test_a_big_download_and_a_big_upload(secure, client, url):
+    size, place = 6_000_000, ports(secure, url).partition("://")[2]
+    if url.startswith("http:"):
+        got = client.get(ports(secure, url) + f"/big/{size}")
+        assert got.body == b"x" * size
+        head = [(":method", "POST"), (":scheme", "http"), (":authority", place), (":path", "/"), ("content-length", str(size))]
+        stream = client.ask(head, end=False)
+        client.send(stream, b"y" * size, end=True)
+        client.until(lambda: stream.ended)
+        assert stream.body == str(size).encode()
+        return
+    host = place.partition(":")[0]
+    inside = client.inside(client.connect(place), host, secure.both)
+    assert inside.get(place, f"/big/{size}")[1] == b"x" * size
+    inside.say(f"POST / HTTP/1.1\r\nHost: {place}\r\nContent-Length: {size}\r\n\r\n".encode())
+    for _ in range(size // 1_000_000):
+        inside.say(b"y" * 1_000_000)
+    assert inside.whole()[1] == str(size).encode()
+
+
+@pytest.mark.parametrize("host", ["allowed.test", "bank.test"], ids=["opened", "passed through"])
+def test_who_does_not_read_holds_up_nobody_and_is_not_read_for(secure, host):
+    """A window that stays shut: what is ours of it is bounded, and the next stream of the same connection is served."""
+    place = ports(secure, host + ":{https}")
+    with Client(secure.proxy("ks3"), secure.ca) as client:
+        slow = client.inside(client.connect(place), host, secure.both)
+        client.reads = False
+        slow.say(f"GET /big/50000000 HTTP/1.1\r\nHost: {place}\r\n\r\n".encode())
+        window = client.said.remote_flow_control_window(slow.stream.id)
+        client.until(lambda: client.said.remote_flow_control_window(slow.stream.id) <= 0)
+        assert len(slow.stream.body) <= window
+        client.said.increment_flow_control_window(1_000_000)  # the connection's
+        client.flush()
+        assert client.get(ports(secure, "http://allowed.test:{http}/")).status == 200
+        client.said.reset_stream(slow.stream.id)
+        client.flush()
+        assert client.get(ports(secure, "http://allowed.test:{http}/")).status == 200
+
+
+def test_a_site_that_does_not_read_holds_up_the_client(secure, client):
+    with socket.create_server(("127.0.0.1", 0)) as site:
+        port = site.getsockname()[1]
+        stream = client.connect(f"bank.test:{port}")
+        hello = ssl.create_default_context().wrap_bio(out := ssl.MemoryBIO(), greeting := ssl.MemoryBIO(), server_hostname="bank.test")
+        assert out
+        with contextlib.suppress(ssl.SSLWantReadError):
+            hello.do_handshake()
+        client.send(stream, greeting.read())
+        conn, _ = site.accept()
+        with conn:
+            sent = 0
+            client.sock.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                while sent < 50_000_000:
+                    client.send(stream, b"z" * 65_536)
+                    sent += 65_536
+            assert sent < 50_000_000
+            client.sock.settimeout(20)
+            assert client.get(ports(secure, "http://allowed.test:{http}/")).status == 200
+
+
+def test_each_side_of_a_tunnel_ends_for_itself(secure, client):
+    with socket.create_server(("127.0.0.1", 0)) as site:
+        port = site.getsockname()[1]
+        stream = client.connect(f"bank.test:{port}")
+        hello = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), greeting := ssl.MemoryBIO(), server_hostname="bank.test")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            hello.do_handshake()
+        client.send(stream, greeting.read(), end=True)
+        conn, _ = site.accept()
+        with conn:
+            got = b""
+            while more := conn.recv(65536):  # all that the client said, and that it has said all
+                got += more
+            assert got[0] == 0x16
+            conn.sendall(b"bye")
+        client.until(lambda: stream.ended)
+        assert (stream.body, stream.reset) == (b"bye", None)
+
+
+def test_an_answer_before_the_question_is_whole(secure, client):
+    """A refusal of a large upload: the answer is whole, and the rest of the upload is not wanted."""
+    place = ports(secure, "games.test:{http}")
+    head = [(":method", "POST"), (":scheme", "http"), (":authority", place), (":path", "/"), ("content-length", "20000")]
+    stream = client.ask(head, end=False)
+    client.send(stream, b"y" * 20_000, end=True)
+    client.until(lambda: stream.ended)
+    assert (stream.status, stream.reset) == (403, None)
+    stream = client.ask([(":method", "CONNECT"), (":authority", "a.test:99999")], end=False)
+    client.until(lambda: stream.reset is not None)
+    assert (stream.status, stream.ended, stream.reset) == (400, True, 0)
+    assert not secure.seen()
+
+
+class Broken:
+    def __getattr__(self, name):
+        raise RuntimeError(f"{name}: broken for a test")
+
+
+@pytest.mark.parametrize("broken", ["policy", "index"])
+def test_what_cannot_be_decided_goes_nowhere(secure, client, broken):
+    secure.live.broken = broken == "policy"
+    made = secure.build()
+    known = replace(made.dictionaries["d"], index=Broken())
+    secure.live.kept = replace(made, dictionaries={"d": known}, _profiles={})
+    try:
+        for host in ("allowed.test", "bank.test", "games.test"):
+            stream = client.connect(ports(secure, host + ":{https}"))
+            assert (stream.status, stream.reset) == ((0, ErrorCodes.CONNECT_ERROR) if broken == "policy" else (403, None))
+            page = client.get(ports(secure, f"http://{host}:{{http}}/"))
+            assert page.status == (0 if broken == "policy" else 403)
+    finally:
+        secure.live.kept = secure.build()
+    assert not secure.seen()
+    assert {event.reason for event in secure.events} == {Reason.ERROR}
+
+
+def test_a_full_spool_stops_nobody_and_lets_nobody_past(secure, client):
+    secure.worker.record_fails = True
+    assert client.get(ports(secure, "http://allowed.test:{http}/")).status == 200
+    assert client.get(ports(secure, "http://games.test:{http}/")).status == 403
+    assert len(secure.seen()) == 1
+
+
+def test_what_policy_ends_breaks_off(secure, client):
+    place = ports(secure, "bank.test:{https}")
+    inside = client.inside(client.connect(place), "bank.test", secure.both)
+    assert inside.get(place)[1]
+    secure.live.kept = secure.build(SiteRule("r-new", "bank.test", Action.BLOCK, 20))
+    try:
+        client.until(lambda: inside.stream.reset is not None)
+    finally:
+        secure.live.kept = secure.build()
+    assert (inside.stream.reset, inside.stream.ended) == (ErrorCodes.CONNECT_ERROR, False)
+    assert client.get(ports(secure, "http://allowed.test:{http}/")).status == 200  # the others go on
+
+
+def test_a_malformed_stream_is_refused_alone(secure):
+    with Client(secure.proxy("ks3"), secure.ca, validate=False) as client:
+        place = ports(secure, "allowed.test:{http}")
+        fine = [(":method", "GET"), (":scheme", "http"), (":authority", place), (":path", "/")]
+        for more in ([("host", "games.test")], [("connection", "close")], [("transfer-encoding", "chunked")]):
+            assert client.answer([*fine, *more]).status == 400
+        extended = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":authority", "allowed.test")]
+        assert client.answer([*extended, (":path", "/")], end=False).status == 400
+        assert [each.outcome for each in secure.events] == ["odd", "odd", "odd", "protocol"]
+        assert not secure.seen()
+        assert client.answer(fine).status == 200
+
+
+def test_informing_answers_pass(secure, client):
+    place = ports(secure, "allowed.test:{http}")
+    head = [(":method", "POST"), (":scheme", "http"), (":authority", place), (":path", "/"), ("expect", "100-continue")]
+    stream = client.ask([*head, ("content-length", "3")], end=False)
+    client.until(lambda: stream.informed)
+    client.send(stream, b"abc", end=True)
+    client.until(lambda: stream.ended)
+    assert (stream.informed, stream.body) == (["100"], b"3")
+
+
+def test_behind_a_balancer(internet, make_worker, make_settings):
+    settings = make_settings(internet.folder / "conf", internet.ca.path, {"ks1": 0})
+    secure = (("ks3", "127.0.0.1", 0),)
+    certificate = own_certificate(settings.confdir)
+    worker = make_worker(replace(settings, secure=secure, secure_certificate=certificate, balancers=("127.0.0.0/28",)))
+    try:
+        address = School(internet, worker).proxy("ks3")
+        ca = settings.confdir / "schoolgate-ca.pem"
+        with Client(address, ca, before=header("127.9.9.9")) as client:
+            assert client.get(f"http://allowed.test:{internet.http.port}/").status == 200
+        assert [each.address for each in worker.events] == ["127.9.9.9"]
+        for before, source in ((b"", "127.0.0.1"), (header("8.8.8.8"), "127.0.0.1"), (header("127.9.9.9"), "127.0.0.99")):
+            with pytest.raises(OSError):  # noqa: PT011 - a reset or an end, as it comes
+                Client(address, ca, before=before, source=source)
+        gone = Client(address, ca, before=header("127.9.9.9"))
+        gone.until(lambda: gone.said.remote_settings.max_concurrent_streams == 250)
+    finally:
+        worker.close()
+    gone.until(lambda: gone.goodbye is not None)
+    assert gone.goodbye == ErrorCodes.NO_ERROR
+    gone.sock.close()
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100, b"\x16\3\1\0\4\1\0\0\0"])
+def test_who_greets_by_no_tls_is_let_go(secure, data):
+    got = secure.say("ks3", data)
+    assert b" 200 " not in got
+    assert not secure.seen()
+
+
+def test_the_plain_way_under_tls_is_kept_open_and_reads_as_it_sends(secure):
+    """Several requests by one connection of HTTP/1.1, one of them large and read late."""
+    context = ssl.create_default_context(cafile=secure.ca)
+    place = ports(secure, "allowed.test:{http}")
+    with (
+        socket.create_connection(secure.proxy("ks3"), timeout=20) as sock,
+        context.wrap_socket(sock, server_hostname="localhost") as tls,
+    ):
+        for path, size in (("/", 0), ("/big/5000000", 5_000_000), ("/", 0)):
+            tls.sendall(f"GET http://{place}{path} HTTP/1.1\r\nHost: {place}\r\n\r\n".encode())
+            status, body = read_answer(tls.recv)
+            assert (status, len(body)) == (200, size or len(f"hello from {place}"))
+
+
+def test_the_file_that_tells_devices(secure, internet, make_worker, make_settings):
+    """By TLS first where the same rules hold there, and then as before; by its address, or by the name in the certificate."""
+    settings = make_settings(internet.folder / "conf", internet.ca.path, {"ks1": 0})
+    assert secure.browse("ks1", "http://schoolgate.internal/proxy.pac").text.count("HTTPS") == 0
+    host, port = secure.proxy("ks3")
+    with Client((host, port), secure.ca) as client:
+        said = client.get("http://schoolgate.internal/proxy.pac").body.decode()
+    plain = ":".join(map(str, secure.proxy("ks1")))
+    assert f'return "HTTPS {host}:{port}; PROXY {plain}";' in said
+    assert settings
 
 
 def test_chromium(secure, lively, tmp_path):
