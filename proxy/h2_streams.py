@@ -88,14 +88,15 @@ class Streams:
                 self._end(Code.ENHANCE_YOUR_CALM)
                 return
             for event in self.said.receive_data(data):
-                self._take(event)
+                if not self._over:
+                    self._take(event)
         except h2.exceptions.ProtocolError as error:  # its goodbye is among what is to be sent
             log.info("closed a connection that is no HTTP/2: %s", error)
             self.carrier.front.tunnels.refused(self.carrier.inner.name, self.carrier.address[0], "", "odd")
             self._finish()
             return
         self.flush()
-        if self.patience.left < 0:
+        if self.patience.left < 0 and not self._over:
             self._end(Code.ENHANCE_YOUR_CALM)
 
     def _take(self, event: h2.events.Event) -> None:
@@ -121,9 +122,8 @@ class Streams:
                     stream.pump()
             case h2.events.WindowUpdated() | h2.events.RemoteSettingsChanged():
                 self.writable()
-            case h2.events.ConnectionTerminated():
-                self._retired = True
-                self.rest()
+            case h2.events.ConnectionTerminated():  # those that say goodbye close; the library says nothing more after it
+                self._finish()
             case _:
                 pass
 

@@ -22,7 +22,10 @@ def get(*more, authority="a.test", path="/", scheme="http", method="GET"):
 
 
 WRITTEN = [
-    (fields((":method", "CONNECT"), (":authority", "a.test:443")), b"CONNECT a.test:443 HTTP/1.1\r\nhost: a.test:443\r\n\r\n"),
+    (
+        fields((":method", "CONNECT"), (":authority", "a.test:443")),
+        b"CONNECT a.test:443 HTTP/1.1\r\nhost: a.test:443\r\n\r\n",
+    ),
     (
         fields((":method", "CONNECT"), (":authority", "a@b c:443"), ("user-agent", "x")),
         b"CONNECT a@b%20c:443 HTTP/1.1\r\nhost: a@b%20c:443\r\nuser-agent: x\r\n\r\n",

@@ -5,7 +5,6 @@ import re
 import shutil
 import socket
 import ssl
-import threading
 from dataclasses import replace
 
 import pytest
@@ -19,10 +18,12 @@ from policy.event import Kind
 from policy.rules import Action, SiteRule
 from proxy.ca import KEY_FILE, ensure_ca
 
+from . import test_real_clients as real
 from .conftest import School, sign
 from .h2_client import Client
 from .test_listeners import header
-from .test_real_clients import EXPECTED, chromium, lively, visited  # noqa: F401 - a fixture
+
+lively = real.lively  # a fixture
 
 
 def own_certificate(folder):
@@ -177,7 +178,6 @@ def test_a_tunnel_that_passes_through(secure, client):
     assert [(each.kind, each.host, each.address) for each in secure.events] == [(Kind.CONNECTION, "bank.test", "127.0.0.1")]
 
 
-
 @pytest.mark.parametrize("host", ["allowed.test", "bank.test"], ids=["opened", "passed through"])
 def test_fifty_streams_at_once(secure, client, host):
     place = ports(secure, host + ":{https}")
@@ -193,11 +193,17 @@ def test_fifty_streams_at_once(secure, client, host):
 
 @pytest.mark.parametrize("url", ["http://allowed.test:{http}", "https://allowed.test:{https}", "https://bank.test:{https}"])
 def test_a_big_download_and_a_big_upload(secure, client, url):
-    size, place = 6_000_000, ports(secure, url).partition("://")[2]
+    size, place = 2_000_000, ports(secure, url).partition("://")[2]
     if url.startswith("http:"):
         got = client.get(ports(secure, url) + f"/big/{size}")
         assert got.body == b"x" * size
-        head = [(":method", "POST"), (":scheme", "http"), (":authority", place), (":path", "/"), ("content-length", str(size))]
+        head = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":authority", place),
+            (":path", "/"),
+            ("content-length", str(size)),
+        ]
         stream = client.ask(head, end=False)
         client.send(stream, b"y" * size, end=True)
         client.until(lambda: stream.ended)
@@ -235,7 +241,9 @@ def test_a_site_that_does_not_read_holds_up_the_client(secure, client):
     with socket.create_server(("127.0.0.1", 0)) as site:
         port = site.getsockname()[1]
         stream = client.connect(f"bank.test:{port}")
-        hello = ssl.create_default_context().wrap_bio(out := ssl.MemoryBIO(), greeting := ssl.MemoryBIO(), server_hostname="bank.test")
+        hello = ssl.create_default_context().wrap_bio(
+            out := ssl.MemoryBIO(), greeting := ssl.MemoryBIO(), server_hostname="bank.test"
+        )
         assert out
         with contextlib.suppress(ssl.SSLWantReadError):
             hello.do_handshake()
@@ -257,7 +265,9 @@ def test_each_side_of_a_tunnel_ends_for_itself(secure, client):
     with socket.create_server(("127.0.0.1", 0)) as site:
         port = site.getsockname()[1]
         stream = client.connect(f"bank.test:{port}")
-        hello = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), greeting := ssl.MemoryBIO(), server_hostname="bank.test")
+        hello = ssl.create_default_context().wrap_bio(
+            ssl.MemoryBIO(), greeting := ssl.MemoryBIO(), server_hostname="bank.test"
+        )
         with contextlib.suppress(ssl.SSLWantReadError):
             hello.do_handshake()
         client.send(stream, greeting.read(), end=True)
@@ -364,7 +374,7 @@ def test_behind_a_balancer(internet, make_worker, make_settings):
             assert client.get(f"http://allowed.test:{internet.http.port}/").status == 200
         assert [each.address for each in worker.events] == ["127.9.9.9"]
         for before, source in ((b"", "127.0.0.1"), (header("8.8.8.8"), "127.0.0.1"), (header("127.9.9.9"), "127.0.0.99")):
-            with pytest.raises(OSError):  # noqa: PT011 - a reset or an end, as it comes
+            with pytest.raises(OSError):
                 Client(address, ca, before=before, source=source)
         gone = Client(address, ca, before=header("127.9.9.9"))
         gone.until(lambda: gone.said.remote_settings.max_concurrent_streams == 250)
@@ -411,10 +421,12 @@ def test_the_file_that_tells_devices(secure, internet, make_worker, make_setting
 def test_chromium(secure, lively, tmp_path):
     """A page with a WebSocket, a stream of events and a fetch from a blocked site, all of it by one connection of HTTP/2."""
     host, port = secure.proxy("ks3")
-    *command, _, url = chromium(secure, tmp_path, f"https://allowed.test:{lively.port}/page")
+    *command, _, url = real.chromium(secure, tmp_path, f"https://allowed.test:{lively.port}/page")
     log = tmp_path / "net.json"
     command += [f"--proxy-server=https://localhost:{port}", f"--log-net-log={log}", url]
     assert host == "127.0.0.1"
-    _, said = visited(secure, lively, tmp_path, command)
-    assert said == EXPECTED
-    shutil.copy(log, "/tmp/net.json")
+    _, said = real.visited(secure, lively, tmp_path, command)
+    assert said == real.EXPECTED
+    spoken = f'"host":"localhost:{port}","proxy":"[direct://]"'  # of a session of HTTP/2
+    assert spoken in log.read_text(errors="replace")
+    shutil.rmtree(tmp_path, ignore_errors=True)
