@@ -20,12 +20,14 @@ import copy
 import dataclasses
 import logging
 from collections import deque
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import h11
 from h11._readers import ChunkedReader
 from mitmproxy import connection, http, optmanager
 from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as _http
 from mitmproxy.proxy.layers.http import _http1, _http2
 from mitmproxy.proxy.layers.http._events import ErrorCode, RequestProtocolError, ResponseData
@@ -34,8 +36,9 @@ from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.version import VERSION
 
 from proxy.content import LONGEST_PAGE
-from proxy.embedding import Gate, Handler
+from proxy.embedding import Gate
 from proxy.failures import failure
+from proxy.inside_tls import Spoken, fork, no_layer
 
 READ_AGAINST = "12.3.1"
 LONGEST_HEAD = 65_536  # bytes of a request's or an answer's head
@@ -46,14 +49,10 @@ HELD = "schoolgate.held"  # flow.metadata: judges the beginning of an answer tha
 log = logging.getLogger(__name__)
 
 
-class Quick(Handler):
+class Quick(Spoken):
     """The same with hooks called in place."""
 
     unread = 0  # bytes of the client since the last hook; -1 once there was one that counts
-
-    def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts)
-        self.client.handler = self  # type: ignore[attr-defined]  # for those inside
 
     async def server_event(self, event: events.Event) -> None:
         self.timeout_watchdog.register_activity()
@@ -131,7 +130,7 @@ class Quick(Handler):
     async def drain_writers(self) -> None:
         """Wait only for those that have more than they can send."""
         for io in list(self.transports.values()):
-            if isinstance(io.writer, asyncio.StreamWriter) and io.writer.transport.get_write_buffer_size() > MOST_WAITING:
+            if io.writer and io.writer.transport.get_write_buffer_size() > MOST_WAITING:  # type: ignore[union-attr]
                 try:
                     await io.writer.drain()
                 except OSError as error:
@@ -286,10 +285,12 @@ def install(gate: Gate, version: str = VERSION) -> bool:
     gate.handler = Quick
     _http.Http1Server, _http.Http1Client = Server1, Client1  # type: ignore[attr-defined]
     _http.HttpStream = Stream  # type: ignore[misc]
+    _http.tls = SimpleNamespace(ServerTLSLayer=no_layer)  # type: ignore[assignment,attr-defined]
     _http1.make_body_reader = _body_reader
     for module in (_http1, _http2):
         module.format_error = lambda status, message: failure(status, message).body  # type: ignore[attr-defined]
     http.Headers.get, http.Headers.__contains__ = _header, _has_header  # type: ignore[method-assign,assignment]
     http.MessageData.__post_init__ = _typed  # type: ignore[method-assign]
+    Context.fork = fork  # type: ignore[method-assign]
     optmanager._Option.current = _current  # type: ignore[method-assign]  # noqa: SLF001
     return True
