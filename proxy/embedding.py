@@ -25,6 +25,7 @@ from mitmproxy.proxy.server import ConnectionIO
 from proxy.failures import NOT_DECIDED
 from proxy.front import Entrance, Front, Given, Listener
 from proxy.reach import Reach, spoken_to
+from proxy.secure import SecureDoor
 
 SWEEP_SECONDS = 15.0  # between looks for those who have been silent for too long
 
@@ -133,7 +134,8 @@ class GateInstance(AsyncioServerInstance[GateMode]):
         assert isinstance(gate, Gate)
         name = self.mode.data
         gate.modes[name] = self.mode
-        return [Entrance(gate.front, gate.listeners[name], gate.sockets[name])]
+        listener = gate.listeners[name]
+        return [Entrance(gate.front, listener, gate.sockets[name], SecureDoor if listener.secure else None)]
 
 
 class Handler(ProxyConnectionHandler):
@@ -147,9 +149,8 @@ class Handler(ProxyConnectionHandler):
     @classmethod
     async def made(cls, gate: Gate, given: Given) -> "Handler | None":
         """The handler of a connection, with the first of mitmproxy's layers."""
-        reader, writer = await spoken_to(given.sock, given.data)
+        reader, writer = await spoken_to(given.sock, given.data, peername=given.address, sockname=given.own)
         made = cls(gate.chief, reader, writer, gate.chief.options, gate.modes[given.listener], gate)
-        made.client.peername = given.address
         context = made.layer.context
         if given.tunnel:
             context.server.address = given.tunnel

@@ -30,7 +30,7 @@ from OpenSSL import SSL
 
 from proxy.embedding import Handler
 from proxy.failures import BAD_CERTIFICATE
-from proxy.secure import Secure
+from proxy.line import Line
 
 if TYPE_CHECKING:
     from proxy.embedding import Gate
@@ -68,11 +68,11 @@ class Spoken(Handler):
         """A handler whose client has been greeted; None when that came to nothing."""
         if given.greeting is None or given.greeting.bent or given.tunnel is None:
             return await super().made(gate, given)
-        line = Secure(gate.front.wires, given.sock)
+        line = Line(gate.front.wires, given.sock, peername=given.address, sockname=given.own)
         try:
             made = cls(gate.chief, line, line, gate.chief.options, gate.modes[given.listener], gate)
             client, context = made.client, made.layer.context
-            client.peername, client.tls = given.address, True
+            client.tls = True
             client.sni, client.alpn_offers = _named(given.greeting.name), given.greeting.offers
             context.server.address, context.server.tls = given.tunnel, True
             made.quantum = given.greeting.quantum
@@ -91,7 +91,7 @@ class Spoken(Handler):
 
     unread = 0
 
-    async def _greet(self, line: Secure, data: bytes, context: Context) -> bool:
+    async def _greet(self, line: Line, data: bytes, context: Context) -> bool:
         client = context.client
         told = tls.TlsData(client, context)
         self.call("tls_start_client", told)
@@ -112,7 +112,7 @@ class Spoken(Handler):
         if server.id not in self.secured:
             return await super().reached(server)
         assert server.address
-        line = Secure(self.gate.front.wires, await self.gate.reach.connected(*server.address[:2]))
+        line = Line(self.gate.front.wires, await self.gate.reach.connected(*server.address[:2]))
         try:
             line.tls = self._to_site(server)
             await line.greet()
@@ -222,12 +222,12 @@ def fork(self: Context) -> Context:
     return made
 
 
-def _established(conn: connection.Connection, line: Secure) -> None:
+def _established(conn: connection.Connection, line: Line) -> None:
     conn.timestamp_tls_setup = time.time()
     conn.alpn = line.tls.get_alpn_proto_negotiated()
 
 
-def _said(line: Secure, error: Exception) -> str:
+def _said(line: Line, error: Exception) -> str:
     """Why a handshake failed, in the words that proxy/failures.py and the log know."""
     if not isinstance(error, SSL.Error):
         return str(error) or "connection closed"
