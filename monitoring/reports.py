@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sql
 
 from monitoring import store
-from monitoring.captures import GRADES, Capture, between
+from monitoring.captures import GRADES, Brief, briefly
 from monitoring.lines import Hour, microseconds
 from monitoring.log import Log
 from monitoring.rules import AREAS, THEMES
@@ -58,7 +58,7 @@ def figures(
     compare: bool = True,
 ) -> Figures:  # fmt: skip
     counted = log.counted(school, since, until, but_groups=but_groups)
-    caught = between(log, school, since, until, subjects)
+    caught = briefly(log, school, since, until, subjects)
     there = ZoneInfo(zone)
     local = {one.at: one.at.astimezone(there) for one in counted.hours}
     blocked = Counter[str]()
@@ -84,7 +84,7 @@ def figures(
         by_theme=_names(Counter(each.theme for each in caught), {key: theme.name for key, theme in THEMES.items()}),
         by_grade={GRADES[name]: sum(each.grade == name for each in caught) for name in GRADES},
         by_area=_names(Counter(each.area for each in caught), AREAS),
-        serious_by_week=_trend(between(log, school, until - timedelta(weeks=12), until, subjects), until),
+        serious_by_week=_trend(briefly(log, school, until - timedelta(weeks=12), until, subjects), until),
         incidents_opened=opened,
         incidents_closed=closed,
         alarms=raised,
@@ -111,15 +111,15 @@ def _names(counted: Counter[str], names: Mapping[str, str]) -> Sequence[tuple[st
     return tuple((names.get(name, name), count) for name, count in counted.most_common())
 
 
-def _trend(caught: Sequence[Capture], until: datetime) -> Sequence[tuple[date, int, int]]:
+def _trend(caught: Sequence[Brief], until: datetime) -> Sequence[tuple[date, int, int]]:
     weeks = [until.date() + timedelta(days=1) - timedelta(weeks=n) for n in range(12, 0, -1)]
-    found = []
-    for start in weeks:
-        within = [one for one in caught if start <= one.at.date() < start + timedelta(weeks=1)]
-        found.append(
-            (start, sum(one.grade == "serious" for one in within), sum(one.route in {"urgent", "review"} for one in within))
-        )
-    return tuple(found)
+    serious: Counter[int] = Counter()
+    shown: Counter[int] = Counter()
+    for one in caught:
+        week = (one.at.date() - weeks[0]).days // 7
+        serious[week] += one.grade == "serious"
+        shown[week] += one.route in {"urgent", "review"}
+    return tuple((start, serious[week], shown[week]) for week, start in enumerate(weeks))
 
 
 def _dealt(
