@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sql
 
@@ -65,6 +65,7 @@ class Capture:
     before: Sequence[str]
     terms: Sequence[str]
     after: Sequence[str]
+    titles: Sequence[str]  # what the captured pages call themselves
     earlier: Sequence[str]  # faint signs of the fortnight before, by day
     lesson: str
     subject: str
@@ -88,7 +89,7 @@ class Capture:
 def capture_of(row: Mapping[str, Any]) -> Capture:
     context = json.loads(row["context"] or "{}")
     own = {name: row[name] for name in Capture.__slots__ if name in row}
-    own |= {name: tuple(context.get(name, ())) for name in ("before", "terms", "after", "earlier")}
+    own |= {name: tuple(context.get(name, ())) for name in ("before", "terms", "after", "titles", "earlier")}
     own |= {"at": moment(row["at"]), "last": moment(row["last"])}
     own["graded_at"] = moment(row["graded_at"]) if row["graded_at"] is not None else None
     return Capture(**own)
@@ -217,39 +218,20 @@ def between(
     log: Log, school: str, since: datetime, until: datetime, subjects: Iterable[str], limit: int = 10_000
 ) -> Sequence[Capture]:
     """All captures of a period, newest first."""
-    asked = _between(sql.select(captures), school, since, until, subjects).limit(limit)
+    asked = (
+        sql.select(captures)
+        .where(
+            captures.c.school == school,
+            captures.c.route != "faint",
+            captures.c.subject.in_(tuple(subjects)),
+            captures.c.at >= microseconds(since),
+            captures.c.at < microseconds(until),
+        )
+        .order_by(captures.c.at.desc())
+        .limit(limit)
+    )
     with store.reading(log) as connection:
         return [capture_of(row) for row in store.rows(connection, asked)]
-
-
-class Brief(NamedTuple):
-    """A capture, as far as reports count it: they count thousands, and read none."""
-
-    at: datetime
-    theme: str
-    area: str
-    route: str
-    grade: str
-
-
-def briefly(log: Log, school: str, since: datetime, until: datetime, subjects: Iterable[str]) -> Sequence[Brief]:
-    """All captures of a period, newest first."""
-    table = captures.c
-    asked = _between(sql.select(table.at, table.theme, table.area, table.route, table.grade), school, since, until, subjects)
-    with store.reading(log) as connection:
-        return [Brief(moment(at), *said) for at, *said in connection.execute(asked)]
-
-
-def _between(
-    asked: sql.Select[Any], school: str, since: datetime, until: datetime, subjects: Iterable[str]
-) -> sql.Select[Any]:
-    return asked.where(
-        captures.c.school == school,
-        captures.c.route != "faint",
-        captures.c.subject.in_(tuple(subjects)),
-        captures.c.at >= microseconds(since),
-        captures.c.at < microseconds(until),
-    ).order_by(captures.c.at.desc())
 
 
 # --- grading ----------------------------------------------------------------------------------------------------------

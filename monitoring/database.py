@@ -7,7 +7,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from monitoring.tables import NOT_ASKED, day_sums, events, folded, hour_sums, hours, meta, metadata
+from monitoring.tables import NOT_ASKED, SIZES, day_sums, events, folded, hour_sums, hours, meta, metadata
 from monitoring.tidying import PAGES
 
 VERSION = 6
@@ -53,8 +53,11 @@ def _create(connection: sql.Connection) -> None:
             )
         if found is not None and int(found) == VERSION:
             return
-        if found is not None:  # every later version only added tables and indexes
+        if found is not None:  # every later version only added tables and indexes, and the fifth the titles of pages
             metadata.create_all(connection)
+            if "title" not in {each["name"] for each in sql.inspect(connection).get_columns(events.name)}:
+                adding = f"ALTER TABLE events ADD COLUMN title VARCHAR({SIZES['title']}) NOT NULL DEFAULT ''"
+                connection.execute(sql.text(adding))
             for table, replaced in ((events, "events_person"), (folded, "folded_person")):
                 for index in table.indexes:
                     connection.execute(sql.schema.CreateIndex(index, if_not_exists=True))

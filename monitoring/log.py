@@ -19,7 +19,7 @@ from typing import Any, Self
 import sqlalchemy as sql
 from sqlalchemy.sql.dml import ReturningDelete
 
-from monitoring import search, tallies, traffic
+from monitoring import search, tallies, titles, traffic
 from monitoring.database import LogTooNew, connect, writing
 from monitoring.lines import HOUR, Completeness, Counted, Hour, Line, Page, Query, Summary, microseconds, moment
 from monitoring.rows import FOLDED, OWN, Row, fitted, fold, folds, row_of, sound
@@ -129,6 +129,7 @@ class Log:
 
         The same again changes nothing. With `after`, the positions the reading began from, a second recorder is noticed.
         """
+        recorded, late = titles.joined(recorded)
         fit = fitted(recorded)
         own, like = [event for event in fit if not folds(event)], [event for event in fit if folds(event)]
         lines, counts = list(map(row_of, own)), fold(like)
@@ -143,6 +144,7 @@ class Log:
                 _insert(connection, events, OWN, lines)
                 _insert(connection, folded, FOLDED, counts, UPSERT)
                 tallies.add(connection, own, like)
+                titles.add(connection, late)
                 if onward:
                     connection.execute(sql.insert(handovers), onward)
             _store_spools(connection, known, positions, lost or {}, damaged or {})

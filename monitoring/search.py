@@ -143,7 +143,7 @@ def _matching(table: sql.Table, query: Query, within: Stretch) -> Iterator[sql.C
         yield table.c.term.icontains(clean(query.term, SIZES["term"]), autoescape=True)
     if query.text is not None:
         words = clean(query.text, SIZES["path"])
-        places = [table.c[name] for name in ("host", "path", "term", "detail") if name in table.c]
+        places = [table.c[name] for name in ("host", "path", "term", "detail", "title") if name in table.c]
         yield sql.or_(*(place.icontains(words, autoescape=True) for place in places))
 
 

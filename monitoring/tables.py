@@ -30,6 +30,7 @@ SIZES = {
     "outcome": 64,
     "detail": 2048,
     "worker": 64,
+    "title": 200,
 }
 NOT_ASKED = ("request", "notice")  # people and the filter speaking, not traffic
 MIXED = ("group", "kind", "action", "category", "reason", "network", "identified_by", "rule")  # fields of few values
@@ -80,7 +81,7 @@ folded = sql.Table(  # what was allowed, counted by the minute
     sql.Column("at", sql.BigInteger, nullable=False),  # the first
     sql.Column("last", sql.BigInteger, nullable=False),
     sql.Column("count", sql.BigInteger, nullable=False),
-    *_texts("path", "term", "detail", "worker"),
+    *_texts("path", "term", "detail", "worker", "title"),
     sql.Column("change", sql.BigInteger, nullable=False),
     sql.Column("site", _BY_BYTES, nullable=False),
     sql.Index("folded_at", "school", "at"),

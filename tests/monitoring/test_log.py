@@ -33,7 +33,7 @@ def hosts(log: Log, query: Query) -> list[str]:
 
 def test_every_field_of_an_event_has_its_place():
     assert set(FIELDS) <= {column.name for column in events.columns}
-    assert set(FIELDS) - {column.name for column in folded.columns} == {"path", "term", "detail", "worker"}
+    assert set(FIELDS) - {column.name for column in folded.columns} == {"path", "term", "detail", "worker", "title"}
     assert [field.name for field in fields(Line)] == ["id", "at", "last", "count", *FIELDS[1:]]
 
 
