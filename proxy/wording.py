@@ -11,7 +11,7 @@ from typing import Protocol
 from category_lists.classifier import Proposal
 from category_lists.phrases import Kind, Score, shipped
 from policy.snapshot import Profile
-from proxy.content import text_of, unpacked
+from proxy.content import unpacked, words_of
 
 LONGEST_TERM = 200  # characters of a search that are judged and kept
 STRICTEST = "ks2"  # devices of no school are judged as the younger pupils are
@@ -32,6 +32,7 @@ class Said:
     themes: Mapping[str, int]
     named: tuple[str, ...] = ()  # those of them that the site's name speaks of too, so that fewer words were enough
     looks: Mapping[str, float] = field(default_factory=dict)  # what name and text look like together, and how likely
+    title: str = ""  # of a page
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,10 +76,10 @@ class Wording:
         plain = unpacked(data, encoding)
         if plain is None:
             return None
-        text = text_of(plain, content_type)
-        themes = self._of(profile).score(text, "page", phase=_phase(profile), likely=likely).themes
-        looks = {one.category: one.probability for one in read(text)} if read else {}
-        return Said(themes, tuple(theme for theme in themes if theme in likely), looks)
+        words = words_of(plain, content_type)
+        themes = self._of(profile).score(words.text, "page", phase=_phase(profile), likely=likely).themes
+        looks = {one.category: one.probability for one in read(words.text)} if read else {}
+        return Said(themes, tuple(theme for theme in themes if theme in likely), looks, words.title)
 
     def _of(self, profile: Profile) -> Scores:
         named = profile.dictionary.phrases
