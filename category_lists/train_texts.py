@@ -52,9 +52,11 @@ def slight(kinds: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def learn(texts: Mapping[str, Sequence[str]], about: Mapping[str, object]) -> Model:
-    """A model of some texts, beside all our words and phrases. Its line is still to be set."""
-    words = slight(texts)
+def learn(
+    texts: Mapping[str, Sequence[str]], about: Mapping[str, object], words: Mapping[str, Sequence[str]] | None = None
+) -> Model:
+    """A model of some texts, beside words and phrases (all that are ours). Its line is still to be set."""
+    words = slight(texts) if words is None else words
     whole = {kind: [*some, *sorted(set(words.get(kind, ())) - set(some))] for kind, some in texts.items()}
     light = frozenset(word for some in words.values() for word in some)
     pace = Pace(lambda text: rows_of_text(text, ROWS), 10, 16, 0.1, 1.0, light, {})
@@ -66,9 +68,10 @@ def held_out(texts: Mapping[str, Sequence[str]]) -> list[tuple[str, str, dict[st
     """Every text with its kind, and what it scores in a model that learned from three quarters of the others."""
     dice = random.Random(_SEED)  # noqa: S311 - the same parts every time is what is wanted
     parts = {kind: dice.sample(list(some), len(some)) for kind, some in texts.items()}
-    found = []
+    found, words = [], slight(texts)
     for part in range(_PARTS):
-        model = learn({kind: [text for n, text in enumerate(some) if n % _PARTS != part] for kind, some in parts.items()}, {})
+        learned_from = {kind: [text for n, text in enumerate(some) if n % _PARTS != part] for kind, some in parts.items()}
+        model = learn(learned_from, {}, words)
         found += [(kind, text, model.scores_of(text)) for kind, some in parts.items() for text in some[part::_PARTS]]
     return found
 

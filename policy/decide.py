@@ -235,7 +235,9 @@ def unknown_by_rule(case: _Case) -> _Found | None:
         found.append((by, by.action, None, Reason.GENERATED))
     if model and (by := rules.get("looks_harmful")):
         likely = [(proposal.category, CLASSIFIER) for proposal in guess.proposals]
-        for category, by_what in (*likely, *((look, READER) for look in case.asked.looks)):
+        if case.profile.wording == "block":  # where words only tell, this does not do more
+            likely += [(look, READER) for look in case.asked.looks]
+        for category, by_what in likely:
             if category in case.profile.phase_defaults:
                 match = Match(category, by_what, model.version, case.asked.host, "")
                 usual = _one_category(case, match)[1]
