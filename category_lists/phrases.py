@@ -48,6 +48,7 @@ _BY_PHASE: Final = {
 }
 _LIKELY: Final = 0.6  # of the line, for a theme that the name of the site speaks of too
 _WITHIN: Final = 80  # characters between the first and the last word of a rule's words, about twelve words
+_BESIDE: Final = 14  # characters between words of a row, two short words
 _SAME_AGAIN: Final = 0.15  # what each further occurrence of a phrase adds, up to four of them
 
 
@@ -122,6 +123,7 @@ class _Rule:
     kind: str
     parts: tuple[int, ...]
     words: str
+    row: bool = False  # in this order, with no more than a word or two between
 
 
 @dataclass(slots=True)
@@ -189,15 +191,18 @@ class Phrases:
         seen, contexts = self._found(read, kind)
         counts: dict[tuple[str, str, int], int] = {}
         places: dict[int, list[int]] = {}
+        ends: dict[int, list[int]] = {}  # the same places, where they end; few searches hold many
         for start, (phrase, weights, parts) in seen:
             for theme, weight in weights:
                 counts[theme, phrase, weight] = counts.get((theme, phrase, weight), 0) + 1
             for part in parts:
                 if part in places:
                     places[part].append(start)
+                    ends[part].append(start + len(phrase))
                 else:
                     places[part] = [start]
-        hits = self._hits(counts, places, kind)
+                    ends[part] = [start + len(phrase)]
+        hits = self._hits(counts, places, ends, kind)
         scores: dict[str, float] = {}
         for theme, _, weight, again, yields in hits:
             calm = sum([contexts.get(context, 0) for context in self._lowered[theme]])
@@ -252,7 +257,11 @@ class Phrases:
         return left, contexts
 
     def _hits(
-        self, counts: Mapping[tuple[str, str, int], int], places: Mapping[int, list[int]], kind: Kind
+        self,
+        counts: Mapping[tuple[str, str, int], int],
+        places: Mapping[int, list[int]],
+        ends: Mapping[int, list[int]],
+        kind: Kind,
     ) -> list[_Weighed]:
         hits = [
             (theme, phrase, weight, 1 + _SAME_AGAIN * min(count - 1, 4), _HARD if weight >= WEIGHTS["hard"] else _SOFT)
@@ -261,7 +270,9 @@ class Phrases:
         hits += [
             (rule.theme, rule.words, rule.weight, 1.0, _FIRM if rule.weight >= WEIGHTS["hard"] else _SOFT)
             for rule in self._rules
-            if (not rule.kind or rule.kind == kind) and all(part in places for part in rule.parts) and _near(rule, places)
+            if (not rule.kind or rule.kind == kind)
+            and all(part in places for part in rule.parts)
+            and (_in_a_row(rule, places, ends) if rule.row else _near(rule, places))
         ]
         return hits
 
@@ -292,6 +303,19 @@ def _near(rule: _Rule, places: Mapping[int, list[int]]) -> bool:
         else:
             return True
     return False
+
+
+def _in_a_row(rule: _Rule, places: Mapping[int, list[int]], ends: Mapping[int, list[int]]) -> bool:
+    """Whether the parts follow each other."""
+    first, *rest = rule.parts
+    reached = set(ends[first])
+    for part in rest:
+        reached = {
+            end
+            for start, end in zip(places[part], ends[part], strict=True)
+            if any(before < start <= before + _BESIDE for before in reached)
+        }
+    return bool(reached)
 
 
 @cache
@@ -391,8 +415,12 @@ def _theme(built: _Built, document: object, named: Mapping[str, Mapping[str, str
         built.meaning(phrase).never = True
     for kind, fields in (("", document), ("search", document.get("search") or {})):
         for strength, weight in WEIGHTS.items():
-            for phrase in built.split(fields.get(strength), sets, name):
+            given, rows = _rows(fields.get(strength)) if kind else (fields.get(strength), [])
+            for phrase in built.split(given, sets, name):
                 built.meaning(phrase).scores.append((theme, weight, kind))
+            for row in rows:
+                parts = tuple(built.part(built.split(group, sets, name), kind) for group in row)
+                built.rules.append(_Rule(theme, weight, kind, parts, " ".join(row)[:60], row=True))
         for rule in fields.get("together") or ():
             if not isinstance(rule, dict) or len(rule) != 1 or not set(rule) <= set(WEIGHTS):
                 raise ValueError(f"In the phrase file {name}, a rule of {theme} needs one strength and its sets of words.")
@@ -417,8 +445,20 @@ def _split(given: object, sets: Mapping[str, str], name: str) -> list[str]:
     return found
 
 
+def _rows(given: object) -> tuple[str, list[list[str]]]:
+    """Patterns that stand for too much to write out are looked for part by part; what may be missing is left out of them."""
+    few, many = [], []
+    for piece in str(given or "").split(","):
+        groups = [group.split("|") for group in _EITHER.split(piece) if group.strip()]
+        if "(" in piece and math.prod(map(len, groups)) > _FEW:
+            many.append([", ".join(group) for group in groups if all(each.strip() for each in group)])
+        else:
+            few.append(piece)
+    return ",".join(few), many
+
+
 _EITHER: Final = re.compile(r"\(([^()]*)\)")
-_MOST: Final = 4000  # phrases that one pattern may stand for
+_FEW, _MOST = 60, 800  # phrases that one pattern is written out into: of searches, of pages
 
 
 def _either(pattern: str, name: str) -> list[str]:
