@@ -153,7 +153,9 @@ class _Built:
 
     def split(self, given: object, sets: Mapping[str, str], name: str) -> list[str]:
         """Phrases, also in the one form that texts are brought into; the other may stand far down a page."""
-        return [form for phrase in _split(given, sets, name) for form in dict.fromkeys((phrase, self.spelling.spoken(phrase)))]
+        return [
+            form for phrase in _split(given, sets, name) for form in dict.fromkeys((phrase, self.spelling.spoken(phrase)))
+        ]
 
 
 class Phrases:

@@ -13,10 +13,13 @@ from typing import Final, Self
 # Two words that are written as one, or with an apostrophe, which plain words lose.
 _PAIRS: Final = (
     (" i am ", " im "), (" i have ", " ive "), (" do not ", " dont "), (" does not ", " doesnt "), (" did not ", " didnt "),
-    (" can not ", " cant "), (" cannot ", " cant "), (" will not ", " wont "), (" is not ", " isnt "), (" you are ", " youre "),
+    (" can not ", " cant "), (" cannot ", " cant "), (" will not ", " wont "), (" is not ", " isnt "),
+    (" you are ", " youre "),
     (" self harming ", " selfharm "), (" self harm ", " selfharm "), (" no one ", " nobody "),
 )  # fmt: skip
-_TO: Final = re.compile(r"(?<= )(how|where|want|need|going|ways?|trying|have|easy|best|like|about|time|someone|u|you) 2(?= [a-z])")
+_TO: Final = re.compile(
+    r"(?<= )(how|where|want|need|going|ways?|trying|have|easy|best|like|about|time|someone|u|you) 2(?= [a-z])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,9 @@ def _one_slip(word: str, meant: str) -> bool:
     """Whether one letter left out, added, changed or swapped makes one into the other; first letters are seldom wrong."""
     if word[0] != meant[0]:
         return False
-    start = next((n for n, (one, other) in enumerate(zip(word, meant, strict=False)) if one != other), min(len(word), len(meant)))
+    start = next(
+        (n for n, (one, other) in enumerate(zip(word, meant, strict=False)) if one != other), min(len(word), len(meant))
+    )
     left, right = word[start:], meant[start:]
     swapped = left[1::-1] + left[2:] if len(left) > 1 else left
     return right in {left[1:], swapped} or left in {right[1:], right} or left[1:] == right[1:]
