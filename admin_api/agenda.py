@@ -11,19 +11,19 @@ from admin_api.routes.incidents import reader
 from admin_api.telling import Ground, tell
 from admin_api.words import ZONE, day
 from change_control.tables import ChangeRow
-from monitoring import captures, constancy, guidance, incidents, reports
+from monitoring import captures, constancy, guidance, incidents, reports, rota
 from monitoring.meetings import Item
 from policy.rules import SchoolPolicy
 
 MOST = 12  # lines of an item; what is more is counted
 
 
-def terms(desk: Desk) -> constancy.Terms:
+def terms(desk: Desk) -> rota.Terms:
     document = Ground.of(desk.services.snapshot(), desk.place.log).document
     return terms_of(document) if isinstance(document, SchoolPolicy) else ()
 
 
-def terms_of(document: SchoolPolicy) -> constancy.Terms:
+def terms_of(document: SchoolPolicy) -> rota.Terms:
     return tuple(sorted({term for table in document.timetables for term in table.terms}))
 
 

@@ -37,6 +37,7 @@ from admin_api.routes import (
     deciding,
     devices,
     enrol,
+    escalation,
     guests,
     help,  # noqa: A004 - a page is one name in four places
     incidents,
@@ -83,7 +84,7 @@ logger = logging.getLogger(__name__)
 
 PAGES = (
     sign_in, asked, enrol, today, requests, acts, deciding, together, rules, changes, filter_log, archive, captures,
-    incidents,
+    escalation, incidents,
     meeting, reports, rollup, keeping, why, lists, list_categories, list_name, people, standing, you, contact, then, tokens,
     access, resolver, coverage, devices, guests, help,
 )  # fmt: skip

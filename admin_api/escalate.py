@@ -11,6 +11,7 @@ from change_control.store import Store
 from monitoring import alarms
 from monitoring.alarms import Telling
 from monitoring.log import Log
+from monitoring.rota import Terms
 from monitoring.watch import Caught
 
 MORNING = 7
@@ -61,8 +62,10 @@ def teller(store: Store, url: Callable[[], str], now: Callable[[], datetime]) ->
     return tell
 
 
-def go_on(log: Log, store: Store, url: str, now: Callable[[], datetime], zones: Mapping[str, str]) -> int:
-    return alarms.go_on(log, teller(store, lambda: url, now), now(), zones)
+def go_on(
+    log: Log, store: Store, url: str, now: Callable[[], datetime], zones: Mapping[str, str], terms: Mapping[str, Terms]
+) -> int:
+    return alarms.go_on(log, teller(store, lambda: url, now), now(), zones, terms)
 
 
 def tell_of_reports(session: Session, school: str, url: str, now: datetime, zone: str) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from sqlalchemy import select
 
 from admin_api import escalate
+from admin_api.agenda import terms_of
 from admin_api.forgetting import forget, forget_beside_schools
 from appliance.config import Config
 from change_control.store import Store
@@ -86,13 +87,13 @@ class Reviewing:
 
     def alarms(self) -> None:
         zones = {name: school.timezone for name, school in self._schools.items()}
-        escalate.go_on(self._log, self._store, self._config.desk_url, self._now, zones)
+        terms = {name: terms_of(school) for name, school in self._schools.items()}
+        escalate.go_on(self._log, self._store, self._config.desk_url, self._now, zones, terms)
 
     def daily(self) -> None:
         now = self._now()
         for name, school in self._schools.items():
-            terms = tuple(term for table in school.timetables for term in table.terms)
-            alarm_if_nobody_looked(self._log, name, now, terms, school.timezone)
+            alarm_if_nobody_looked(self._log, name, now, terms_of(school), school.timezone)
             with self._store.write() as session:
                 escalate.tell_of_reports(session, name, self._config.desk_url, now, school.timezone)
         if now.hour >= RETAIN_AT and self._retained != str(now.date()):

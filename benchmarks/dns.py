@@ -102,12 +102,14 @@ def run_ours(folder: Path, port: int, upstream: int, busy_poll_us: int) -> None:
             schools, clients = {"hillview": school}, Clients([school])
             return Snapshot(1, authority, schools, {"a": authority}, {"d": dictionary}, {"hillview": 7}, clients)
 
-        def refresh(self) -> bool:
+        def refresh(self, before: Callable[[Snapshot], None] = lambda _: None) -> bool:
             swap = folder / "swap"
             if not swap.exists() or swap.stat().st_mtime_ns == self.stamp:
                 return False
             self.stamp = swap.stat().st_mtime_ns
-            self.snapshot = self.load()
+            snapshot = self.load()
+            before(snapshot)
+            self.snapshot = snapshot
             return True
 
     settings = Settings((("127.0.0.1", port),), (("127.0.0.1", upstream),), busy_poll_s=busy_poll_us / 1e6)

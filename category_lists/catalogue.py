@@ -16,6 +16,7 @@ import yaml
 
 from category_lists.names import shown
 from category_lists.parsers import FORMATS
+from category_lists.weigh import VOUCHED, VOUCHING
 
 OWN: Final = "feeds.yaml"  # a school's or authority's own feeds, in the data folder
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}").fullmatch
@@ -55,6 +56,7 @@ class Feed:
     signature: str = ""  # where its minisign signature is published
     key: str = ""  # the maker's minisign public key
     allow_wide: tuple[str, ...] = ()
+    vouches: bool = False  # its lists also open sites that others call games, advertising and the like (weigh.py)
     note: str = ""
 
     @property
@@ -68,9 +70,10 @@ class Feed:
 
     def list_id(self, part: str) -> str:
         """What the list made of a part of this feed is called."""
+        front = VOUCHING if self.vouches else ""
         if self.single:
-            return self.id
-        return f"{self.id}-{re.sub(r'[^a-z0-9.]+', '-', part.lower()).strip('-.') or 'list'}"[:64]
+            return front + self.id
+        return f"{front}{self.id}-{re.sub(r'[^a-z0-9.]+', '-', part.lower()).strip('-.') or 'list'}"[:64]
 
 
 def load(data: Path | None, known: Collection[str]) -> dict[str, Feed]:
@@ -122,9 +125,17 @@ def _feed(raw: Any, known: Collection[str]) -> Feed:
             raise ValueError(f"{where}: {name} is an https address")
     if bool(texts["signature"]) != bool(texts["key"]):
         raise ValueError(f"{where}: a signature needs its key, and a key its signature")
+    if texts["id"].startswith(VOUCHING):
+        raise ValueError(f"{where}: whether a list vouches is said by `vouches: true`, not by its id")
+    mapping, vouches = _mapping(where, raw.get("categories"), known), raw.get("vouches", False)
+    if type(vouches) is not bool:
+        raise ValueError(f"{where}: vouches is true or false")
+    if vouches and (wrong := set(mapping.values()) - VOUCHED):
+        raise ValueError(f"{where}: a list of {min(wrong)} cannot vouch; of these it can: {', '.join(sorted(VOUCHED))}")
     return Feed(
         **texts,
-        mapping=_mapping(where, raw.get("categories"), known),
+        mapping=mapping,
+        vouches=vouches,
         every_hours=_hours(where, raw.get("every_hours", 24)),
         bounds=_bounds(where, raw.get("bounds", {})),
         allow_wide=tuple(str(name) for name in raw.get("allow_wide") or ()),

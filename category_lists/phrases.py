@@ -13,12 +13,13 @@ One automaton holds all phrases of all languages, so a page is read once. Nothin
 import hashlib
 import json
 import math
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from itertools import chain
+from itertools import chain, product
 from operator import itemgetter
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Self
@@ -26,6 +27,7 @@ from typing import Final, Literal, NamedTuple, Self
 import ahocorasick
 import yaml
 
+from category_lists.spelling import PLAIN, Spelling
 from category_lists.text import plain, words
 
 type Kind = Literal["page", "search"]
@@ -86,7 +88,7 @@ class _Meaning:
 
     scores: list[tuple[str, int, str]] = field(default_factory=list)  # theme, weight, kind ("" for both)
     contexts: list[str] = field(default_factory=list)
-    parts: list[int] = field(default_factory=list)
+    parts: dict[str, list[int]] = field(default_factory=dict)  # of rules for pages and of rules for searches
     never: bool = False
 
     def weights(self, kind: Kind) -> tuple[tuple[str, int], ...]:
@@ -97,16 +99,19 @@ class _Meaning:
                 best[theme] = max(weight, best.get(theme, 0))
         return tuple(best.items())
 
+    def says(self, phrase: str, kind: Kind) -> "_Says | None":
+        weights, parts = self.weights(kind), tuple(self.parts.get(kind, ()))
+        return _Says(phrase, weights, parts) if weights or parts else None
+
 
 FOLDER: Final = Path(__file__).with_name("phrases")
 
 
 class _Says(NamedTuple):
-    """The same, ready for reading a page: a tuple, because a page holds two thousand of them."""
+    """The same, ready for reading a page or a search: a tuple, because a page holds two thousand of them."""
 
     phrase: str
-    page: tuple[tuple[str, int], ...]
-    search: tuple[tuple[str, int], ...]
+    weights: tuple[tuple[str, int], ...]
     parts: tuple[int, ...]
 
 
@@ -128,35 +133,45 @@ class _Built:
     lowered: dict[str, frozenset[str]] = field(default_factory=dict)
     sets: dict[str, int] = field(default_factory=dict)
     languages: set[str] = field(default_factory=set)
+    spelling: Spelling = PLAIN
 
     def meaning(self, phrase: str) -> _Meaning:
         return self.meanings.setdefault(phrase, _Meaning())
 
-    def part(self, phrases: Sequence[str]) -> int:
-        """The number of a set of phrases; equal sets share one."""
+    def part(self, phrases: Sequence[str], kind: str) -> int:
+        """The number of a set of phrases, which rules of this kind look for; equal sets share one."""
         key = "\n".join(sorted(set(phrases)))
-        if key not in self.sets:
-            self.sets[key] = len(self.sets)
-            for phrase in set(phrases):
-                self.meaning(phrase).parts.append(self.sets[key])
-        return self.sets[key]
+        number = self.sets.setdefault(key, len(self.sets))
+        for phrase in set(phrases):
+            for each in (kind,) if kind else ("page", "search"):
+                numbers = self.meaning(phrase).parts.setdefault(each, [])
+                if number not in numbers:
+                    numbers.append(number)
+        return number
+
+    def split(self, given: object, sets: Mapping[str, str], name: str) -> list[str]:
+        """Phrases, also in the one form that texts are brought into; the other may stand far down a page."""
+        return [
+            form for phrase in _split(given, sets, name) for form in dict.fromkeys((phrase, self.spelling.spoken(phrase)))
+        ]
 
 
 class Phrases:
     """Phrase sets, ready to score with. Nothing in it changes; share one between threads."""
 
-    __slots__ = ("_automaton", "_lowered", "_rules", "_vocabulary", "digest", "languages", "themes")
+    __slots__ = ("_automaton", "_lowered", "_rules", "_spelling", "_vocabulary", "digest", "languages", "themes")
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         """`texts` are the YAML files by name. Raises ValueError in one sentence for what is not understood."""
         built = _read(texts)
         self._automaton = ahocorasick.Automaton()
         for phrase, meaning in built.meanings.items():
-            says = _Says(phrase.strip(), meaning.weights("page"), meaning.weights("search"), tuple(meaning.parts))
-            self._automaton.add_word(phrase, (len(phrase), meaning.never, tuple(meaning.contexts), says))
+            page, search = meaning.says(phrase.strip(), "page"), meaning.says(phrase.strip(), "search")
+            self._automaton.add_word(phrase, (len(phrase), meaning.never, tuple(meaning.contexts), phrase, page, search))
         self._automaton.make_automaton()
         self._rules = tuple(built.rules)
         self._lowered = built.lowered
+        self._spelling = built.spelling
         self._vocabulary = frozenset(word for phrase in built.meanings for word in phrase.split() if len(word) > 2)
         self.themes = tuple(sorted(built.lowered))
         self.languages = tuple(sorted(built.languages))
@@ -172,13 +187,12 @@ class Phrases:
         """What is this text about, for readers of this phase? Of `likely` themes, which something else speaks for as well,
         fewer words are enough.
         """
-        read = words(text, self._known)
-        seen, contexts = self._found(read)
+        read = words(text, self._known, self._spelling)
+        seen, contexts = self._found(read, kind)
         counts: dict[tuple[str, str, int], int] = {}
         places: dict[int, list[int]] = {}
-        page = kind == "page"
-        for start, (phrase, on_page, in_search, parts) in seen:
-            for theme, weight in on_page if page else in_search:
+        for start, (phrase, weights, parts) in seen:
+            for theme, weight in weights:
                 counts[theme, phrase, weight] = counts.get((theme, phrase, weight), 0) + 1
             for part in parts:
                 if part in places:
@@ -206,20 +220,21 @@ class Phrases:
     def _known(self, word: str) -> bool:
         return word in self._vocabulary
 
-    def _found(self, read: str) -> tuple[list[tuple[int, _Says]], dict[str, int]]:
+    def _found(self, read: str, kind: Kind) -> tuple[list[tuple[int, _Says]], dict[str, int]]:
         """Every phrase in the text with where it begins, in order, and how many words of each context there are.
 
         Phrases that stand inside or across one that means no harm are left out.
         """
         masks: list[tuple[int, int]] = []
         seen: list[tuple[int, int, _Says]] = []
-        calm: set[tuple[int, tuple[str, ...]]] = set()
-        for last, (length, never, context, says) in self._automaton.iter(read):
+        calm: set[tuple[str, tuple[str, ...]]] = set()
+        page = kind == "page"
+        for last, (length, never, context, phrase, on_page, in_search) in self._automaton.iter(read):
             if never:
                 masks.append((last - length + 2, last))
             if context:
-                calm.add((id(says), context))
-            if says[1] or says[2] or says[3]:
+                calm.add((phrase, context))
+            if says := on_page if page else in_search:
                 seen.append((last - length + 2, last, says))
         contexts = Counter(chain.from_iterable([names for _, names in calm]))
         seen.sort(key=_BY_PLACE)
@@ -332,14 +347,23 @@ def _read(texts: Mapping[str, str]) -> _Built:
         except yaml.YAMLError as error:
             raise ValueError(f"The phrase file {name} is not YAML: {str(error).splitlines()[0]}.") from None
     named = _named(documents.pop("words.yaml", []), "words.yaml")
+    built.spelling = _spelling(named.pop("spelling", {}))
     for language, contexts in _named(documents.pop("contexts.yaml", []), "contexts.yaml").items():
         for context, phrases in contexts.items():
-            for phrase in _split(phrases, named.get(language, {}), "contexts.yaml"):
+            for phrase in built.split(phrases, named.get(language, {}), "contexts.yaml"):
                 built.meaning(phrase).contexts.append(context)
     for name, some in documents.items():
         for document in some:
             _theme(built, document, named, name)
     return built
+
+
+def _spelling(said: Mapping[str, str]) -> Spelling:
+    """`means: u = you, ...` and the words that slips are undone towards, with the real ones that look like slips."""
+    pairs = (pair.split("=") for pair in said.get("means", "").split(",") if "=" in pair)
+    means = {short.strip(): meant.strip() for short, meant in pairs}
+    meant, real = (said.get(each, "").replace(",", " ").split() for each in ("meant", "real"))
+    return Spelling.of(means, meant, real)
 
 
 def _named(documents: list[object], name: str) -> dict[str, dict[str, str]]:
@@ -365,29 +389,43 @@ def _theme(built: _Built, document: object, named: Mapping[str, Mapping[str, str
     built.languages.add(language)
     lowered = frozenset(map(str, document.get("lowered_by") or ()))
     built.lowered[theme] = built.lowered.get(theme, frozenset()) | lowered
-    for phrase in _split(document.get("never"), sets, name):
+    for phrase in built.split(document.get("never"), sets, name):
         built.meaning(phrase).never = True
     for kind, fields in (("", document), ("search", document.get("search") or {})):
         for strength, weight in WEIGHTS.items():
-            for phrase in _split(fields.get(strength), sets, name):
+            for phrase in built.split(fields.get(strength), sets, name):
                 built.meaning(phrase).scores.append((theme, weight, kind))
         for rule in fields.get("together") or ():
             if not isinstance(rule, dict) or len(rule) != 1 or not set(rule) <= set(WEIGHTS):
                 raise ValueError(f"In the phrase file {name}, a rule of {theme} needs one strength and its sets of words.")
             strength, groups = next(iter(rule.items()))
-            parts = tuple(built.part(_split(group, sets, name)) for group in groups)
+            parts = tuple(built.part(built.split(group, sets, name), kind) for group in groups)
             built.rules.append(_Rule(theme, WEIGHTS[strength], kind, parts, " + ".join(str(one)[:24] for one in groups)))
 
 
 def _split(given: object, sets: Mapping[str, str], name: str) -> list[str]:
-    """Phrases between commas, each with a space at both ends; `<name>` stands for a set of words.yaml."""
-    found = []
+    """Phrases between commas, each with a space at both ends; `<name>` stands for a set of words.yaml, `(a|b)` for either."""
+    found: list[str] = []
     for piece in str(given or "").split(","):
         phrase = piece.strip()
         if phrase.startswith("<") and phrase.endswith(">"):
             if phrase[1:-1] not in sets:
                 raise ValueError(f"In the phrase file {name}, there are no words {phrase}.")
             found += _split(sets[phrase[1:-1]], {}, name)
+        elif "(" in phrase:
+            found += [spoken for each in _either(phrase, name) if len(spoken := plain(each)) > 2]
         elif phrase and len(spoken := plain(phrase)) > 2:
             found.append(spoken)
     return found
+
+
+_EITHER: Final = re.compile(r"\(([^()]*)\)")
+_MOST: Final = 4000  # phrases that one pattern may stand for
+
+
+def _either(pattern: str, name: str) -> list[str]:
+    """All that `(how|where) to (|buy|get) it` stands for."""
+    pieces = [piece.split("|") for piece in _EITHER.split(pattern)]
+    if math.prod(map(len, pieces)) > _MOST or "(" in "".join(chain.from_iterable(pieces)):
+        raise ValueError(f"In the phrase file {name}, {pattern[:40]!r} stands for too much, or has a bracket too many.")
+    return ["".join(some) for some in product(*pieces)]

@@ -3,7 +3,9 @@
 The words of a text are lower-case, without accents, marks and apostrophes, separated by single spaces, with a space at
 both ends, so that ` word ` finds whole words only and Scunthorpe stays a town. Tricks are undone where the result is a
 word that some phrase uses, and only there: `p0rn`, `$ex`, `p o r n`, `pooorn`, `роrn` with Cyrillic letters. A text that
-holds no such word is left as it is, so undoing tricks cannot invent harm in ordinary prose. Pure.
+holds no such word is left as it is, so undoing tricks cannot invent harm in ordinary prose. What is written as on a phone
+(`u wanna`, `how 2`, "I am" for "im") is brought into one form, which phrases are brought into as well; and a slip of the
+finger in a search, `unblokced`, becomes the word meant where that is one of a short list (category_lists/spelling.py). Pure.
 """
 
 import re
@@ -13,6 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 from category_lists.confusables import LETTERS
+from category_lists.spelling import PLAIN, Spelling
 
 _TRICKY: Final = 4096  # characters at the start of a text that are looked at for tricks; searches and titles lie within
 _TYPED: Final = 120  # characters: a text as short as a search
@@ -68,15 +71,15 @@ def _spelt_plainly(run: str) -> str:
     )
 
 
-def words(text: str, known: Known) -> str:
+def words(text: str, known: Known, spelling: Spelling = PLAIN) -> str:
     """The words of a text, with tricks undone at its beginning where that makes a word that is `known`."""
     if len(text) <= _TRICKY:
-        return _undone(text, known)
+        return _undone(text, known, spelling)
     cut = text.rfind(" ", 0, _TRICKY) + 1 or _TRICKY
-    return _undone(text[:cut], known) + plain(text[cut:])[1:]
+    return _undone(text[:cut], known, spelling) + plain(text[cut:])[1:]
 
 
-def _undone(text: str, known: Known) -> str:
+def _undone(text: str, known: Known, spelling: Spelling) -> str:
     # Full-width letters and the like first: they hide `@` and digits as well.
     low = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).lower()
     if not low.isascii():
@@ -85,18 +88,21 @@ def _undone(text: str, known: Known) -> str:
         low = " ".join([_unmasked(word, known) if _TRICK.search(word) else word for word in low.split()])
     found = plain(low)
     if len(found) <= _TYPED:
-        found = f" {' '.join([_single(word, known) for word in found.split()])} "
+        found = f" {' '.join([_meant(word, known, spelling) for word in found.split()])} "
     if _SPELT.search(found):
         found = _SPELT.sub(lambda spelt: _joined(spelt[0], known), found)
-    return found
+    return spelling.spoken(found)
 
 
-def _single(word: str, known: Known) -> str:
-    """A slip of the finger in a search, `porrn`: with single letters it is a word we know."""
-    if len(word) < 5 or known(word) or not _DOUBLE.search(word):
+def _meant(word: str, known: Known, spelling: Spelling) -> str:
+    """A slip of the finger in a search: with single letters, `porrn`, or one letter amended it is a word we know."""
+    if len(word) < 5 or known(word):
         return word
-    once = _DOUBLE.sub(r"\1", word)
-    return once if len(once) > 3 and known(once) else word
+    if _DOUBLE.search(word):
+        once = _DOUBLE.sub(r"\1", word)
+        if len(once) > 3 and known(once):
+            return once
+    return spelling.nearest(word)
 
 
 def _one_script(word: str, known: Known) -> str:

@@ -17,6 +17,9 @@ counts for more than what a feed says:
    doubted: see `_SENSE`, one narrow pattern a category.
 
 6. Between two of our own entries the more specific one speaks: `education.minecraft.net` is no game.
+7. A list that somebody signed for as one that *vouches* (`vouching-...`) outweighs weak words of other lists about the sites
+   that it names: a game, a tracker, a shop (`YIELDING`), and nothing that could do a child harm. A feed of schools and
+   newspapers is wrong as well, so it may take away what was tidy to refuse, and never what was right to.
 
 Never outweighed: the sealed categories, and malware (a school's site can be broken into, and then it is dangerous). What
 is outweighed is not lost: `lists lookup` shows it, marked as set aside. Pure.
@@ -30,12 +33,21 @@ from category_lists.index import Match
 from category_lists.names import path_covers
 
 CURATED: Final = "starter-"  # the lists that ship with us; `lists import` refuses names that begin so
+VOUCHING: Final = "vouching-"  # lists that also open sites; each waits for the headteacher's signature
 
 # Categories that our own lists protect: all of them are open to Key Stage 3 by default.
 PROTECTIVE: Final = frozenset(
     (
         "education", "finance_business", "government_law", "health", "infrastructure", "news", "religion_politics",
         "search_engines", "sex_education_health", "sports", "support_wellbeing",
+    )
+)  # fmt: skip
+# Of these a list can vouch for sites. Not what is everybody's: platforms, search engines, money.
+VOUCHED: Final = PROTECTIVE - {"finance_business", "infrastructure", "search_engines"}
+YIELDING: Final = frozenset(  # what gives way to a list that vouches
+    (
+        "academic_cheating", "ads_trackers", "chat_webmail", "dynamic_dns_new", "entertainment", "file_sharing",
+        "forums_blogs", "games", "shopping", "social_networks", "streaming_media", "url_shorteners",
     )
 )  # fmt: skip
 UNMOVED: Final = frozenset(("csam_illegal", "terrorism_illegal", "malware_phishing"))
@@ -99,6 +111,10 @@ def curated(list_id: str) -> bool:
     return list_id.startswith(CURATED)
 
 
+def vouches(list_id: str) -> bool:
+    return list_id.startswith(VOUCHING)
+
+
 def vetted(host: str) -> bool:
     """Whether a canonical host lies below a suffix that is given out only to schools, health and state."""
     while dot := host.find(".") + 1:
@@ -122,8 +138,9 @@ def weigh(matches: Sequence[Match], host: str) -> Sequence[Match]:
     if len(matches) == 1 and (matches[0].category in PROTECTIVE or curated(matches[0].list_id)):
         return matches
     guards = [match for match in matches if curated(match.list_id)]
+    vouchers = [match for match in matches if vouches(match.list_id) and match.category in VOUCHED]
     below = vetted(host)
-    kept = [match for match in matches if not _outweighed(match, guards, below=below)]
+    kept = [match for match in matches if not _outweighed(match, guards, vouchers, below=below)]
     return matches if len(kept) == len(matches) else tuple(kept)
 
 
@@ -132,7 +149,7 @@ def set_aside(matches: Sequence[Match], host: str) -> frozenset[Match]:
     return frozenset(matches) - frozenset(weigh(matches, host))
 
 
-def _outweighed(match: Match, guards: Iterable[Match], *, below: bool) -> bool:
+def _outweighed(match: Match, guards: Iterable[Match], vouchers: Iterable[Match], *, below: bool) -> bool:
     if match.category in PROTECTIVE or match.category in UNMOVED:
         return False
     if curated(match.list_id):
@@ -140,6 +157,8 @@ def _outweighed(match: Match, guards: Iterable[Match], *, below: bool) -> bool:
     if below and not match.path and match.category not in _OF_SERVERS:
         return True
     if any(_outranks(guard.category, match.category) and _as_specific(guard, match) for guard in guards):
+        return True
+    if match.category in YIELDING and any(_as_specific(voucher, match) for voucher in vouchers):
         return True
     sense = _SENSE.get(match.category)
     return sense is not None and sense(match.host) is not None

@@ -243,11 +243,13 @@ class Dictionaries:
         )
 
 
-def covered_by_mandate(category: taxonomy.Category, unknown: Mapping[str, str], exceptions: int) -> str:
+def covered_by_mandate(
+    category: taxonomy.Category, unknown: Mapping[str, str], exceptions: int, *, vouches: bool = False
+) -> str:
     """Why a list may not be taken in under a mandate, "" when it may.
 
     Adding names to a category is proven to tighten only if, at every age, the category's answer is at least that for unknown
-    names, its sites are still looked at, and the list takes nothing out of other lists.
+    names, its sites are still looked at, and the list takes nothing out of other lists, by exceptions or by vouching.
     """
     strictness = {"allow": 0, "restrict": 1, "warn": 2, "block": 3}
     if category.locked:
@@ -256,6 +258,8 @@ def covered_by_mandate(category: taxonomy.Category, unknown: Mapping[str, str], 
         return f"{category.name} opens sites or keeps them from being looked at, so each list of it waits for the headteacher"
     if any(strictness[category.phases[phase]] < strictness[answer] for phase, answer in unknown.items()):
         return f"{category.name} is milder than what unknown sites get, so each list of it waits for the headteacher"
+    if vouches:
+        return f"lists of {category.name} that vouch also open sites, so each of them waits for the headteacher"
     if exceptions:
         return f"the list opens {exceptions} sites, so it waits for the headteacher"
     return ""

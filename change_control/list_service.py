@@ -20,6 +20,8 @@ from category_lists.corrections import corrected, is_correction
 from category_lists.lists import ListVersion
 from category_lists.names import canonical_site
 from category_lists.sealed import Bundle
+from category_lists.taxonomy import Taxonomy
+from category_lists.weigh import vouches
 from change_control import passing, standing
 from change_control.book import CONSOLE, policy_of
 from change_control.changes import DefaultsWish, Diff, ListChange, ListsWish
@@ -84,9 +86,14 @@ def _sorted_by_mandate(office: "Office", dictionary: str, taken: Sequence[Taken]
     free: list[Taken] = []
     waits: list[Taken] = []
     for one in fresh(office, dictionary, taken):
-        category = taxonomy.categories[one.version.category]
-        (waits if covered_by_mandate(category, taxonomy.unknown, one.exceptions) else free).append(one)
+        (waits if _uncovered(taxonomy, one) else free).append(one)
     return free, waits
+
+
+def _uncovered(taxonomy: Taxonomy, one: Taken, *, vouched: bool = False) -> str:
+    """Why a list waits for the headteacher whatever was mandated; `vouched`: she signed already that it vouches."""
+    category, opens = taxonomy.categories[one.version.category], vouches(one.version.id) and not vouched
+    return covered_by_mandate(category, taxonomy.unknown, one.exceptions, vouches=opens)
 
 
 def accept_all(
@@ -149,10 +156,12 @@ def _why_not(
     office: "Office", dictionary: str, taken: Sequence[Taken], told: Sequence[ListChange], mandate: Entry | None
 ) -> str:
     taxonomy = office.dictionaries.taxonomy(dictionary)
+    bounds = (_terms(mandate).get("bounds") or {}) if mandate else {}
+    vouched = bounds.get("vouches") is True  # she signed a subscription that says so
     for one in taken:
-        if why := covered_by_mandate(taxonomy.categories[one.version.category], taxonomy.unknown, one.exceptions):
+        if why := _uncovered(taxonomy, one, vouched=vouched):
             return why
-    if mandate and (bounds := _terms(mandate).get("bounds")):
+    if bounds:
         return "; ".join(outside([asdict(one) for one in told], bounds)[:5])
     return ""
 

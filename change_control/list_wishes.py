@@ -39,6 +39,7 @@ class SubscriptionWish:
                 "categories": sorted(feed.categories),
                 "no_essentials": True,
                 "no_public_suffix": True,
+                **({"vouches": True} if feed.vouches else {}),
             },
             "from": instant(self.begins),
             "until": instant(self.until),

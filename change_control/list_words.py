@@ -5,18 +5,23 @@ from datetime import datetime
 from typing import Any
 
 from category_lists.taxonomy import Taxonomy
+from category_lists.weigh import vouches
 from policy.rules import Document
 from policy.words import uk_end
 
 type Diff = Mapping[str, Any]
 
 SHOWN = 4  # lists that are named one by one
+VOUCHES = (
+    " Lists that vouch also open sites: what they name opens even where another list calls it games, advertising, shopping, "
+    "social networks or the like. Against malware, pornography and everything else that could do harm they count nothing."
+)
 
 
 def tell_dictionary(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     lists: Sequence[Mapping[str, Any]] = diff["lists"]
     if len(lists) == 1:
-        return f"{document.name} filters with {_list(lists[0], taxonomy)}."
+        return f"{document.name} filters with {_list(lists[0], taxonomy)}.{_vouching(lists)}"
     total = sum(int(one["entries"]) for one in lists)
     categories = list(dict.fromkeys(category_name(one.get("category"), taxonomy) for one in lists))
     named = ", ".join(categories[:SHOWN]) + (f" and {len(categories) - SHOWN} more" if len(categories) > SHOWN else "")
@@ -26,7 +31,15 @@ def tell_dictionary(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     if replaced:
         added, removed = (sum(int(one[word]) for one in replaced) for word in ("added", "removed"))
         said += f" {len(replaced)} of them replace older versions: {added:,} sites come, {removed:,} go."
-    return said
+    return said + _vouching(lists)
+
+
+def _vouching(lists: Sequence[Mapping[str, Any]]) -> str:
+    some = [str(one.get("id")) for one in lists if vouches(str(one.get("id")))]
+    if not some:
+        return ""
+    more = f" and {len(some) - SHOWN} more" if len(some) > SHOWN else ""
+    return f" These of them vouch for sites: {', '.join(some[:SHOWN])}{more}.{VOUCHES}"
 
 
 def _list(one: Mapping[str, Any], taxonomy: Taxonomy) -> str:
@@ -49,7 +62,7 @@ def tell_subscription(diff: Diff, document: Document, taxonomy: Taxonomy) -> str
         f"{document.name} subscribes to {feed['name']} ({listed}) until {uk_end(datetime.fromisoformat(terms['until']))}. "
         f"An update takes effect by itself while each list loses at most {bounds['max_shrink_percent']}% and gains at most "
         f"{bounds['max_growth_percent']}%, holds at most {bounds['max_entries']:,} sites and opens none; what goes beyond "
-        f"that waits for the headteacher.{ratified}"
+        f"that waits for the headteacher.{ratified}{VOUCHES if bounds.get('vouches') is True else ''}"
     )
 
 

@@ -26,9 +26,11 @@ from dns.explain import Parts
 from dns.fetching import Fetching
 from dns.limits import Rate
 from dns.local import Local
+from dns.made import Made, by_rule_book_alone, ours, relayed
 from dns.newnames import NewNames
-from dns.ready import Form, Found, ReadyReplies
-from dns.respond import Forward, Reply, Ways, could_not_decide, question, remaining, respond, tunnelled
+from dns.ready import Found, ReadyReplies
+from dns.rehearsal import Rehearsal
+from dns.respond import Forward, Reply, Ways, could_not_decide, respond, tunnelled
 from dns.screen import screened
 from dns.seats import Seat, Seats, text_of
 from dns.settings import Settings
@@ -36,18 +38,15 @@ from dns.steering import Needs, Steering, Wanted, Way
 from dns.tunnel import Tunnels
 from dns.waiting import Waiting, What, describe
 from policy import attempts
-from policy.decide import Reason, decide
-from policy.event import Event, decode, ending, stamp
+from policy.decide import Reason
+from policy.event import Event, decode, stamp
 from policy.rules import Action
 from policy.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-FOREVER: Final = float("inf")
-LARGEST_MESSAGE: Final = 65_535
 LARGE: Final = 512  # bytes of a UDP reply that are worth an attacker's while
 COMPLAINTS: Final = 20  # different failures that are logged with where they were; all are counted
-STALE: Final = Ede(codec.STALE, "No resolver can be reached just now; this is what the last one said.")
 
 
 class InForce(Protocol):
@@ -56,7 +55,7 @@ class InForce(Protocol):
     @property
     def snapshot(self) -> Snapshot: ...
 
-    def refresh(self) -> bool: ...
+    def refresh(self, before: Callable[[Snapshot], None] = ...) -> bool: ...
 
 
 type Write = Callable[[Sequence[bytes]], None]
@@ -86,6 +85,7 @@ class Answers:
         self._ways = Ways(settings.page_addresses, settings.ttl_block_s, settings.ttl_allow_max_s, inner, local)
         self._tunnels, self._block_tunnels, self._scores = Tunnels(), settings.block_tunnels, Scores()
         self._snapshot: Snapshot | None = None
+        self._rehearsal: Rehearsal | None = None  # of a policy that is about to come into force
         self._present = 0  # the version of who is where that the seats rest on
         self._complained: set[str] = set()
         self._latest = 0.0  # when something was last asked
@@ -153,6 +153,8 @@ class Answers:
         lines: list[bytes] = []
         replies: list[bytes | Waiting | None] = []
         snapshot = self._follow_snapshot()
+        if self._rehearsal:
+            self._rehearsal.hear(listener, packets)
         near, find = self._seats.near(listener), self._ready.find
         kinds: list[tuple[str, str]] = []
         held: list[tuple[int, bytes, Seat, Found]] = []  # what a gateway's kernel has to know of first
@@ -274,15 +276,9 @@ class Answers:
             snapshot, client, at = self._live.snapshot, seat.client, datetime.fromtimestamp(now, UTC)
             said = respond(snapshot, query, client, at, self._ways)
             if isinstance(said, Reply):
-                blocked = (  # by the rule book, and with nothing said that is this name's alone
-                    said.refused
-                    and client is not None
-                    and not said.detail
-                    and not said.attempt  # each of these is the client's own matter: it has a score
-                    and said.decision == decide(snapshot, question(client, query.name, at))
-                )
+                alone = by_rule_book_alone(snapshot, query, client, said, at)
                 self.counters.replies["ourselves"] += 1
-                return self._reply(waiting, seat, said, now, FOREVER, blocked=blocked)
+                return self._say(waiting, seat, ours(query, said, now, self._ways, blocked=alone), now)
             if isinstance(got, Stored) and said.instead != waiting.asked:
                 got = None
             origin = "upstream" if got else "cache"
@@ -293,12 +289,12 @@ class Answers:
                 origin = "stale"
             self.counters.replies["failure" if isinstance(got, Ede) else origin] += 1
             if isinstance(got, Ede):
-                wire = codec.error(query, codec.SERVFAIL, got)
                 what = describe(query, said.decision, said.decision.action, "SERVFAIL", got.text)
-                return self._send(waiting, seat, wire, what, now=now, until=now)
+                return self._say(waiting, seat, Made(codec.error(query, codec.SERVFAIL, got), what, until=now), now)
             said = screened(snapshot, query, client, got.answer, said, at=at, ways=self._ways)
             if isinstance(said, Reply):
-                return self._reply(waiting, seat, said, now, got.at + got.answer.lifetime)
+                made = ours(query, said, now, self._ways, until=got.at + got.answer.lifetime)
+                return self._say(waiting, seat, made, now)
             if self.steering and client.forced:
                 way = self.steering.way(waiting.listener, waiting.address, query, said, got.answer, asked=False)
                 if isinstance(way, Wanted) and self.steering.had((way,)):
@@ -317,34 +313,29 @@ class Answers:
         attempt = "tunnel" if self._tunnels.noticed(waiting.address, waiting.query.name, now) else ""
         attempt = attempt or ("new name" if unheard else "")
         if attempt == "tunnel" and self._block_tunnels:
-            return self._reply(waiting, seat, tunnelled(waiting.query, self._ways), now, now)
+            made = ours(waiting.query, tunnelled(waiting.query, self._ways), now, self._ways, until=now)
+            return self._say(waiting, seat, made, now)
         return replace(waiting, asked=said.instead, attempt=attempt)
 
     # --- replies ---
 
-    def _reply(self, waiting: Waiting, seat: Seat, said: Reply, now: float, until: float, *, blocked: bool = False) -> bytes:
-        """A reply of our own. It says the same until its TTL would reach past the decision's `until`."""
-        decision = said.decision
-        if decision and decision.until:
-            until = min(until, decision.until.timestamp() - self._ways.ttl_block_s)
-        action = decision.action if decision else Action.BLOCK if said.refused else Action.ALLOW
-        what = describe(waiting.query, decision, action, said.outcome, said.detail)
-        if said.attempt:
-            return self._attempted(waiting, seat, said.wire, what, said.attempt, now=now, until=min(until, now + 1))
-        return self._send(waiting, seat, said.wire, what, now=now, until=until, blocked=blocked)
+    def _say(self, waiting: Waiting, seat: Seat, made: Made, now: float) -> bytes:
+        """Record a reply, and keep it ready if it may be said again.
 
-    def _attempted(
-        self, waiting: Waiting, seat: Seat, wire: bytes, what: What, kind: str, *, now: float, until: float
-    ) -> bytes:
-        """A reply to what looks like a way round the filter: the event says which way, and the client's score with it.
-
-        What is kept ready says the way without the score, which is the client's own, and is kept for a second only: so a
-        program that tries a thousand times a second is answered fast, and one that tries on is still counted.
+        To what looks like a way round the filter: the event says which way, and the client's score with it. What is kept
+        ready says the way without the score, which is the client's own.
         """
-        scored = "; ".join((what[-1], attempts.told(kind, self._scores.note(waiting.address, kind, now))))
-        self._tell(now, seat, waiting.query.name or ".", (*what[:-1], scored))
-        self._keep_ready(waiting, seat, wire, (*what[:-1], "; ".join((what[-1], attempts.told(kind)))), now=now, until=until)
-        return wire
+        host, what = waiting.query.name or ".", made.what
+        if not made.attempt:
+            self._tell(now, seat, host, what)
+        else:
+            scored = attempts.told(made.attempt, self._scores.note(waiting.address, made.attempt, now))
+            self._tell(now, seat, host, (*what[:-1], f"{what[-1]}; {scored}"))
+            made = replace(made, what=(*what[:-1], f"{what[-1]}; {attempts.told(made.attempt)}"))
+        if made.until > now and seat.client:
+            form = made.form(waiting.query, self._worker)
+            self._ready.keep(waiting.packet, waiting.query, seat, form, blocked=made.blocked)
+        return made.wire
 
     def _after_asking(self, waiting: Waiting, now: float) -> bytes | Waiting | None:
         """What a gateway's kernel had to know was asked for: the answer that was held back, unless policy has changed."""
@@ -360,56 +351,19 @@ class Answers:
         if way.wire is None:
             return self._relay(waiting, seat, said, stored, now, way.needs)
         what = describe(waiting.query, said.decision, said.decision.action, "NOERROR", "seen by the proxy")
-        if waiting.attempt:
-            return self._attempted(waiting, seat, way.wire, what, waiting.attempt, now=now, until=now)
-        return self._send(waiting, seat, way.wire, what, now=now, until=way.until)
+        until = now if waiting.attempt else way.until
+        return self._say(waiting, seat, Made(way.wire, what, until, attempt=waiting.attempt), now)
 
     def _relay(
         self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, now: float, needs: Needs | None = None
     ) -> bytes:
-        """An upstream's answer. It stays the same while all its TTLs are above the cap, else for a second."""
-        query, answer, decision = waiting.query, said.changed or stored.answer, said.decision
-        ttl = remaining(decision, datetime.fromtimestamp(now, UTC), self._ways.ttl_allow_max_s)
-        limit = LARGEST_MESSAGE if waiting.tcp else query.size
-        ede = said.ede or (None if stored.fresh else STALE)
-        wire = codec.relay(query, answer, age=stored.age(now), ttl_max=ttl, limit=limit, ede=ede)
-        lowest = min((ttl for _, ttl in answer.ttls), default=0)
-        until = min(max(now + 1, stored.at + lowest - ttl), stored.at + answer.lifetime)
-        if decision.until:
-            until = min(until, decision.until.timestamp() - self._ways.ttl_allow_max_s)
-        what = describe(query, decision, decision.action, codec.rcode_text(answer.rcode), said.detail)
+        """An upstream's answer."""
+        made = relayed(waiting.query, said, stored, now, self._ways, tcp=waiting.tcp)
         if waiting.attempt:
-            return self._attempted(waiting, seat, wire, what, waiting.attempt, now=now, until=now)
-        self._tell(now, seat, query.name or ".", what)
-        self._keep_ready(waiting, seat, wire, what, now=now, until=until, needs=needs)
-        return wire
-
-    def _send(
-        self, waiting: Waiting, seat: Seat, wire: bytes, what: What, *, now: float, until: float, blocked: bool = False
-    ) -> bytes:
-        """Record a reply, and keep it ready if it may be said again."""
-        self._tell(now, seat, waiting.query.name or ".", what)
-        self._keep_ready(waiting, seat, wire, what, now=now, until=until, blocked=blocked)
-        return wire
-
-    def _keep_ready(
-        self,
-        waiting: Waiting,
-        seat: Seat,
-        wire: bytes,
-        what: What,
-        *,
-        now: float,
-        until: float,
-        blocked: bool = False,
-        needs: Needs | None = None,
-    ) -> None:
-        if until > now and seat.client:
-            query = waiting.query
-            end = 11 + len(query.qname)
-            written = ending(query.name or ".", "", "", *what, self._worker)
-            said = Form(until, wire[2:12], wire[end:], written, (what[0], what[2]), needs)
-            self._ready.keep(waiting.packet, query, seat, said, blocked=blocked)
+            made = replace(made, attempt=waiting.attempt, until=now)
+        elif needs:
+            made = replace(made, needs=needs)
+        return self._say(waiting, seat, made, now)
 
     def _undecided(self, packet: bytes, address: str, error: Exception, now: float) -> bytes | None:
         """Fail closed: an event each time, and once a line in the program's log, without the name (that is the pupil's)."""
@@ -443,21 +397,45 @@ class Answers:
         return now
 
     def _follow_snapshot(self) -> Snapshot:
-        """With another snapshot all that rests on the old one is forgotten; with other people, who sat in their places."""
+        """The policy in force, and with other people at the addresses, who sat there is forgotten."""
         snapshot = self._live.snapshot
         presence = snapshot.clients.presence
         if snapshot is not self._snapshot:
-            self._seats.clear()
-            self._ready.clear()
-            if self.steering:
-                self.steering.follow(snapshot)
-            self._snapshot, self._present = snapshot, presence.version
-        elif presence.version != self._present:
+            self._turn_to(snapshot)
+        if presence.version != self._present:
             changed, self._present = presence.since(self._present), presence.version
             self._seats.clear() if changed is None else self._seats.leave(changed)
             if self.steering:
                 self.steering.turned(changed)
         return snapshot
+
+    def _turn_to(self, snapshot: Snapshot) -> None:
+        """Another policy is in force: what rests on the old one is forgotten, what was rehearsed takes its place."""
+        old, coming, self._rehearsal = self._snapshot, self._rehearsal, None
+        self._snapshot, self._present = snapshot, snapshot.clients.presence.version
+        if coming and coming.snapshot is snapshot:
+            self._seats, self._present = coming.seats, coming.present
+        elif old is None or self.steering:  # what the kernel was told of is no longer so, whatever the rules
+            self._seats = Seats(self.steering)
+        else:
+            self._seats = self._seats.following(old, snapshot)
+        if not self._seats.some_stayed:
+            self._ready.clear()
+        if coming and coming.snapshot is snapshot:
+            coming.ready.give(self._ready)
+        if self.steering:
+            self.steering.follow(snapshot)
+
+    async def rehearse(self, snapshot: Snapshot) -> None:
+        """Make ready for a policy that is about to come into force (rehearsal.py). Not on a gateway: its kernel would have
+        to be asked as well.
+        """
+        old = self._snapshot
+        if old is None or self.steering:
+            return
+        seats, cache = self._seats.following(old, snapshot), self._fetching.cache
+        self._rehearsal = coming = Rehearsal(snapshot, seats, cache, self._ways, self._worker)
+        await coming.listen(self._clock)
 
     def _seat(self, listener: str, address: str, tcp: bool) -> Seat:
         """Who asks."""

@@ -75,6 +75,11 @@ class Generations[K, V]:
         yield from self._old
         yield from self.young
 
+    def items(self) -> Iterator[tuple[K, V]]:
+        """The keys with their values, in the same order."""
+        yield from self._old.items()
+        yield from self.young.items()
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:

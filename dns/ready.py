@@ -11,8 +11,9 @@ decisions. So one *form* is kept for each profile, shape of packet and kind of n
 before costs one look into the index, and is decided by `decide` all the same: by the one decision that made the form. Which
 form a blocked name had is remembered for those of late, as programs ask for the same few trackers again and again.
 
-INVARIANT: a reply kept ready never outlives the snapshot that it was decided with, the decision's `until`, or its TTLs. It
-is never older than the clock either: when that is set back, `Answers` forgets all (policy may begin as well as end).
+INVARIANT: a reply kept ready never outlives the rules that it was decided with (its profile's number ends with them:
+seats.py), the decision's `until`, or its TTLs. It is never older than the clock either: when that is set back, `Answers`
+forgets all (policy may begin as well as end).
 INVARIANT: a form is only ever filled with a name that the long way would take to `decide`, and to a block.
 """
 
@@ -64,7 +65,7 @@ type Found = tuple[bytes, bytes, tuple[str, str], Needs | None]  # reply, its ev
 
 
 class ReadyReplies:
-    """Of one worker, for one snapshot."""
+    """Of one worker."""
 
     def __init__(self, entries: int) -> None:
         self._kept: Generations[bytes, Ready] = Generations(entries)
@@ -77,6 +78,14 @@ class ReadyReplies:
         self._forms.clear()
         self._of_late.clear()
         self._count = 0
+
+    def give(self, others: "ReadyReplies") -> None:
+        """Let others hold what is held here as well."""
+        for key, ready in self._kept.items():
+            others.put(key, ready)
+        for shape, forms in self._forms.items():
+            for kin, form in forms.items():
+                others.put_form(shape, kin, form)
 
     def find(self, packet: bytes, seat: Seat, now: float) -> Found | None:
         """The reply to a packet, if it is ready."""
@@ -130,12 +139,15 @@ class ReadyReplies:
         if blocked and seat.rules and host == query.name and by_rule_book(host):
             kin = alike(seat.rules, host)
             if kin is not None:
-                self._keep_form(head[:_ASKED] + tail, kin, replace(said, ending=said.ending[len(host) + 2 :]))
+                self.put_form(head[:_ASKED] + tail, kin, replace(said, ending=said.ending[len(host) + 2 :]))
                 return
         reply = said.head + head[_ASKED:] + said.tail
-        self._kept.put(head + tail, Ready(said.until, reply, said.ending, said.kind, said.needs))
+        self.put(head + tail, Ready(said.until, reply, said.ending, said.kind, said.needs))
 
-    def _keep_form(self, shape: bytes, kin: Hashable, form: Form) -> None:
+    def put(self, key: bytes, ready: Ready) -> None:
+        self._kept.put(key, ready)
+
+    def put_form(self, shape: bytes, kin: Hashable, form: Form) -> None:
         if self._count >= FORMS:
             self._forms.clear()
             self._count = 0

@@ -1,7 +1,12 @@
-"""Who asks: a client's address on a listener, looked up once for each policy. Of one worker, for one snapshot at a time."""
+"""Who asks: a client's address on a listener, looked up once for each policy. Of one worker, for one snapshot at a time.
 
-from collections.abc import Iterable
+Clients that are decided upon alike have one number, under which replies are kept ready for them. INVARIANT: a number stands
+for one set of rules, and never for another: with other rules they get another number, and find nothing made by the old.
+"""
+
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final
 
@@ -11,6 +16,7 @@ from policy.identity import Client
 from policy.snapshot import Profile, Snapshot
 
 ADDRESSES: Final = 65_536  # clients remembered; then the memory starts afresh
+_NUMBER: Final = 4  # bytes: a worker does not live to see that many
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +33,33 @@ class Seat:
 class Seats:
     """The clients that were seen under one policy."""
 
-    def __init__(self, steering: Steering | None) -> None:
-        self._steering = steering
+    def __init__(self, steering: Steering | None, numbers: Iterator[int] | None = None) -> None:
+        self._steering, self._numbers = steering, numbers or count(1)
         self._of: dict[tuple[str, str, bool], Seat] = {}
         self._near: dict[str, dict[bytes, Seat]] = {}  # the same for UDP, by listener and by the address as sockets have it
         self._profiles: dict[tuple[str, str, bool, str | None, bool], bytes] = {}
+        self._stayed: frozenset[bytes] = frozenset()  # numbers of the policy before
+
+    def following(self, old: Snapshot, new: Snapshot) -> "Seats":
+        """The seats under another policy, empty. Whoever is decided upon by the very same rules keeps the number."""
+        seats = Seats(self._steering, self._numbers)
+        same = {school: new.says_the_same(old, school) for school in {alike[0] for alike in self._profiles}}
+        seats._profiles = {alike: number for alike, number in self._profiles.items() if same[alike[0]]}
+        seats._stayed = frozenset(seats._profiles.values())
+        return seats
+
+    def stayed(self, seat: Seat) -> bool:
+        """Are the replies of the policy before this client's still?"""
+        return seat.profile in self._stayed
+
+    @property
+    def some_stayed(self) -> bool:
+        return bool(self._stayed)
 
     def clear(self) -> None:
-        """Another policy is in force."""
+        """Who sits where is to be looked up anew."""
         self._of.clear()
         self._near.clear()
-        self._profiles.clear()
 
     def leave(self, addresses: Iterable[str]) -> None:
         """Something else is known of who uses these addresses."""
@@ -70,7 +92,9 @@ class Seats:
         client = snapshot.clients.of(listener, address)
         if client is None:
             who = ("", "", "", "none", "", address, "")
-            nobody = bytes(4 if self._steering else 2)  # as long as the others': no packet may be another's key
+            nobody = bytes(
+                _NUMBER + 2 if self._steering else _NUMBER
+            )  # as long as the others': no packet may be another's key
             seat = Seat(None, who, nobody, opening("dns", *who))
         else:
             if self._steering and self._steering.network(address):
@@ -78,7 +102,7 @@ class Seats:
             profile = snapshot.profile(client.school, client.group)
             person = client.person if client.person in profile.persons else None  # others are answered as their group is
             alike = (client.school, client.group, client.forced, person, tcp)
-            number = self._profiles.setdefault(alike, (len(self._profiles) + 1).to_bytes(2))
+            number = self._profiles.get(alike) or self._profiles.setdefault(alike, next(self._numbers).to_bytes(_NUMBER))
             number = self._steering.profile(number, address) if self._steering else number
             told = (client.school, client.group, client.network, client.identified_by)
             who = (*told, client.person or "", address, client.device)

@@ -27,10 +27,12 @@ from dns.streams import Door, Listener
 from dns.tasks import Tasks
 from dns.waiting import Waiting
 from policy.event import Event
+from policy.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
 REFRESH_S: Final = 0.2  # how often the published policy is looked for: an approval is felt within two seconds
+REHEARSED_S: Final = 2.0  # a new policy waits no longer than that for being rehearsed; it takes a quarter of a second
 TELL_S: Final = 1.0  # how often the counters are told
 RECEIVE_BUFFER: Final = 4 << 20  # what the kernel holds for us while a policy is loaded
 PORT_TRIES: Final = 50  # port 0: a port that is free for UDP may be taken for TCP
@@ -73,7 +75,7 @@ async def serve(
             stack.callback(datagrams[-1].close)
         names += [listen("dot", address, bind_stream(*address)) for address in settings.dot_listen]
         names += [listen("doh", address, bind_stream(*address)) for address in settings.doh_listen]
-        works = [_keep_fresh(live), _tell(told, answers, datagrams, door)]
+        works = [_keep_fresh(live, answers), _tell(told, answers, datagrams, door)]
         if settings.explain_socket:
             works.append(Questions(answers.parts, worker).serve(settings.explain_socket))
         if answers.steering:
@@ -161,14 +163,22 @@ def _socket(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
     return sock
 
 
-async def _keep_fresh(live: InForce) -> None:
+async def _keep_fresh(live: InForce, answers: Answers) -> None:
     """Look for a newer policy, in a thread: a list of five million names is read through to check its digest.
 
-    Whatever goes wrong, the last good one stays in force.
+    Before it comes into force the loop rehearses it. Whatever goes wrong, the last good one stays in force.
     """
+    loop = asyncio.get_running_loop()
+
+    def before(snapshot: Snapshot) -> None:
+        try:
+            asyncio.run_coroutine_threadsafe(answers.rehearse(snapshot), loop).result(REHEARSED_S)
+        except Exception:
+            log.exception("a new policy comes into force unrehearsed; its first answers take longer")
+
     while True:
         try:
-            await asyncio.to_thread(live.refresh)
+            await asyncio.to_thread(live.refresh, before)
         except Exception:
             log.exception("could not look for a newer policy; the last good one stays in force")
         await asyncio.sleep(REFRESH_S)

@@ -65,6 +65,7 @@ class Capture:
     before: Sequence[str]
     terms: Sequence[str]
     after: Sequence[str]
+    titles: Sequence[str]  # what the captured pages call themselves
     earlier: Sequence[str]  # faint signs of the fortnight before, by day
     lesson: str
     subject: str
@@ -88,7 +89,7 @@ class Capture:
 def capture_of(row: Mapping[str, Any]) -> Capture:
     context = json.loads(row["context"] or "{}")
     own = {name: row[name] for name in Capture.__slots__ if name in row}
-    own |= {name: tuple(context.get(name, ())) for name in ("before", "terms", "after", "earlier")}
+    own |= {name: tuple(context.get(name, ())) for name in ("before", "terms", "after", "titles", "earlier")}
     own |= {"at": moment(row["at"]), "last": moment(row["last"])}
     own["graded_at"] = moment(row["graded_at"]) if row["graded_at"] is not None else None
     return Capture(**own)

@@ -12,11 +12,10 @@ from zoneinfo import ZoneInfo
 
 from monitoring import alarms, captures
 from monitoring.log import Log
+from monitoring.rota import Terms, school_day
 
 EPOCH = date(1970, 1, 1)
 DAYS_WITHOUT = 2  # school days on end on which nobody looked
-
-type Terms = Sequence[tuple[date, date]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,6 @@ class Day:
         if not self.people:
             return "none" if self.school and self.over else "off"
         return "h3" if self.graded >= 20 else "h2" if self.graded >= 5 else "h1"
-
-
-def school_day(day: date, terms: Terms) -> bool:
-    return day.weekday() < 5 and (not terms or any(first <= day <= last for first, last in terms))
 
 
 def days(log: Log, school: str, since: date, until: date, terms: Terms, today: date) -> Sequence[Day]:

@@ -7,9 +7,10 @@ import sqlalchemy as sql
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from monitoring.tables import NOT_ASKED, day_sums, hour_sums, hours, meta, metadata
+from monitoring.tables import NOT_ASKED, SIZES, day_sums, events, folded, hour_sums, hours, meta, metadata
+from monitoring.tidying import PAGES
 
-VERSION = 4
+VERSION = 6
 
 
 class LogTooNew(RuntimeError):
@@ -52,8 +53,15 @@ def _create(connection: sql.Connection) -> None:
             )
         if found is not None and int(found) == VERSION:
             return
-        if found is not None:  # every later version only added tables
+        if found is not None:  # every later version only added tables and indexes, and the fifth the titles of pages
             metadata.create_all(connection)
+            if "title" not in {each["name"] for each in sql.inspect(connection).get_columns(events.name)}:
+                adding = f"ALTER TABLE events ADD COLUMN title VARCHAR({SIZES['title']}) NOT NULL DEFAULT ''"
+                connection.execute(sql.text(adding))
+            for table, replaced in ((events, "events_person"), (folded, "folded_person")):
+                for index in table.indexes:
+                    connection.execute(sql.schema.CreateIndex(index, if_not_exists=True))
+                connection.execute(sql.text(f"DROP INDEX IF EXISTS {replaced}"))
             _sum_up(connection)
             connection.execute(sql.update(meta).where(meta.c.name == "version").values(value=str(VERSION)))
             return
@@ -84,7 +92,7 @@ def _tune(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         "synchronous=NORMAL",  # a power cut may undo the last commits, whole; the spool's positions go back with them
         "mmap_size=268435456",
         "cache_size=-64000",  # with ten million lines, the pages that a minute's lines go to
-        "wal_autocheckpoint=16000",  # pages, 64 MB: what many commits change alike is written back once
+        f"wal_autocheckpoint={PAGES}",  # until then it is the tidier's work
         "temp_store=MEMORY",
         "secure_delete=ON",  # what retention deletes is overwritten
     ):

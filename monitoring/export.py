@@ -54,8 +54,8 @@ def syslog(line: Line, who: str, host: str = "schoolgate") -> str:
     said = {
         "school": line.school, "group": line.group, "who": who, "by": line.identified_by, "kind": line.kind,
         "host": line.host,
-        "path": line.path, "term": line.term, "action": line.action, "reason": line.reason, "category": line.category,
-        "rule": line.rule, "change": str(line.change or ""), "count": str(line.count),
+        "path": line.path, "term": line.term, "title": line.title, "action": line.action, "reason": line.reason,
+        "category": line.category, "rule": line.rule, "change": str(line.change or ""), "count": str(line.count),
     }  # fmt: skip
     data = " ".join(f'{name}="{_param(value)}"' for name, value in said.items() if value)
     priority = FACILITY * 8 + SEVERITY.get(line.action, 6)

@@ -424,8 +424,8 @@ def exported(found: Incident, names: Mapping[str, str], who: Mapping[str, str]) 
             {
                 "capture": each.id, "at": each.at.isoformat(), "last": each.last.isoformat(), "count": each.count,
                 "who": who.get(each.who, ""), "group": each.group, "theme": each.theme_name, "term": each.term,
-                "site": each.site,
-                "why": each.why, "before": list(each.before), "terms": list(each.terms), "after": list(each.after),
+                "site": each.site, "why": each.why, "before": list(each.before), "terms": list(each.terms),
+                "titles": list(each.titles), "after": list(each.after),
             }
             for each in found.captures
         ],

@@ -38,6 +38,7 @@ class Line:
     outcome: str
     detail: str
     worker: str
+    title: str  # of a page that was opened and read
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Query:
     change: int | None = None
     but_groups: tuple[str, ...] = ()  # whose lines are not for who asks
     term: str | None = None  # within the search words
-    text: str | None = None  # within site, path, search words or detail
+    text: str | None = None  # within site, path, title, search words or detail
     limit: int = 100
     after: str | None = None  # Page.next of the page before
 

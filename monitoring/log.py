@@ -19,7 +19,7 @@ from typing import Any, Self
 import sqlalchemy as sql
 from sqlalchemy.sql.dml import ReturningDelete
 
-from monitoring import search, tallies, traffic
+from monitoring import search, tallies, titles, traffic
 from monitoring.database import LogTooNew, connect, writing
 from monitoring.lines import HOUR, Completeness, Counted, Hour, Line, Page, Query, Summary, microseconds, moment
 from monitoring.rows import FOLDED, OWN, Row, fitted, fold, folds, row_of, sound
@@ -31,9 +31,12 @@ from monitoring.tables import (
     folded,
     handovers,
     hour_sums,
+    mixes,
+    seats,
     spool_positions,
 )
 from monitoring.tables import tallies as tally_rows
+from monitoring.tidying import Tidier
 from policy.event import Event, Kind, decode
 
 __all__ = ["Hour", "Line", "Log", "LogTooNew", "Page", "PositionsMoved", "Query", "Spool", "Summary", "advanced", "sound"]
@@ -82,15 +85,20 @@ class Log:
         self.url = url
         self._engine: sql.Engine | None = None
         self._opening = Lock()
+        self._tidier: Tidier | None = None
 
     def open(self) -> sql.Engine:
         with self._opening:
             if self._engine is None:
                 self._engine = connect(self.url)
+                self._tidier = Tidier(self._engine.url.database) if self._engine.dialect.name == "sqlite" else None
             return self._engine
 
     def close(self) -> None:
         with self._opening:
+            if self._tidier is not None:
+                self._tidier.close()
+                self._tidier = None
             if self._engine is not None:
                 self._engine.dispose()
                 self._engine = None
@@ -121,6 +129,7 @@ class Log:
 
         The same again changes nothing. With `after`, the positions the reading began from, a second recorder is noticed.
         """
+        recorded, late = titles.joined(recorded)
         fit = fitted(recorded)
         own, like = [event for event in fit if not folds(event)], [event for event in fit if folds(event)]
         lines, counts = list(map(row_of, own)), fold(like)
@@ -135,9 +144,12 @@ class Log:
                 _insert(connection, events, OWN, lines)
                 _insert(connection, folded, FOLDED, counts, UPSERT)
                 tallies.add(connection, own, like)
+                titles.add(connection, late)
                 if onward:
                     connection.execute(sql.insert(handovers), onward)
             _store_spools(connection, known, positions, lost or {}, damaged or {})
+        if self._tidier is not None:
+            self._tidier.stored(len(recorded))
 
     def handovers(self, limit: int = 500) -> Sequence[tuple[int, Event]]:
         """Requests and notices that nobody has taken yet, oldest first."""
@@ -197,6 +209,16 @@ class Log:
                     old &= ~stays
                 with writing(self.open()).begin() as connection:
                     connection.execute(sql.delete(tally_rows).where(old, some))
+        if set(before) == set(CLASSES):  # who was where goes with the last line of that day, whatever class it is of
+            last = microseconds(min(before.values())) // tallies.DAY
+            for table in (mixes, seats):
+                old = (table.c.school == school) & (table.c.day < last)
+                if table is seats:
+                    for one in held:
+                        stays = seats.c.day.between(one["begins"] // tallies.DAY, one["ends"] // tallies.DAY)
+                        old &= ~(stays & (seats.c.who == one["who"])) if one["who"] else ~stays
+                with writing(self.open()).begin() as connection:
+                    connection.execute(sql.delete(table).where(old))
 
     def _delete(self, some: ReturningDelete[int]) -> int:
         """Little by little: the recorder must get its turn in between."""
@@ -216,7 +238,7 @@ class Log:
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         else:
             with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-                for table in (events, folded, handovers, tally_rows):
+                for table in (events, folded, handovers, tally_rows, mixes, seats):
                     connection.execute(sql.text(f"VACUUM {table.name}"))
 
     # -- reading

@@ -7,19 +7,31 @@ said as "fewer than 5" there, since a small number in a small school is a person
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sql
 
 from monitoring import store
-from monitoring.captures import GRADES, Capture, between
+from monitoring.captures import GRADES
 from monitoring.lines import Hour, microseconds
 from monitoring.log import Log
 from monitoring.rules import AREAS, THEMES
-from monitoring.tables import alarms, incidents
+from monitoring.tables import alarms, captures, incidents
+from monitoring.tallies import DAY
 
 FEWEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Captures that a report tells apart."""
+
+    theme: str
+    area: str
+    grade: str
+    route: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,8 @@ def figures(
     compare: bool = True,
 ) -> Figures:  # fmt: skip
     counted = log.counted(school, since, until, but_groups=but_groups)
-    caught = between(log, school, since, until, subjects)
+    caught = _caught(log, school, since, until, subjects)
+    total = sum(caught.values())
     there = ZoneInfo(zone)
     local = {one.at: one.at.astimezone(there) for one in counted.hours}
     blocked = Counter[str]()
@@ -79,12 +92,12 @@ def figures(
         by_hour=_by(counted.hours, lambda one: f"{local[one.at].hour:02}"),
         categories_blocked=tuple(blocked.most_common(10)),
         sites_blocked=tuple(log.top("host", school, since, until, action="block", but_groups=but_groups)),
-        captures=len(caught),
-        waiting=sum(not each.grade and each.route != "weekly" for each in caught),
-        by_theme=_names(Counter(each.theme for each in caught), {key: theme.name for key, theme in THEMES.items()}),
-        by_grade={GRADES[name]: sum(each.grade == name for each in caught) for name in GRADES},
-        by_area=_names(Counter(each.area for each in caught), AREAS),
-        serious_by_week=_trend(between(log, school, until - timedelta(weeks=12), until, subjects), until),
+        captures=total,
+        waiting=sum(count for one, count in caught.items() if not one.grade and one.route != "weekly"),
+        by_theme=_names(_summed(caught, lambda one: one.theme), {key: theme.name for key, theme in THEMES.items()}),
+        by_grade={GRADES[name]: _summed(caught, lambda one: one.grade)[name] for name in GRADES},
+        by_area=_names(_summed(caught, lambda one: one.area), AREAS),
+        serious_by_week=_trend(log, school, until, subjects) if compare else (),
         incidents_opened=opened,
         incidents_closed=closed,
         alarms=raised,
@@ -111,15 +124,41 @@ def _names(counted: Counter[str], names: Mapping[str, str]) -> Sequence[tuple[st
     return tuple((names.get(name, name), count) for name, count in counted.most_common())
 
 
-def _trend(caught: Sequence[Capture], until: datetime) -> Sequence[tuple[date, int, int]]:
-    weeks = [until.date() + timedelta(days=1) - timedelta(weeks=n) for n in range(12, 0, -1)]
-    found = []
-    for start in weeks:
-        within = [one for one in caught if start <= one.at.date() < start + timedelta(weeks=1)]
-        found.append(
-            (start, sum(one.grade == "serious" for one in within), sum(one.route in {"urgent", "review"} for one in within))
-        )
-    return tuple(found)
+def _summed(caught: Mapping[Kind, int], by: Callable[[Kind], str]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for one, count in caught.items():
+        found[by(one)] += count
+    return found
+
+
+def _caught(log: Log, school: str, since: datetime, until: datetime, subjects: Sequence[str]) -> Mapping[Kind, int]:
+    """A period's captures, counted where they lie: a month of a large school is thousands of them."""
+    told = (captures.c.theme, captures.c.area, captures.c.grade, captures.c.route)
+    asked = _of(sql.select(*told, sql.func.count()), school, since, until, subjects).group_by(*told)
+    with store.reading(log) as connection:
+        return {Kind(*one[:4]): int(one[4]) for one in connection.execute(asked)}
+
+
+def _trend(log: Log, school: str, until: datetime, subjects: Sequence[str]) -> Sequence[tuple[date, int, int]]:
+    """Twelve weeks: serious ones, and all that were shown for review."""
+    first = until.date() + timedelta(days=1) - timedelta(weeks=12)
+    begins = datetime.combine(first, time(), until.tzinfo)
+    week = (captures.c.at - microseconds(begins)) // (7 * DAY)
+    serious, shown = captures.c.grade == "serious", captures.c.route.in_(("urgent", "review"))
+    asked = _of(sql.select(week, serious, shown, sql.func.count()), school, begins, until, subjects)
+    found: dict[int, tuple[int, int]] = {}
+    with store.reading(log) as connection:
+        for number, is_serious, is_shown, count in connection.execute(asked.group_by(week, serious, shown)):
+            before = found.get(int(number), (0, 0))
+            found[int(number)] = before[0] + count * bool(is_serious), before[1] + count * bool(is_shown)
+    return tuple((first + timedelta(weeks=n), *found.get(n, (0, 0))) for n in range(12))
+
+
+def _of[T: sql.Select[Any]](asked: T, school: str, since: datetime, until: datetime, subjects: Sequence[str]) -> T:
+    return asked.where(
+        captures.c.school == school, captures.c.route != "faint", captures.c.subject.in_(tuple(subjects)),
+        captures.c.at >= microseconds(since), captures.c.at < microseconds(until),
+    )  # fmt: skip
 
 
 def _dealt(

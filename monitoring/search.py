@@ -1,9 +1,9 @@
 """Searching the log: newest first, and never for longer than a person waits.
 
-A search that an index answers is one look. One that has to read lines (words within an address, a group and a rule together)
-reads them day by day from the newest, first skipping the days on which the counts say that nothing can match; when its time
-is up it says how far back it has looked, and goes on from there when asked. So no view of ten million events makes anybody
-wait, and none says "nothing" about days that it has not read.
+A search that an index answers is one look. One that has to read lines (words within an address, a site and a kind together)
+reads them stretch by stretch from the newest (see stretches.py); when its time is up it says how far back it has looked, and
+goes on from there when asked. So no view of ten million events makes anybody wait, and none says "nothing" about days that it
+has not read.
 """
 
 import time
@@ -14,11 +14,11 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from monitoring import tallies
-from monitoring.lines import HOUR, LARGEST, Cursor, Line, Page, Query, microseconds, moment
+from monitoring.lines import LARGEST, Cursor, Line, Page, Query, microseconds, moment
 from monitoring.rows import FOLDED_ACTIONS, FOLDED_KINDS
-from monitoring.tables import NOT_ASKED, SIZES, clean, day_sums, events, folded, hour_sums, hours, site
-from policy.event import FIELDS, Kind
+from monitoring.stretches import Stretch, plain, said_to_be, stretches
+from monitoring.tables import NOT_ASKED, SIZES, clean, events, folded, site
+from policy.event import FIELDS
 
 EQUAL = (
     "school", "person", "address", "device", "group", "category", "action", "kind", "reason", "rule", "network",
@@ -27,9 +27,6 @@ EQUAL = (
 TOP = frozenset({"who", "host", "category", "person", "group", "action", "kind", "reason", "term", "device", "address"})
 SHORT = timedelta(hours=25)  # so long may a period be whose lines are counted one by one
 PATIENCE = 0.35  # seconds after which no further stretch is read
-AT_ONCE = 40_000  # lines of a stretch, where each has to be looked at
-LONGEST = 31 * 24 * HOUR  # a stretch in which there is hardly anything
-TERM = 8  # a search's words lie apart from one another: reading one takes as long as so many lines in a row
 
 
 def search(connection: sql.Connection, query: Query, clock: Callable[[], float] = time.monotonic) -> Page:
@@ -38,17 +35,18 @@ def search(connection: sql.Connection, query: Query, clock: Callable[[], float] 
     named = schools(connection) if query.school is None else [clean(query.school, SIZES["school"])]
     rows: list[Any] = []
     began = clock()
-    for newer, older in _stretches(connection, query, cursor, named):
-        part = replace(query, since=newer, until=older)
+    at_once = len(named) != 1 or plain(query)
+    for one in (Stretch(query.since, query.until),) if at_once else stretches(connection, named[0], query, cursor):
         for school in named:
+            part = replace(query, since=one.since, until=one.until, school=school)
             for table in (events, folded):
-                if (asked := _lines(table, replace(part, school=school), cursor)) is not None:
+                if (asked := _lines(table, part, cursor, one)) is not None:
                     rows += connection.execute(asked)
         if len(rows) > query.limit:
             break
-        if newer is not None and newer != query.since and clock() - began > PATIENCE:
+        if one.since is not None and one.since != query.since and clock() - began > PATIENCE:
             lines = _in_order(rows)
-            return Page(lines, str(Cursor(microseconds(newer), "f", -LARGEST)), newer)
+            return Page(lines, str(Cursor(microseconds(one.since), "f", -LARGEST)), one.since)
     lines = _in_order(rows)
     kept = lines[: query.limit]
     return Page(kept, kept[-1].id if len(lines) > query.limit else None)
@@ -57,106 +55,6 @@ def search(connection: sql.Connection, query: Query, clock: Callable[[], float] 
 def _in_order(rows: list[Any]) -> tuple[Line, ...]:
     rows.sort(key=lambda row: (-row[0], row[1], -row[2]))
     return tuple(_line(row) for row in rows)
-
-
-def _stretches(
-    connection: sql.Connection, query: Query, cursor: Cursor | None, named: Sequence[str]
-) -> Iterator[tuple[datetime | None, datetime | None]]:
-    """The periods to read one after the other, newest first: from each moment (None: the beginning) until another."""
-    if not named or len(named) > 1 or (query.host is not None and query.text is None) or _plain(query):
-        yield query.since, query.until
-        return
-    (school,) = named
-    bounds = _bounds(connection, school)
-    if bounds is None:
-        return
-    first, last = bounds
-    if query.since is not None:
-        first = max(first, microseconds(query.since))
-    if query.until is not None:
-        last = min(last, microseconds(query.until) - 1)
-    if cursor is not None:
-        last = min(last, cursor.at - (cursor.number == -LARGEST))  # nothing of that moment is left, where a stretch ended
-    wanted = _days(connection, school, query, first // tallies.DAY)
-    alone = query.person is not None  # an index leads to a person's lines: they are few, but lie far apart
-    weights = {} if alone else _weights(connection, school, query)
-    longest = 3 * tallies.DAY if alone else LONGEST
-    end = (last // HOUR + 1) * HOUR
-    while end > first:
-        day = (end - 1) // tallies.DAY
-        if wanted is not None:
-            older = [each for each in wanted if each <= day]
-            if not older:
-                return
-            if max(older) < day:
-                day = max(older)
-                end = (day + 1) * tallies.DAY
-        start, weight = end, 0
-        while start > first and weight <= AT_ONCE and end - start < longest:  # whole hours, as many as can be read at once
-            start -= HOUR
-            weight += weights.get(start // HOUR, 0)
-        yield (
-            max(moment(start), query.since) if query.since else moment(start),
-            min(moment(end), query.until) if query.until else moment(end),
-        )
-        end = start
-
-
-def _weights(connection: sql.Connection, school: str, query: Query) -> dict[int, int]:
-    """How much there is to read in each hour."""
-    table, factor = (hour_sums, 1) if query.term is None else (hours, TERM)
-    asked = sql.select(table.c.hour, sql.func.sum(table.c["count"])).where(table.c.school == school).group_by(table.c.hour)
-    if query.term is not None:
-        asked = asked.where(hours.c.kind == Kind.SEARCH)
-    return {hour: factor * int(count) for hour, count in connection.execute(asked)}
-
-
-def _plain(query: Query) -> bool:
-    """Does an index lead straight to what is asked? A person has few lines; time, action or category alone have theirs."""
-    asked = {name for name in EQUAL if getattr(query, name) is not None} - {"school"}
-    if query.text is not None or query.term is not None:
-        return False
-    apart = query.change is not None or query.who is not None or bool(query.but_groups)
-    apart |= query.action in FOLDED_ACTIONS and query.action != "allow"  # of what is folded no index tells the action
-    return "person" in asked or (not apart and (not asked or asked in ({"action"}, {"category"})))
-
-
-def _bounds(connection: sql.Connection, school: str) -> tuple[int, int] | None:
-    """The first and the last moment of a school's lines."""
-    found = [
-        moments
-        for table in (events, folded)
-        for moments in connection.execute(
-            sql.select(
-                sql.select(sql.func.min(table.c.at)).where(table.c.school == school).scalar_subquery(),
-                sql.select(sql.func.max(table.c.at)).where(table.c.school == school).scalar_subquery(),
-            )
-        )
-        if moments[0] is not None
-    ]
-    return (min(one[0] for one in found), max(one[1] for one in found)) if found else None
-
-
-def _days(connection: sql.Connection, school: str, query: Query, first: int) -> set[int] | None:
-    """The days on which everything that is asked for was seen, from the first; None: any day."""
-    days: set[int] | None = None
-    person = None if query.person is None else clean(query.person, SIZES["person"])
-    for what, value in (("who", person), ("who", query.who), ("rule", query.rule), ("change", query.change)):
-        if value is None or query.kind in NOT_ASKED:  # requests and notices are lines, too, but are not counted
-            continue
-        found = tallies.days(connection, school, what, str(value))
-        days = found if days is None else days & found
-    counted = {name: value for name in ("group", "kind", "action", "category") if (value := getattr(query, name)) is not None}
-    if counted and query.kind not in NOT_ASKED:
-        wanted = [day_sums.c[name] == clean(value, SIZES[name]) for name, value in counted.items()]
-        of_school = day_sums.c.school == school
-        found = set(connection.scalars(sql.select(day_sums.c.day).where(of_school, *wanted).distinct()))
-        kept = connection.scalar(sql.select(sql.func.min(day_sums.c.day)).where(of_school))
-        if kept is None:
-            return days
-        found |= set(range(first, kept))  # held lines may be older than any count
-        days = found if days is None else days & found
-    return days
 
 
 def after(connection: sql.Connection, wanted: Sequence[sql.ColumnElement[bool]], limit: int) -> Sequence[tuple[int, Line]]:
@@ -183,12 +81,12 @@ def _line(row: Sequence[Any]) -> Line:
     return Line(str(Cursor(at, table, number)), moment(at), moment(last), count, *said)
 
 
-def _lines(table: sql.Table, query: Query, cursor: Cursor | None) -> sql.Select[Any] | None:
+def _lines(table: sql.Table, query: Query, cursor: Cursor | None, within: Stretch) -> sql.Select[Any] | None:
     """One table's share of a page, or None where nothing in it can match."""
     if table is folded and not _may_fold(query):
         return None
     number = events.c.id if table is events else folded.c.fold
-    asked = sql.select(*_columns(table)).where(*_matching(table, query))
+    asked = sql.select(*_columns(table)).where(*_matching(table, query, within))
     if cursor is not None:
         own = "e" if table is events else "f"
         if own == cursor.table:
@@ -205,12 +103,14 @@ def _may_fold(query: Query) -> bool:
     return not (query.term is not None or other_action or other_kind)
 
 
-def _matching(table: sql.Table, query: Query) -> Iterator[sql.ColumnElement[bool]]:
+def _matching(table: sql.Table, query: Query, within: Stretch) -> Iterator[sql.ColumnElement[bool]]:
     for name in EQUAL:
         if (value := getattr(query, name)) is not None:
             yield table.c[name] == clean(value, SIZES[name])
-    if query.who is not None:
-        yield who(table) == clean(query.who, 128)
+    # `who` has an index, and a person is who she is; a device or an address is found by whoever was there.
+    yield from (who(table) == named for named in said_to_be(query))
+    if within.whos is not None and not said_to_be(query):
+        yield who(table).in_(within.whos)
     if query.but_groups:
         yield table.c.group.not_in([clean(group, SIZES["group"]) for group in query.but_groups])
     if query.change is not None:
@@ -219,7 +119,9 @@ def _matching(table: sql.Table, query: Query) -> Iterator[sql.ColumnElement[bool
         yield table.c.at >= microseconds(query.since)
     if query.until is not None:
         yield table.c.at < microseconds(query.until)
-    if query.host is not None:
+    if within.sites is not None:
+        yield table.c.site.in_(within.sites)
+    elif query.host is not None:
         below = site(clean(query.host, SIZES["host"]))
         yield table.c.site >= below
         yield table.c.site < below[:-1] + "/"  # "/" comes right after "."
@@ -228,7 +130,7 @@ def _matching(table: sql.Table, query: Query) -> Iterator[sql.ColumnElement[bool
         yield table.c.term.icontains(clean(query.term, SIZES["term"]), autoescape=True)
     if query.text is not None:
         words = clean(query.text, SIZES["path"])
-        places = [table.c[name] for name in ("host", "path", "term", "detail") if name in table.c]
+        places = [table.c[name] for name in ("host", "path", "term", "detail", "title") if name in table.c]
         yield sql.or_(*(place.icontains(words, autoescape=True) for place in places))
 
 

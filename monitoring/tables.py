@@ -30,8 +30,10 @@ SIZES = {
     "outcome": 64,
     "detail": 2048,
     "worker": 64,
+    "title": 200,
 }
 NOT_ASKED = ("request", "notice")  # people and the filter speaking, not traffic
+MIXED = ("group", "kind", "action", "category", "reason", "network", "identified_by", "rule")  # fields of few values
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL refuses NUL; half a surrogate pair is no character anywhere
 
 # Ranges of reversed names need the order of the bytes, whatever language the database speaks.
@@ -45,6 +47,9 @@ def _texts(*but: str) -> list[sql.Column[str]]:
     return [sql.Column(name, sql.String(size), nullable=False) for name, size in SIZES.items() if name not in but]
 
 
+# The person, or the device or address where no person is known: word for word what search.who asks, or no index is used.
+_WHO = "coalesce(nullif(person, ''), nullif(device, ''), address)"
+
 events = sql.Table(  # what deserves a line of its own
     "events",
     metadata,
@@ -54,7 +59,7 @@ events = sql.Table(  # what deserves a line of its own
     sql.Column("change", sql.BigInteger, nullable=False),
     sql.Column("site", _BY_BYTES, nullable=False),
     sql.Index("events_at", "school", "at"),
-    sql.Index("events_person", "school", "person", "at"),
+    sql.Index("events_who", "school", sql.text(_WHO), "at"),
     sql.Index("events_site", "school", "site", "at"),
     sql.Index("events_action", "school", "action", "at"),
     sql.Index("events_category", "school", "category", "at"),
@@ -76,11 +81,11 @@ folded = sql.Table(  # what was allowed, counted by the minute
     sql.Column("at", sql.BigInteger, nullable=False),  # the first
     sql.Column("last", sql.BigInteger, nullable=False),
     sql.Column("count", sql.BigInteger, nullable=False),
-    *_texts("path", "term", "detail", "worker"),
+    *_texts("path", "term", "detail", "worker", "title"),
     sql.Column("change", sql.BigInteger, nullable=False),
     sql.Column("site", _BY_BYTES, nullable=False),
     sql.Index("folded_at", "school", "at"),
-    sql.Index("folded_person", "school", "person", "at"),
+    sql.Index("folded_who", "school", sql.text(_WHO), "at"),
     sql.Index("folded_site", "school", "site", "at"),
     sql.Index("folded_category", "school", "category", "at"),
     sqlite_with_rowid=False,
@@ -127,6 +132,29 @@ tallies = sql.Table(  # how often each person, site, search ... came up on a day
     sql.Column("action", sql.String(16), primary_key=True),
     sql.Column("count", sql.BigInteger, nullable=False),
     sql.Index("tallies_value", "school", "what", "value", "day"),  # on which days was it seen at all?
+    sqlite_with_rowid=False,
+)
+
+# What never was together on a day need not be looked for on that day. Both are written with the lines, and only once a day
+# for each: a month of ten million lines has some ten thousand rows here.
+mixes = sql.Table(  # which values of what has few values came up together
+    "mixes",
+    metadata,
+    sql.Column("school", sql.String(64), primary_key=True),
+    sql.Column("day", sql.BigInteger, primary_key=True, autoincrement=False),  # days since 1970, UTC
+    *(sql.Column(name, sql.String(SIZES[name]), primary_key=True) for name in MIXED),
+    sql.Column("change", sql.BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+seats = sql.Table(  # who was at which device and address
+    "seats",
+    metadata,
+    sql.Column("school", sql.String(64), primary_key=True),
+    sql.Column("day", sql.BigInteger, primary_key=True, autoincrement=False),
+    *(sql.Column(name, sql.String(SIZES["device"]), primary_key=True) for name in ("who", "device", "address")),
+    sql.Index("seats_who", "school", "who", "day"),
+    sql.Index("seats_device", "school", "device", "day"),
+    sql.Index("seats_address", "school", "address", "day"),
     sqlite_with_rowid=False,
 )
 

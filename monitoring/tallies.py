@@ -5,7 +5,7 @@ otherwise read a month of lines: the pictures of a report, the top tens, and on 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import batched
 from typing import Any
@@ -14,7 +14,7 @@ import sqlalchemy as sql
 
 from monitoring.lines import HOUR, Counted, Hour, Tally, microseconds, moment
 from monitoring.rows import FEW
-from monitoring.tables import NOT_ASKED, SIZES, clean, day_sums, hour_sums, hours, tallies
+from monitoring.tables import MIXED, NOT_ASKED, SIZES, clean, day_sums, hour_sums, hours, mixes, seats, tallies
 from policy.event import FIELDS, Event
 
 DAY = 24 * HOUR
@@ -31,12 +31,16 @@ def add(connection: sql.Connection, own: Sequence[Event], folded: Sequence[Event
     """Count events as they are stored: column by column (see rows.py)."""
     by_hour: Counter[tuple[Any, ...]] = Counter()
     by_value: dict[str, Counter[tuple[Any, ...]]] = {what: Counter() for what in COUNTED}
+    mixed: set[tuple[Any, ...]] = set()
+    seated: set[tuple[Any, ...]] = set()
     for few in batched((*own, *folded), FEW):
         by_hour.update(_keys(few, HOUR, ("group", "kind", "action", "category")))
+        mixed.update(_keys(few, DAY, (*MIXED, "change")))
+        seated.update(_keys(few, DAY, (), [event.person or event.device or event.address for event in few], *_places(few)))
         asked = [event for event in few if event.kind not in NOT_ASKED]
         ruled, changed = [event for event in asked if event.rule], [event for event in asked if event.change]
         for what, some, values in (
-            ("host", asked, [event.host[:LONGEST] for event in asked]),
+            ("host", asked, [event.host.strip(". ").lower()[:LONGEST] for event in asked]),
             ("who", asked, [event.person or event.device or event.address for event in asked]),
             ("rule", ruled, [event.rule for event in ruled]),
             ("change", changed, [str(event.change) for event in changed]),
@@ -62,6 +66,8 @@ def add(connection: sql.Connection, own: Sequence[Event], folded: Sequence[Event
     _upsert(connection, hour_sums, sums)
     _upsert(connection, day_sums, whole)
     _upsert(connection, tallies, by_day)
+    _once(connection, mixes, mixed)
+    _once(connection, seats, seated)
 
 
 def _keys(some: Sequence[Event], period: int, names: Sequence[str], *more: Sequence[str]) -> Iterator[tuple[Any, ...]]:
@@ -69,6 +75,19 @@ def _keys(some: Sequence[Event], period: int, names: Sequence[str], *more: Seque
     columns = list(zip(*some, strict=True))
     at = [int(moment * 1_000_000) // period for moment in columns[0]]
     return zip(columns[FIELDS.index("school")], at, *(columns[FIELDS.index(name)] for name in names), *more, strict=True)
+
+
+def _places(some: Sequence[Event]) -> tuple[list[str], list[str]]:
+    return [event.device for event in some], [event.address for event in some]
+
+
+def _once(connection: sql.Connection, table: sql.Table, rows: Collection[tuple[Any, ...]]) -> None:
+    """What is there already costs a look, and no writing."""
+    if rows:
+        key = [f'"{column.name}"' for column in table.primary_key.columns]
+        mark = "?" if connection.dialect.name == "sqlite" else "%s"
+        adding = f"INSERT INTO {table.name} ({', '.join(key)}) VALUES ({', '.join([mark] * len(key))}) ON CONFLICT DO NOTHING"  # noqa: S608 - our own names
+        connection.exec_driver_sql(adding, sorted(rows))
 
 
 def _upsert(connection: sql.Connection, table: sql.Table, counted: Mapping[tuple[Any, ...], int]) -> None:

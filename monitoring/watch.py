@@ -20,6 +20,7 @@ from monitoring.log import Log
 from monitoring.rules import REFUSED, REFUSED_MOST, Finding, Judge, Past, Seen, pattern, route, together
 from monitoring.tables import captures, events, lessons, watched
 from monitoring.tallies import DAY
+from monitoring.titles import LONGEST_SAID, Awaited, among, beside
 from policy.rules import SchoolPolicy
 
 BATCH = 5_000
@@ -51,6 +52,7 @@ class Watcher:
         self._log, self._schools, self._heads = log, schools, heads
         self._judge = judge or Judge()
         self._zones: dict[str, ZoneInfo] = {}
+        self._awaited = Awaited()
 
     def step(self) -> tuple[int, Sequence[Caught]]:
         """Look through what is new. Returns how many events, and the captures that must be told of at once."""
@@ -60,9 +62,10 @@ class Watcher:
                 connection.execute(sql.insert(watched).values(name="captures", event=0))
             asked = sql.select(events).where(events.c.id > (last or 0)).order_by(events.c.id).limit(BATCH)
             found = store.rows(connection, asked)
+            self._awaited.settle(connection)
             if not found:
                 return 0, ()
-            batch = _Batch(connection, self._schools, self._judge, self._zones, self._heads)
+            batch = _Batch(connection, self._schools, self._judge, self._zones, self._heads, self._awaited)
             for row in found:
                 batch.look(row)
             batch.write()
@@ -80,8 +83,10 @@ class _Batch:
     """One transaction's worth of looking."""
 
     def __init__(
-        self, connection: sql.Connection, schools: Schools, judge: Judge, zones: dict[str, ZoneInfo], heads: Heads
-    ) -> None:
+        self, connection: sql.Connection, schools: Schools, judge: Judge, zones: dict[str, ZoneInfo], heads: Heads,
+        awaited: Awaited,
+    ) -> None:  # fmt: skip
+        self._awaited = awaited
         self._connection, self._schools, self._judge, self._zones, self._heads = connection, schools, judge, zones, heads
         self._open: dict[tuple[str, str, str], dict[str, Any]] = {}  # captures as they stand, read or made in this batch
         self._changed: dict[int, dict[str, Any]] = {}
@@ -94,9 +99,9 @@ class _Batch:
         who = row["person"] or row["device"] or row["address"]
         if school is None or not who or row["kind"] not in KINDS:
             return
-        said = row["term"] or (row["host"] + (row["path"] if row["path"] != "/" else "") if row["kind"] == "page" else "")
+        said = row["term"] or (_page(row["host"], row["path"]) if row["kind"] == "page" else "")
         if said:
-            self._follow(row["school"], who, row["at"], said)
+            self._follow(row, who, said)
         group = school.group(row["group"])
         phase = group.phase if group else "guest"
         if school.timezone not in self._zones:
@@ -109,7 +114,7 @@ class _Batch:
             self._capture(row, who, phase, hour, finding)
         if said:
             trail = self._trail.setdefault((row["school"], who), [])
-            trail.append((row["at"], said))
+            trail.append((row["at"], said if row["term"] else beside(said, row["title"])))
             del trail[:-BEFORE]
 
     def _capture(self, row: store.Row, who: str, phase: str, hour: int, finding: Finding) -> None:
@@ -126,7 +131,7 @@ class _Batch:
         words = finding.why + (f": {pattern(past, hour)}" if pattern(past, hour) else "")
         if old is None:
             before = [] if at == "faint" else self._before(row["school"], who, row["at"])
-            context = {"before": before, "terms": [term], "after": []}
+            context = {"before": before, "terms": [term], "after": [], "titles": among({}, row["title"])}
             if finding.route == "faint" and at != "faint":
                 context["earlier"] = self._earlier(key, row["at"])
             number = store.add(
@@ -144,6 +149,7 @@ class _Batch:
             }  # fmt: skip
             self._open[key] = made
             self._waiting(made)
+            self._awaited.add(row, number)
             if at == "urgent":
                 self._tell(made)
             return
@@ -152,6 +158,8 @@ class _Batch:
         context = old["context"]
         if term not in context["terms"]:
             context["terms"] = [*context["terms"], term][:20]
+        context["titles"] = among(context, row["title"])
+        self._awaited.add(row, old["id"])
         if shown:
             context["before"] = self._before(row["school"], who, old["at"])
             if finding.route == "faint":
@@ -247,7 +255,7 @@ class _Batch:
         if len(known) >= BEFORE:
             return known[-BEFORE:]
         asked = (
-            sql.select(events.c.at, events.c.term, events.c.host, events.c.path)
+            sql.select(events.c.at, events.c.term, events.c.host, events.c.path, events.c.title)
             .where(
                 events.c.school == school,
                 events.c.at.between(at - NEAR, at - 1),
@@ -258,21 +266,25 @@ class _Batch:
             .limit(BEFORE)
         )
         rows = list(self._connection.execute(asked))
-        return [row.term or row.host + (row.path if row.path != "/" else "") for row in reversed(rows)]
+        said = (row.term or beside(_page(row.host, row.path), row.title) for row in reversed(rows))
+        return [each[:LONGEST_SAID] for each in said]
 
-    def _follow(self, school: str, who: str, at: int, said: str) -> None:
+    def _follow(self, row: store.Row, who: str, said: str) -> None:
         """Put what comes next beside the captures before it."""
+        school, at = row["school"], row["at"]
         if self._waits is None:
             self._waits = {}
             asked = sql.select(captures).where(captures.c.last > at - NEAR).limit(2_000)
-            for row in self._connection.execute(asked).mappings():
-                key = row["school"], row["who"], row["theme"]
-                found = self._open.setdefault(key, {**row, "context": json.loads(row["context"] or "{}")})
+            for each in self._connection.execute(asked).mappings():
+                key = each["school"], each["who"], each["theme"]
+                found = self._open.setdefault(key, {**each, "context": json.loads(each["context"] or "{}")})
                 self._waiting(found)
         for one in self._waits.get((school, who), ()):
             after = one["context"].setdefault("after", [])
             if at - one["last"] <= NEAR and len(after) < AFTER and said not in one["context"].get("terms", ()):
-                after.append(said[:200])
+                after.append((said if row["term"] else beside(said, row["title"]))[:LONGEST_SAID])
+                if not row["term"]:
+                    self._awaited.add(row, one["id"], said)
                 self._changed.setdefault(one["id"], {})["context"] = json.dumps(one["context"])
 
     def _waiting(self, row: dict[str, Any]) -> None:
@@ -293,3 +305,7 @@ class _Batch:
     def write(self) -> None:
         for number, values in self._changed.items():
             self._connection.execute(sql.update(captures).where(captures.c.id == number).values(values))
+
+
+def _page(host: str, path: str) -> str:
+    return host + (path if path != "/" else "")

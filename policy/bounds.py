@@ -5,7 +5,9 @@ the proof, and the replay of the change log checks them again. Pure: what is com
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+_VOUCHING: Final = "vouching-"  # lists that also open sites (weigh.py); here once more, as this file is read alone, too
 
 
 def outside(lists: Sequence[Mapping[str, Any]], bounds: Mapping[str, Any]) -> list[str]:
@@ -27,6 +29,8 @@ def _outside(one: Mapping[str, Any], bounds: Mapping[str, Any]) -> list[str]:
         why.append(f"{name} loses {removed:,} of {before:,} entries, more than {int(bounds['max_shrink_percent'])}%")
     if before and added * 100 > before * int(bounds["max_growth_percent"]):
         why.append(f"{name} gains {added:,} entries on {before:,}, more than {int(bounds['max_growth_percent'])}%")
+    if name.startswith(_VOUCHING) and bounds.get("vouches") is not True:
+        why.append(f"{name} vouches for sites, and the subscription does not say so")
     if int(one["exceptions"]):
         why.append(f"{name} opens {int(one['exceptions']):,} sites")
     if before - removed + added != entries:

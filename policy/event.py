@@ -17,6 +17,7 @@ class Kind(StrEnum):
     SEARCH = "search"  # a search, its words in `term`
     REQUEST = "request"  # someone asked for a site from the block page; their words in `detail`, whom for in `term`
     NOTICE = "notice"  # the filter speaks of itself: a policy refused, a worker's trouble; words in `detail`
+    TITLE = "title"  # what a page that is recorded already calls itself: no line of its own, the words go to that page's
 
 
 NEVER_INSPECT = "never_inspect"  # reason of a REQUEST that the filter makes itself: that a site be never looked into
@@ -50,6 +51,7 @@ class Event(NamedTuple):
     outcome: str = ""  # "NOERROR", "SERVFAIL", "200", "refused", ...
     detail: str = ""
     worker: str = ""
+    title: str = ""  # of a page that was opened and read: what it calls itself
 
     def encode(self) -> bytes:
         """Compact JSON, fields in order, those at the end that say nothing left out."""
@@ -75,15 +77,16 @@ def opening(  # by position, in the order of Event's fields
 
 
 def ending(*fields: str | int) -> bytes:
-    """The part that says what was asked and answered: all fields from `host` on."""
-    if len(fields) != len(FIELDS) - FIELDS.index("host"):
-        raise ValueError(f"an event's ending has {len(FIELDS) - FIELDS.index('host')} fields, not {len(fields)}")
+    """The part that says what was asked and answered: all fields from `host` to `worker`, for what has no title."""
+    if len(fields) != _ENDING:
+        raise ValueError(f"an event's ending has {_ENDING} fields, not {len(fields)}")
     return _write(fields)[1:].encode()
 
 
 _write = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make this encoder anew for every event
 _read = json.JSONDecoder().raw_decode  # nor guesses the encoding, and skips no white space
 FIELDS = Event._fields
+_ENDING = FIELDS.index("worker") + 1 - FIELDS.index("host")
 _BLANKS = tuple(Event._field_defaults.get(name) for name in FIELDS)  # what decode gives a field that is not there
 
 

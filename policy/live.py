@@ -41,6 +41,9 @@ from policy.snapshot import LoadedDictionary, Snapshot
 log = logging.getLogger(__name__)
 
 
+type Before = Callable[[Snapshot], None]
+
+
 class PolicyMissing(RuntimeError):
     """There is no policy that can be proven, so nothing may be filtered by it."""
 
@@ -179,9 +182,10 @@ class Live:
             raise PolicyMissing("no policy has been published yet")
         return self._snapshot
 
-    def refresh(self) -> bool:
+    def refresh(self, before: Before = lambda _: None) -> bool:
         """Load what was published since the last look. True when another snapshot is now in force.
 
+        `before` is given it first: what it wants to do beforehand, the old policy being in force, is done when it returns.
         Who is at which address is looked at as well; that changes no snapshot.
         """
         self.presence.refresh(time.time())
@@ -214,7 +218,7 @@ class Live:
                 self._read[name] = seen
             except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
                 problems[name] = f"{name}: {file}: {error}"
-        return self._build(generation, problems)
+        return self._build(generation, problems, before)
 
     def _seen(self, file: str) -> tuple[str, int, int, int]:
         stat = (self._data / "policy" / Path(file).name).stat()
@@ -253,7 +257,7 @@ class Live:
         except OSError as error:  # a full disk must not stop filtering; a later start has only the published file
             log.warning("cannot keep the last good policy of %s: %s", name, error)
 
-    def _build(self, generation: int, problems: Mapping[str, str]) -> bool:
+    def _build(self, generation: int, problems: Mapping[str, str], before: Before = lambda _: None) -> bool:
         """Put the proven parts together and swap. What they name must all be there, or the old snapshot stays."""
         authority = self._parts.get(self._trust.authority)
         if authority is None or not isinstance(authority.document, AuthorityPolicy):
@@ -274,7 +278,7 @@ class Live:
             return False
         self._report(problems)
         self._dictionaries = dictionaries
-        self._snapshot = Snapshot(
+        snapshot = Snapshot(
             generation=generation,
             authority=authority.document,
             schools=schools,
@@ -283,6 +287,8 @@ class Live:
             revisions={name: part.proven.entry for name, part in self._parts.items()},
             clients=Clients(schools.values(), self.presence),
         )
+        before(snapshot)
+        self._snapshot = snapshot
         self._report_state()
         return True
 

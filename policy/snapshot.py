@@ -239,6 +239,18 @@ class Snapshot:
             made = self._profiles[school, group] = self._make(school, group)
             return made
 
+    def says_the_same(self, other: "Snapshot", school: str) -> bool:
+        """Is all that this school's clients are decided by, and told, the same in both? "" stands for clients of no school.
+
+        A dictionary counts as the same only where it is the very one that is open: nobody compares five million names.
+        """
+        if self.authority != other.authority or self.revisions.get(school) != other.revisions.get(school):
+            return False
+        mine, others = ((each.schools.get(school, each.authority) if school else each.authority) for each in (self, other))
+        if mine != others or self.dictionaries[mine.dictionary] is not other.dictionaries.get(mine.dictionary):
+            return False
+        return not isinstance(mine, SchoolPolicy) or self.authorities[mine.authority] == other.authorities[mine.authority]
+
     def _make(self, school: str, group: str) -> Profile:
         if (school, group) == (UNASSIGNED.school, UNASSIGNED.group):
             return build_profile(None, group, self.authority, self.dictionaries[self.authority.dictionary])

@@ -332,10 +332,11 @@ class Judge:
                     flow,
                 )
             if not said.themes:
+                self._record.called(event, said.title)
                 return None
             asked = replace(asked, themes=said.names)
             decision = decide(snapshot, asked)
-            told = self._record.again(event, decision, str(said))
+            told = self._record.again(event, decision, str(said))._replace(title=said.title)
             if decision.action is Action.BLOCK:
                 self._record(told._replace(outcome="403"))
                 return flows.made(self._refusal(flow, snapshot, decision, asked, asker), flow)

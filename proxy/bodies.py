@@ -15,7 +15,7 @@ theirs and changed here. The other direction and whatever else happens stay with
 """
 
 import asyncio
-import logging
+import threading
 from typing import Any
 
 import OpenSSL
@@ -35,19 +35,26 @@ TAIL = 16_384  # the last bytes of a body, which are the layers'
 MOST_WAITING = 1 << 16  # bytes that wait to be sent before the other side is read no further
 
 _lib, _ffi = SSL._lib, SSL._ffi  # type: ignore[attr-defined]  # noqa: SLF001
-_came = memoryview(bytearray(LARGEST_PIECE))
-_came_at = _ffi.from_buffer(_came)
-_plain, _sealed = _ffi.new("char[]", LARGEST_PIECE), _ffi.new("char[]", LARGEST_PIECE)
-_plain_bytes, _sealed_bytes = _ffi.buffer(_plain), _ffi.buffer(_sealed)
 
-log = logging.getLogger(__name__)
+
+class _Space(threading.local):
+    """The buffers of a worker: of its thread, since OpenSSL works while other threads run."""
+
+    def __init__(self) -> None:
+        self.came = memoryview(bytearray(LARGEST_PIECE))
+        self.came_at = _ffi.from_buffer(self.came)
+        self.opened_at, self.sealed_at = _ffi.new("char[]", LARGEST_PIECE), _ffi.new("char[]", LARGEST_PIECE)
+        self.opened, self.sealed = _ffi.buffer(self.opened_at), _ffi.buffer(self.sealed_at)
+
+
+_space = _Space()
 
 
 def _opened(tls: Any, most: int = LARGEST_PIECE) -> tuple[int, int]:
     """How many bytes are opened now, at most so many; and what OpenSSL said at the end, above 0 when there may be more."""
-    ssl, read, count, said = tls._ssl, _lib.SSL_read, 0, 1  # noqa: SLF001
+    ssl, at, count, said = tls._ssl, _space.opened_at, 0, 1  # noqa: SLF001
     while count < most:
-        said = read(ssl, _plain + count, most - count)
+        said = _lib.SSL_read(ssl, at + count, most - count)
         if said <= 0:
             break
         count += said
@@ -67,9 +74,9 @@ def _seal(tls: Any, at: Any, count: int) -> None:
 
 def _to_send(tls: Any) -> bytes:
     """What TLS has to say to its other end."""
-    bio, parts = tls._from_ssl, []  # noqa: SLF001
-    while (count := _lib.BIO_read(bio, _sealed, LARGEST_PIECE)) > 0:
-        parts.append(_sealed_bytes[:count])
+    bio, at, parts = tls._from_ssl, _space.sealed_at, []  # noqa: SLF001
+    while (count := _lib.BIO_read(bio, at, LARGEST_PIECE)) > 0:
+        parts.append(_space.sealed[:count])
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -87,7 +94,7 @@ def _receive(self: _tls.TLSLayer, data: bytes) -> Any:
     while True:
         count, said = _opened(tls)
         if count:
-            parts.append(_plain_bytes[:count])
+            parts.append(_space.opened[:count])
         if said > 0:
             continue
         try:
@@ -125,7 +132,7 @@ class Streaming(_http.HttpStream):
 
 def is_long(message: Any) -> bool:
     length = message.headers.get("content-length", "")
-    return len(length) > 5 and length.isascii() and length.isdecimal() and int(length) > LONG + TAIL
+    return 5 < len(length) < 19 and length.isascii() and length.isdecimal() and int(length) > LONG + TAIL
 
 
 def shorten(handler: Any) -> None:
@@ -196,7 +203,7 @@ class Detour(asyncio.BufferedProtocol):
         self._brake()
 
     def get_buffer(self, _: int) -> memoryview:
-        return _came
+        return _space.came
 
     def buffer_updated(self, count: int) -> None:
         self.handler.timeout_watchdog.register_activity()
@@ -206,16 +213,18 @@ class Detour(asyncio.BufferedProtocol):
             self.handler.broken()
 
     def _carry(self, count: int) -> None:
-        if self.sink.is_closing():
-            return  # and this end soon
+        if self.sink.is_closing():  # the layers know what becomes of a body that nobody takes
+            self._back()
+            self.handler.happened(events.DataReceived(self.conn, bytes(_space.came[:count])))
+            return
         left = self.counts._remaining - TAIL  # noqa: SLF001
         rest, end = b"", False
         if self.opens is None:
             taken = min(count, left)
-            rest = bytes(_came[taken:count])
-            self._pass_on(_came_at, _came, taken)
+            rest = bytes(_space.came[taken:count])
+            self._pass_on(_space.came_at, _space.came, taken)
         else:
-            if _lib.BIO_write(self.opens._into_ssl, _came_at, count) != count:  # noqa: SLF001
+            if _lib.BIO_write(self.opens._into_ssl, _space.came_at, count) != count:  # noqa: SLF001
                 raise MemoryError
             said = 1
             while left and said > 0:
@@ -223,7 +232,7 @@ class Detour(asyncio.BufferedProtocol):
                 end = said <= 0 and _lib.SSL_get_error(self.opens._ssl, said) != _lib.SSL_ERROR_WANT_READ  # noqa: SLF001
                 left -= taken
                 if taken:
-                    self._pass_on(_plain, _plain_bytes, taken)
+                    self._pass_on(_space.opened_at, _space.opened, taken)
             if answer := _to_send(self.opens):
                 self.source.write(answer)
         if end or self.counts._remaining <= TAIL:  # noqa: SLF001

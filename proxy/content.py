@@ -6,10 +6,13 @@ read, unpacked or not, and at most LONGEST_TEXT characters of it are judged; wha
 
 import re
 import zlib
+from dataclasses import dataclass
 from html import unescape
+from unicodedata import category
 
 LONGEST_PAGE = 1 << 20  # bytes of a page that are held back until it is judged
 LONGEST_TEXT = 200_000  # characters: fifty milliseconds' reading
+LONGEST_TITLE = 200
 READABLE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})  # encodings; pages are asked for in no others
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 
@@ -20,6 +23,8 @@ _SAID = re.compile(  # alt, title, aria-label, placeholder, content: by their fi
     re.IGNORECASE,
 )
 _TAG = re.compile(r"<[^<>]*>")
+_TITLE = re.compile(r"<title\b[^<>]{0,200}>([^<]*)", re.IGNORECASE)
+_JOINERS = "\u200c\u200d"  # Urdu and Persian are misspelt without the one, some signs fall apart without the other
 _WITHIN_WORDS = re.compile(
     r"</?(?:a|abbr|b|bdi|em|font|i|mark|s|small|span|strong|sub|sup|u|wbr)(?:\s[^<>]*)?>", re.IGNORECASE
 )
@@ -50,13 +55,33 @@ def unpacked(data: bytes, encoding: str, most: int = LONGEST_PAGE) -> bytes | No
     return None
 
 
-def text_of(data: bytes, content_type: str = "") -> str:
+@dataclass(frozen=True, slots=True)
+class Words:
     """What people read of a page, in order, and then what is said of its pictures and fields."""
+
+    text: str
+    title: str = ""  # one line, for people to read: nothing in it that is not seen, or turns the words round
+
+
+def words_of(data: bytes, content_type: str = "") -> Words:
     page = _decoded(data, content_type)
     page = _HIDDEN.sub(" ", page)
     said = [first or second for first, second in _SAID.findall(page)]
     seen = _TAG.sub(" ", _WITHIN_WORDS.sub("", page))
-    return unescape(" ".join((seen, *said)))[:LONGEST_TEXT]
+    found = _TITLE.search(page)
+    return Words(unescape(" ".join((seen, *said)))[:LONGEST_TEXT], _one_line(found[1]) if found else "")
+
+
+def _one_line(title: str) -> str:
+    """A stranger's words as they may stand in a log: of a megabyte, and of what is no letter, nothing is kept."""
+    plain = unescape(title[: 8 * LONGEST_TITLE])
+    kept = "".join(" " if letter.isspace() else letter for letter in plain if letter.isspace() or not _unseen(letter))
+    return " ".join(kept.split())[:LONGEST_TITLE]
+
+
+def _unseen(letter: str) -> bool:
+    """Control characters, what turns text round or hides in it (but what joins letters), half characters, no characters."""
+    return letter not in _JOINERS and category(letter) in {"Cc", "Cf", "Cs", "Co", "Cn"}
 
 
 def _decoded(data: bytes, content_type: str) -> str:

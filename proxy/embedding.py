@@ -24,6 +24,7 @@ from mitmproxy.proxy.server import ConnectionIO
 from proxy.failures import NOT_DECIDED
 from proxy.front import Entrance, Front, Given, Listener
 from proxy.reach import Reach, spoken_to
+from proxy.secure import SecureDoor
 
 type Hooks = Mapping[str, Sequence[Callable[..., Any]]]
 
@@ -74,9 +75,8 @@ class Gate(Proxyserver):
 
     async def take(self, given: Given) -> None:
         """Open a connection that the front hands over."""
-        reader, writer = await spoken_to(given.sock, given.data)
+        reader, writer = await spoken_to(given.sock, given.data, peername=given.address, sockname=given.own)
         handler = self.handler(self.chief, reader, writer, self.chief.options, self.modes[given.listener], self)
-        handler.client.peername = given.address
         context = handler.layer.context
         if given.tunnel:
             context.server.address = given.tunnel
@@ -123,7 +123,8 @@ class GateInstance(AsyncioServerInstance[GateMode]):
         assert isinstance(gate, Gate)
         name = self.mode.data
         gate.modes[name] = self.mode
-        return [Entrance(gate.front, gate.listeners[name], gate.sockets[name])]
+        listener = gate.listeners[name]
+        return [Entrance(gate.front, listener, gate.sockets[name], SecureDoor if listener.secure else None)]
 
 
 class Handler(ProxyConnectionHandler):

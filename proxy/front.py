@@ -22,6 +22,7 @@ import asyncio
 import logging
 import math
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Coroutine
@@ -59,6 +60,7 @@ class Listener:
     transparent: bool = False
     page: bool = False  # where DNS leads blocked names: everything is opened, and answered by us
     balancers: tuple[IPv4Network | IPv6Network, ...] = ()  # who may begin with a PROXY header; they must
+    secure: ssl.SSLContext | None = None  # it is reached by TLS: proxy/secure.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Given:
     data: bytes
     address: tuple[str, int]
     tunnel: tuple[str, int] | None
+    own: tuple[str, int] | None = None  # where it came in, when the socket does not know
 
 
 class Front:
@@ -121,8 +124,8 @@ class Front:
 class Entrance:
     """A listening socket: a door for each connection that comes."""
 
-    def __init__(self, front: Front, listener: Listener, sock: socket.socket) -> None:
-        self.front, self.listener, self.sock = front, listener, sock
+    def __init__(self, front: Front, listener: Listener, sock: socket.socket, door: "type[Door] | None" = None) -> None:
+        self.front, self.listener, self.sock, self.door = front, listener, sock, door or Door
         self.sockets = (sock,)
         sock.setblocking(False)
         front.wires.watch(sock.fileno(), READ, self._come)
@@ -140,7 +143,7 @@ class Entrance:
                 self._rest()
                 return
             sock.setblocking(False)
-            Door(self.front, self.listener, sock, peer).begin()
+            self.door(self.front, self.listener, sock, peer).begin()
 
     def _rest(self) -> None:
         self.front.wires.forget(self.sock.fileno())
@@ -166,6 +169,7 @@ class Door:
         self.deadline = time.monotonic() + IDLE_SECONDS
         self.begun = False  # something of what is awaited is here
         self.address = (peer[0].partition("%")[0], peer[1])
+        self.own: tuple[str, int] | None = None  # as in `Given`
         self.target: tuple[str, int] | None = None  # where the tunnel goes, as it was asked for
         self.joined: Joined | None = None
         self.resting = False  # not watched for what it says, since it spoke while we think
@@ -364,7 +368,6 @@ class Door:
             return
         try:
             keep_alive(self.sock)
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.resting:
                 self.front.wires.change(self.fd, READ)
             joined = Joined(self.front.wires, self.sock, site, self._gone)
@@ -381,7 +384,7 @@ class Door:
         keep_alive(self.sock)
         self.front.wires.forget(self.fd)
         self._gone()
-        self.front.run(self.front.hand_over(Given(self.listener.name, self.sock, self.data, self.address, tunnel)))
+        self.front.run(self.front.hand_over(Given(self.listener.name, self.sock, self.data, self.address, tunnel, self.own)))
 
     def _wait(self) -> None:
         """We think; reaching a site has its own time."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from category_lists.names import canonical_host, is_address
@@ -75,7 +75,6 @@ class Reach:
             if peer[0] == own[0] and (peer[1] in self.own_ports or not self.destinations.inside(peer[0])):
                 raise OSError(INNER_ADDRESS)
             keep_alive(made)
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except BaseException:
             made.close()
             raise
@@ -97,8 +96,17 @@ class Reader(asyncio.StreamReader):
         return data
 
 
-async def spoken_to(sock: socket.socket, data: bytes = b"") -> tuple[Reader, asyncio.StreamWriter]:
-    """A connected socket as asyncio's streams; `data` was read from it before."""
+class Writer(asyncio.StreamWriter):
+    """One that knows better than its socket where it leads: behind a balancer, or in a pipe."""
+
+    known: Mapping[str, object] = {}
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self.known.get(name) or super().get_extra_info(name, default)
+
+
+async def spoken_to(sock: socket.socket, data: bytes = b"", **known: object) -> tuple[Reader, Writer]:
+    """A connected socket as asyncio's streams; `data` was read from it before, and this much is known of it."""
     reader, loop = Reader(), asyncio.get_running_loop()
     if data:
         reader.feed_data(data)
@@ -107,10 +115,17 @@ async def spoken_to(sock: socket.socket, data: bytes = b"") -> tuple[Reader, asy
     except BaseException:
         sock.close()
         raise
-    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+    writer = Writer(transport, protocol, reader, loop)
+    writer.known = known
+    return reader, writer
 
 
 def keep_alive(sock: socket.socket) -> None:
-    """Have the kernel ask after a silent other end: a phone that left the building would be waited for for ever."""
+    """Have the kernel ask after a silent other end, a phone that left the building would be waited for for ever; and send at
+    once what is to be sent.
+    """
+    if sock.family == socket.AF_UNIX:  # a pipe of ours
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENT_SECONDS)

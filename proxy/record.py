@@ -60,6 +60,11 @@ class Record:
             rule=decision.rule or "", change=decision.change or 0, detail=detail,
         )  # fmt: skip
 
+    def called(self, event: Event, title: str) -> None:
+        """What a page that is recorded already calls itself. Should it never arrive, the page is in the log all the same."""
+        if title:
+            self(Event(event.at, Kind.TITLE, event.school, host=event.host, worker=self._worker, title=title))
+
     def refused(self, client: Client, address: str, host: str, outcome: str) -> Event:
         """Something that no browser asks: refused before there was a question to decide."""
         return Event(

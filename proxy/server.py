@@ -6,6 +6,7 @@ import gc
 import logging
 import resource
 import socket
+import ssl
 from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Protocol
@@ -30,6 +31,7 @@ from proxy.keeper import Door, nobody
 from proxy.opening import Certificates, Layers
 from proxy.reach import Reach, Resolve, system_resolve
 from proxy.record import Record
+from proxy.sealed import context
 from proxy.settings import Settings
 from proxy.tunnels import Tunnels
 from proxy.wires import Wires
@@ -165,9 +167,16 @@ def listeners(settings: Settings) -> dict[str, Listener]:
     balancers = tuple(ip_network(each) for each in settings.balancers)
     return {
         **{name: Listener(name, balancers=balancers) for name, _, _ in settings.listen},
+        **{name: Listener(name, balancers=balancers, secure=_tls(settings)) for name, _, _ in settings.secure},
         **{name: Listener(name, transparent=True) for name, _, _ in settings.transparent},
         **{name: Listener(name, page=True) for name, _, _ in settings.page},
     }
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    if settings.secure_certificate is None:
+        raise ValueError("A proxy that is reached by TLS needs a certificate.")
+    return context(*settings.secure_certificate)
 
 
 def _chief(

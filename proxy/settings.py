@@ -12,6 +12,9 @@ class Settings:
     confdir: Path  # where the CA's key (0600) and certificate are kept; made by proxy.ca.ensure_ca
     form_key: bytes  # secret shared by the workers: signs the block page's form and the warning page's way on
     desk_url: str  # where staff sign in, for the link on their block page
+    secure: tuple[tuple[str, str, int], ...] = ()  # listeners that are reached by TLS, HTTP/2 or HTTP/1.1 under it
+    secure_certificate: tuple[Path, Path] | None = None  # theirs, with those above it, and its key
+    secure_name: str = ""  # the name in it, by which devices find them where they listen on every address
     transparent: tuple[tuple[str, str, int], ...] = ()  # listeners for connections that nftables redirects here
     page: tuple[tuple[str, str, int], ...] = ()  # listeners where DNS leads blocked names: they see the block page
     balancers: tuple[str, ...] = ()  # networks of balancers; explicit listeners take PROXY headers, from them alone
@@ -25,4 +28,4 @@ class Settings:
 
     @property
     def all_listeners(self) -> tuple[tuple[str, str, int], ...]:
-        return (*self.listen, *self.transparent, *self.page)
+        return (*self.listen, *self.secure, *self.transparent, *self.page)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from category_lists.phrases import Kind, Score, shipped
 from policy.snapshot import Profile
-from proxy.content import text_of, unpacked
+from proxy.content import unpacked, words_of
 
 LONGEST_TERM = 200  # characters of a search that are judged and kept
 STRICTEST = "ks2"  # devices of no school are judged as the younger pupils are
@@ -30,6 +30,7 @@ class Said:
 
     themes: Mapping[str, int]
     named: tuple[str, ...] = ()  # those of them that the site's name speaks of too, so that fewer words were enough
+    title: str = ""  # of a page
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,9 +66,9 @@ class Wording:
         plain = unpacked(data, encoding)
         if plain is None:
             return None
-        text = text_of(plain, content_type)
-        themes = self._of(profile).score(text, "page", phase=_phase(profile), likely=likely).themes
-        return Said(themes, tuple(theme for theme in themes if theme in likely))
+        words = words_of(plain, content_type)
+        themes = self._of(profile).score(words.text, "page", phase=_phase(profile), likely=likely).themes
+        return Said(themes, tuple(theme for theme in themes if theme in likely), words.title)
 
     def _of(self, profile: Profile) -> Scores:
         named = profile.dictionary.phrases

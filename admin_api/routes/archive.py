@@ -23,8 +23,8 @@ from monitoring.captures import Capture
 router = APIRouter()
 A_PAGE, MOST = 100, 10_000
 HEAD = (
-    "capture", "at", "last", "count", "who", "group", "theme", "area", "term", "site", "why", "before", "terms", "after",
-    "earlier", "lesson", "grade", "graded_by", "graded_at", "incident",
+    "capture", "at", "last", "count", "who", "group", "theme", "area", "term", "site", "why", "before", "terms", "titles",
+    "after", "earlier", "lesson", "grade", "graded_by", "graded_at", "incident",
 )  # fmt: skip
 type Field = Annotated[str, Query(max_length=300)]
 

@@ -277,36 +277,6 @@ def acknowledge(desk: Reviewer, number: CaptureId) -> Response:
     return desk.go(f"/captures/{found.capture}" if found.capture else "/captures", "acknowledged")
 
 
-@router.get("/escalation")
-def escalation(desk: Reviewer, said: str = "") -> Response:
-    log = filter_log(desk)
-    return desk.page(
-        "escalation.html",
-        said=said,
-        errors={},
-        plan=alarms.plan(log, desk.place.log),
-        past=alarms.past(log, desk.place.log, my_subjects(desk), desk.office.now() - timedelta(days=90)),
-        reviewers=reviewers(desk),
-        days=alarms.DAYS,
-    )
-
-
-@router.post("/escalation")
-def plan(desk: Annotated[Desk, at(Permission.DECIDE)], form: Form) -> Response:
-    known = reviewers(desk)
-    wanted = alarms.Plan(
-        minutes=int(form.text("minutes")) if form.text("minutes").isdecimal() else 0,
-        starts=form.text("starts", 5),
-        ends=form.text("ends", 5),
-        outside=form.text("outside"),
-        rota=tuple(tuple(one for one in form.many(f"rota{n}") if one in known) for n in range(7)),
-        cover=tuple(one for one in form.many("cover") if one in known),
-    )
-    alarms.set_plan(filter_log(desk), desk.place.log, wanted, person=desk.visitor.person.id, now=desk.office.now())
-    desk.note("set the escalation plan", "done")
-    return desk.go("/escalation", "planned")
-
-
 # --- lessons --------------------------------------------------------------------------------------------------------------
 
 Teacher = Annotated[Desk, at(Permission.DECLARE)]

@@ -78,7 +78,11 @@ def _look_up(dictionary: LoadedDictionary, asked: str, *, as_json: bool) -> bool
     else:
         for one in found:
             name = dictionary.taxonomy.categories[str(one["category"])].name
-            aside = "; set aside, because our own lists or the name itself say otherwise" if one["set_aside"] else ""
+            aside = (
+                "; set aside, because our own lists, a list that vouches or the name itself say otherwise"
+                if one["set_aside"]
+                else ""
+            )
             print(f"{site}: {name}, says {one['list']} ({one['version']}) by {one['entry']}{aside}")
     return bool(found)
 

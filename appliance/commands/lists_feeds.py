@@ -136,6 +136,7 @@ def _catalogue(updater: Updater, words: argparse.Namespace) -> int:
                         "maintainer": feed.maintainer,
                         "categories": sorted(feed.categories),
                         "every_hours": feed.every_hours,
+                        "vouches": feed.vouches,
                         "subscribed": subscribed.get(feed.id, []),
                         "state": asdict(feed_state.load(updater.data, feed.id)),
                     }
@@ -145,7 +146,8 @@ def _catalogue(updater: Updater, words: argparse.Namespace) -> int:
         )
         return 0
     for feed in sorted(updater.feeds.values(), key=lambda feed: feed.id):
-        mark = f"  [subscribed: {', '.join(subscribed[feed.id])}]" if feed.id in subscribed else ""
+        vouches = "  [also opens sites: it vouches]" if feed.vouches else ""
+        mark = f"{vouches}  [subscribed: {', '.join(subscribed[feed.id])}]" if feed.id in subscribed else vouches
         print(f"{feed.id:24} {feed.name} ({feed.licence}){mark}")
         print(f"{'':24} {', '.join(sorted(feed.categories))}")
     return 0

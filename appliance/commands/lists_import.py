@@ -19,7 +19,7 @@ from category_lists.parsers import FORMATS, Report
 from category_lists.sources import opened_lists, read_batches, stem_of
 from category_lists.suffixes import PRIVATE, usual_exceptions
 from category_lists.taxonomy import Taxonomy
-from category_lists.weigh import CURATED, curated
+from category_lists.weigh import CURATED, VOUCHED, VOUCHING, curated, vouches
 from change_control import list_service
 from change_control.list_service import Taken
 from change_control.service import Asked
@@ -44,6 +44,14 @@ def add(kinds: Any) -> None:
         default=[],
         metavar="NAME",
         help=f"let an entry for a whole public suffix through, such as duckdns.org; `{PRIVATE}`: all that companies hand out",
+    )
+    take.add_argument(
+        "--no-vouching",
+        action="store_true",
+        help=(
+            "lists of education, news, sport and the like only say what a site is; without this they also open the sites "
+            "that they name where other lists call those games, advertising or the like, so they wait for the headteacher"
+        ),
     )
     data_option(take)
     take.set_defaults(run=run)
@@ -128,10 +136,12 @@ class Importing:
 
     def _keep(self, name: str, category: str, batches: Iterator[list[bytes]]) -> Taken:
         office, words = self._founded.office, self._words
-        if curated(name):
+        if curated(name) or vouches(name):
             raise WrongWords(
-                f"names beginning with {CURATED!r} are for the lists that ship with the product; choose another --id"
+                f"names beginning with {CURATED!r} or {VOUCHING!r} are given by the product; choose another --id"
             )
+        if category in VOUCHED and not words.no_vouching:
+            name = f"{VOUCHING}{name}"[:64]
         wide: Collection[str] = {*words.allow_wide, *usual_exceptions(category)}
         version, report = store_lines(
             office.dictionaries.lists,

@@ -8,8 +8,9 @@ who asks here ever waits, and where the desk is away, codes go on working.
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import batched
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from policy.presence import GUEST, canonical
 PENDING_S: Final = 60.0  # so long what the desk said is kept for whoever asked
 MOST_PENDING: Final = 5000
 MOST: Final = 20  # names and passwords that are asked about at a time
+AT_A_TIME: Final = 15  # names in one line to the desk
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Door:
         self._accounts, self._heard, self._look, self._clock = accounts, heard, look, clock
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asking = False  # who still holds an account
 
     async def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """What is said to a question. LookupError for one that leaves something out, ValueError for what is no address."""
@@ -87,7 +90,7 @@ class Door:
         elif act == "leave":
             said = self._portal.leave(school, address, device)
         elif act == "staff":
-            return self._ask_desk(school, address, str(asked["user"]), str(asked["password"]))
+            return self._ask_desk(school, address, device, str(asked["user"]), str(asked["password"]))
         else:
             return {"said": "not understood"}
         self._heard()
@@ -119,7 +122,9 @@ class Door:
 
     # --- names and passwords ------------------------------------------------------------------------------------------
 
-    def _ask_desk(self, school: str, address: str, user: str, password: str) -> dict[str, Any]:
+    def _ask_desk(self, school: str, address: str, device: str, user: str, password: str) -> dict[str, Any]:
+        if not self._portal.may_try(school, address, device):
+            return {"said": "wait"}
         held = self._pending.get(address)
         if (held and held.said == "asking") or len(self._tasks) >= MOST:
             return {"said": "asking" if held else "wait"}
@@ -142,10 +147,32 @@ class Door:
                 self._pending.pop(address, None)  # the sign-in itself says so, for as long as there is one
                 self._heard()
                 return
+            if said == "wrong":
+                self._portal.note_wrong(school, address, self._watch.device_at(address, self._clock()))
             said = "away" if said in ("in", "asking") else said  # "in" without a name is no sign-in
         except (OSError, ValueError, LookupError, TypeError):
             log.warning("cannot ask the desk who somebody is; codes go on working")
         self._put(address, said)
+
+    def ask_who_holds(self) -> None:
+        """Does everybody who signed in with an account still have a role there? Whoever has none is signed out."""
+        if not self._asking and (accounts := self._portal.accounts()):
+            self._asking = True
+            task = asyncio.get_running_loop().create_task(self._end_who_left(accounts))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _end_who_left(self, accounts: Mapping[str, Sequence[str]]) -> None:
+        try:
+            for school, users in accounts.items():
+                for some in batched(users, AT_A_TIME):
+                    told = await asyncio.to_thread(ask, self._accounts, {"school": school, "holds": some})
+                    if told["said"] == "holds" and self._portal.end_accounts(school, set(map(str, told["gone"]))):
+                        self._heard()
+        except (OSError, ValueError, LookupError, TypeError):
+            log.debug("cannot ask the desk who still holds an account; sign-ins end with time")
+        finally:
+            self._asking = False
 
     def _put(self, address: str, said: str) -> None:
         self._pending[address] = _Pending(said, self._clock())

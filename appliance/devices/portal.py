@@ -5,13 +5,14 @@ lease), its other addresses are the same person's, and its address is nobody's o
 known.py's to work out. Where it is not known, behind a router, the address alone has to do.
 
 Codes come as a file that the desk writes whole (change_control/guests.py), and whatever is not in it holds no more, nor does
-what rests on it. So a revoked code ends its sign-ins even if nobody was there to hear of it. Pure but for memory.
+what rests on it. So a revoked code ends its sign-ins even if nobody was there to hear of it. Whether accounts still hold, the
+desk is asked again and again (door.py). Pure but for memory.
 """
 
 import hmac
 import secrets
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -65,8 +66,8 @@ class Portal:
 
     def guest(self, school: str, address: str, device: str, text: str) -> Said:
         """Sign in with a code."""
-        now, who = self._clock(), device or address
-        if not self._may_try(school, who, now):
+        now = self._clock()
+        if not self.may_try(school, address, device):
             return Said("wait")
         given = digest(self._key, school, text[:LONGEST])
         code = None
@@ -74,7 +75,7 @@ class Portal:
             if hmac.compare_digest(one.digest, given) and one.school == school:
                 code = one
         if code is None:
-            self._note_wrong(school, who, now)
+            self.note_wrong(school, address, device)
             return Said("wrong")
         if not code.starts <= now < code.ends:
             return Said("early" if now < code.starts else "over")
@@ -88,6 +89,21 @@ class Portal:
     def staff(self, school: str, address: str, device: str, user: str) -> Said:
         """Somebody whom the desk has just known by name and password."""
         return self._begin(school, address, device, user, (PORTAL_STAFF,), self._clock() + self._session_s)
+
+    def accounts(self) -> Mapping[str, Sequence[str]]:
+        """Who has signed in with an account, by school."""
+        found: dict[str, set[str]] = {}
+        for one in self.sessions.values():
+            if not one.code:
+                found.setdefault(one.school, set()).add(one.user)
+        return {school: sorted(users) for school, users in found.items()}
+
+    def end_accounts(self, school: str, users: Collection[str]) -> bool:
+        """End the sign-ins of accounts that hold no more. True when somebody is signed out by that."""
+        gone = [key for key, one in self.sessions.items() if one.school == school and not one.code and one.user in users]
+        for key in gone:
+            del self.sessions[key]
+        return bool(gone)
 
     def leave(self, school: str, address: str, device: str) -> Said:
         """Sign out, on this device."""
@@ -115,14 +131,17 @@ class Portal:
             self.sessions.pop(next(iter(self.sessions)))
         return Said("in", session)
 
-    def _may_try(self, school: str, who: str, now: float) -> bool:
+    def may_try(self, school: str, address: str, device: str) -> bool:
+        """A code, or a name and password: wrong ones are counted together, by device wherever that moves to."""
+        now, who = self._clock(), device or address
         for key, (most, within) in ((school, who), TRIES), ((school, ""), SCHOOL_TRIES):
             times = self._wrong.get(key)
             if times and len(times) >= most and now - times[0] < within:
                 return False
         return True
 
-    def _note_wrong(self, school: str, who: str, now: float) -> None:
+    def note_wrong(self, school: str, address: str, device: str) -> None:
+        now, who = self._clock(), device or address
         for key, (most, _) in ((school, who), TRIES), ((school, ""), SCHOOL_TRIES):
             self._wrong.setdefault(key, deque(maxlen=most)).append(now)
             self._wrong.move_to_end(key)

@@ -38,6 +38,7 @@ NEIGHBOURS_S: Final = 5.0  # the kernel's tables are read again, whether it told
 LEASES_S: Final = 2.0  # how often lease files are looked at
 REGISTER_S: Final = 5.0
 POLICY_S: Final = 1.0
+ACCOUNTS_S: Final = 2.0  # how soon an account that was closed is signed out
 NEIGHBOURS_CHANGED: Final = 4  # RTMGRP_NEIGH
 LARGEST: Final = 4096
 
@@ -106,7 +107,7 @@ class Process:
         )  # fmt: skip
         self._table = Table(data / "run" / "presence")
         self._files = Files(config.leases)
-        self._due = dict.fromkeys(("neighbours", "leases", "register", "policy"), 0.0)
+        self._due = dict.fromkeys(("neighbours", "leases", "register", "policy", "accounts"), 0.0)
         self._saved = ""
         self.heard = True
 
@@ -182,6 +183,10 @@ class Process:
             write_aside(self._state, text.encode(), mode=0o640)
             self._saved = text
 
+    def look_at_accounts(self) -> None:
+        if self._is_due("accounts", ACCOUNTS_S, time.time()):
+            self.door.ask_who_holds()
+
     def told(self) -> dict[str, int]:
         return {"radius_" + name.replace(" ", "_"): count for name, count in self.accounting.counts.items()}
 
@@ -220,6 +225,7 @@ async def serve(process: Process, config: DevicesConfig, data: Path, ready: Call
                 await asyncio.wait_for(stop.wait(), TICK_S)
             try:
                 process.step(route)
+                process.look_at_accounts()
             except Exception:  # the table stays as it is; what it says ends by itself
                 log.exception("could not look who is there")
 

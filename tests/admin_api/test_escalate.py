@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from admin_api import escalate, outbox
 from change_control.tables import OutboxRow, PersonRow
-from monitoring import alarms
+from monitoring import alarms, rota
 from monitoring.watch import Caught
 
 MONDAY = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -35,7 +35,7 @@ def test_the_dsl_then_the_head_are_told_and_no_name_leaves(world):
         )
     assert not escalate.raise_for(world.log, Caught(1, "oakfield", "self-harm", "pupil", now, "ks2"), now)
     for _ in range(2):  # a second look tells nobody twice
-        escalate.go_on(world.log, world.store, "https://desk", lambda: now, {})
+        escalate.go_on(world.log, world.store, "https://desk", lambda: now, {}, {})
     mails = [one for one in messages(world) if one[0] == "email"]
     assert [to for _, to, _, _ in mails] == ["dsl@oakfield.example", "head@oakfield.example"]
     assert all("https://desk/captures/" in text for *_, text in mails)
@@ -50,12 +50,12 @@ def test_whoever_is_on_the_rota_is_told_whatever_her_role_and_the_la_is_asked_to
     with world.store.read() as session:
         olive = session.scalars(select(PersonRow.id).where(PersonRow.username == "olive")).one()
     now = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-    plan = alarms.Plan(rota=((olive,),) * 7)
-    alarms.set_plan(world.log, "oakfield", plan, person="sara", now=now)
+    plan = rota.Plan(rota=((olive,),) * 7)
+    rota.set_plan(world.log, "oakfield", plan, person="sara", now=now)
     escalate.raise_for(world.log, Caught(1, "oakfield", "self-harm", "pupil", now, "ks2"), now)
     for step in range(4):
         at = now + timedelta(minutes=21 * step)
-        escalate.go_on(world.log, world.store, "https://desk", lambda at=at: at, {})
+        escalate.go_on(world.log, world.store, "https://desk", lambda at=at: at, {}, {})
     mails = [one for one in messages(world) if one[0] == "email"]
     assert [to for _, to, _, _ in mails] == ["olive@oakfield.example", "dsl@oakfield.example", "la@birchwood.example"]
     assert "telephone" in mails[-1][3]

@@ -1,17 +1,18 @@
 """Guests at the desk: a code is shown once, for groups that the headteacher signed; who signed in; who is known by password."""
 
+import asyncio
 import json
 import re
 import socketserver
 import threading
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
-from admin_api.accounts import known
+from admin_api.accounts import Accounts, known
 from change_control.guests import codes_file, digest
 from change_control.keys import secret_of
-from change_control.tables import AccessRow, GuestRow
+from change_control.tables import AccessRow, GuestRow, PersonRow, RoleRow
 from policy.doors import portal_door
 
 from .conftest import PASSWORD
@@ -143,6 +144,17 @@ def test_who_has_signed_in_and_an_end_to_it(world):
     finally:
         keeper.close()
     assert ("guests", "done", "ended the sign-in portal-1") in acts(world)
+
+
+def test_whoever_loses_the_last_role_at_a_school_is_told_of_to_the_keeper(world):
+    asked = {"school": "oakfield", "holds": ["tom", "adam", "nobody"]}
+    assert asyncio.run(Accounts(world.services).answer(asked)) == {"said": "holds", "gone": ["nobody"]}
+    with world.store.write() as session:
+        tom = session.scalars(select(PersonRow.id).where(PersonRow.username == "tom")).one()
+        session.execute(delete(RoleRow).where(RoleRow.person == tom, RoleRow.log == "oakfield"))
+    assert asyncio.run(Accounts(world.services).answer(asked))["gone"] == ["tom", "nobody"]
+    assert asyncio.run(Accounts(world.services).answer({**asked, "school": "hillview"}))["gone"] == ["tom", "nobody"]
+    assert ("portal", "done", "tom") in acts(world)
 
 
 def test_who_is_known_by_name_and_password(world):

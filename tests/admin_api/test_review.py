@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from change_control.verify import verify_installation
-from monitoring import alarms, captures, incidents, retention
+from monitoring import alarms, captures, incidents, retention, rota
 from monitoring.log import Query
 from monitoring.watch import Watcher
 from policy.event import Kind
@@ -192,8 +192,17 @@ def test_an_alarm_is_raised_acknowledged_and_its_plan_kept(watched):
     given = {"minutes": "15", "starts": "08:00", "ends": "17:00", "outside": "head"}
     assert olive.post("/escalation", given).status_code == 403
     assert sara.post("/escalation", given).status_code == 303
-    assert alarms.plan(watched.log, "oakfield").minutes == 15
+    assert rota.plan(watched.log, "oakfield").minutes == 15
     assert sara.post("/escalation", {**given, "minutes": "1"}).status_code == 422
+    assert sara.post("/escalation/dates", {"first": "21/12/2026", "last": "01/01/2027", "closed": "yes"}).status_code == 303
+    assert sara.post("/escalation", given).status_code == 303  # the week's plan leaves the dates alone
+    page = sara.get("/escalation").text
+    assert "21 December 2026 to 1 January 2027: the school is closed" in page
+    assert "In the next holiday, Monday 21 December at 11:00" in page
+    for wrong in ({"first": "soon"}, {"first": ""}, {"first": "2026-12-02", "last": "2026-12-01"}):
+        assert sara.post("/escalation/dates", wrong).status_code == 422
+    assert sara.post("/escalation/dates/away", {"dates": "2026-12-21/2027-01-01"}).status_code == 303
+    assert rota.plan(watched.log, "oakfield").dates == ()
     assert sara.post("/captures/welfare").status_code == 303
     assert "would like to talk" in watched.browser("helen").get("/captures").text
     assert "would like to talk about" not in sara.get("/captures").text

@@ -27,6 +27,7 @@ CELLS = {
     "POST /captures/undo": REVIEW, "POST /captures/assign": REVIEW, "POST /captures/welfare": REVIEW,
     "POST /captures/blind": REVIEW, "POST /captures/{number}/ask": REVIEW, "POST /captures/{number}/opinion": REVIEW,
     "GET /alarms/open": REVIEW, "POST /alarms/{number}/acknowledge": REVIEW, "GET /escalation": REVIEW, "POST /escalation": DECIDE,
+    "POST /escalation/dates": DECIDE, "POST /escalation/dates/away": DECIDE,
     "GET /lessons": DECLARE, "POST /lessons": DECLARE,
     "GET /incidents": REVIEW, "POST /incidents": REVIEW, "GET /incidents/{number}": REVIEW, "POST /incidents/{number}/note": REVIEW,
     "POST /incidents/{number}/merge": REVIEW, "POST /incidents/{number}/triggers": REVIEW,

@@ -149,7 +149,7 @@ def test_a_report_tells_what_was_decided_and_not_what_was_asked(state, action, s
 FIELDS = (
     "since=2026-11-20T09:00", "until=2026-11-20T11:00", "person={code}", "address=10.0.0.7", "device=tablet-7", "site=b.example",
     "group=ks2", "category=games", "term=of_all", "action=warn", "rule=rule-7", "change=7", "reason=school_site", "network=lan",
-    "identified_by=radius", "words=of_all", "kind=page",
+    "identified_by=radius", "words=of_all", "words=Tablets+(of)", "kind=page",
 )  # fmt: skip
 
 
@@ -157,6 +157,7 @@ def test_the_page_finds_a_line_by_each_field_and_exports_it(world):
     line = world.event(
         60, term="50% of_all", action="warn", rule="rule-7", change=7, reason="school_site", network="lan", person="p7",
         identified_by="radius", address="10.0.0.7", device="tablet-7", host="a.b.example",
+        title="=Tablets (of) <b>Zoe</b> \u202eeoZ",
     )  # fmt: skip
     world.events(line)
     sara = world.browser("sara")
@@ -167,6 +168,10 @@ def test_the_page_finds_a_line_by_each_field_and_exports_it(world):
         assert "a.b.example" in sara.get(f"/log/export?format=csv&{asked}").text, asked
         (row,) = [json.loads(text) for text in sara.get(f"/log/export?format=jsonl&{asked}").text.splitlines()]
         assert (row["host"], row["identified_by"], row["who"][:5]) == ("a.b.example", "radius", "Pupil")
+    assert "“=Tablets (of) &lt;b&gt;Zoe&lt;/b&gt; [U+202E]eoZ”" in sara.get("/log?term=of_all").text
+    assert "“=Tablets (of) &lt;b&gt;Zoe" in sara.get(f"/log/person/{code}").text
+    (row,) = csv.DictReader(io.StringIO(sara.get("/log/export?format=csv&term=of_all").text))
+    assert row["title"] == "'=Tablets (of) <b>Zoe</b> [U+202E]eoZ"  # text to a spreadsheet, whatever it begins with
 
 
 def test_the_headteachers_one_page_is_on_screen_as_pdf_and_as_csv(watched):

@@ -6,6 +6,7 @@ import pytest
 
 from category_lists.catalogue import Bounds, load, read
 from category_lists.taxonomy import load as taxonomy
+from category_lists.weigh import vouches
 
 KNOWN = taxonomy().categories
 ONE = """
@@ -32,6 +33,8 @@ def test_the_catalogue_that_ships() -> None:
     assert feeds["ut1"].list_id("Audio-Video") == "ut1-audio-video"
     assert feeds["hagezi-nsfw"].list_id("*") == "hagezi-nsfw"
     assert feeds["v2fly"].list_id("category-ai-!cn") == "v2fly-category-ai-cn"
+    assert feeds["ut1-schools"].list_id("press") == "vouching-ut1-schools-press"
+    assert all(vouches(feed.list_id("any")) is feed.vouches for feed in feeds.values())
 
 
 def test_own_feeds_stand_beside_it(tmp_path: Path) -> None:
@@ -57,6 +60,9 @@ def test_own_feeds_stand_beside_it(tmp_path: Path) -> None:
         ("categories: games", "categories: games\n    bounds: {max_entries: -1}", "max_entries"),
         ("categories: games", "categories: games\n    bounds: {what: 1}", "bounds"),
         ("categories: games", "categories: games\n    key: RWQ", "signature needs"),
+        ("categories: games", "categories: games\n    vouches: true", "a list of games cannot vouch"),
+        ("categories: games", "categories: news\n    vouches: perhaps", "true or false"),
+        ("id: mine", "id: vouching-mine", "not by its id"),
         ("categories: games", "categories: games\n    colour: red", "no key"),
         ("feeds:", "lists:", "begins with"),
         ("feeds:", "feeds: [", "not YAML"),

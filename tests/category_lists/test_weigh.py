@@ -18,6 +18,10 @@ def feed(category, host, path=""):
     return Match(category, f"feed-{category}", "1", host, path)
 
 
+def vouching(category, host, path=""):
+    return Match(category, f"vouching-{category}", "1", host, path)
+
+
 @pytest.mark.parametrize(
     ("host", "said", "left"),
     [
@@ -33,6 +37,18 @@ def feed(category, host, path=""):
         ("lib.example", [ours("education", "lib.example"), feed("csam_illegal", "lib.example")], ["education", "csam_illegal"]),
         # a feed that calls something education protects nothing
         ("porn.example", [feed("education", "porn.example"), feed("pornography", "porn.example")], ["education", "pornography"]),
+        # a list that was signed for as one that vouches outweighs weak words, as specific as its own, and nothing else
+        ("paper.example", [vouching("news", "paper.example"), feed("ads_trackers", "paper.example")], ["news"]),
+        ("maths.example", [vouching("education", "maths.example"), feed("games", "maths.example")], ["education"]),
+        ("class.host.example", [vouching("education", "class.host.example"), feed("dynamic_dns_new", "host.example")], ["education"]),
+        ("ads.paper.example", [vouching("news", "paper.example"), feed("ads_trackers", "ads.paper.example")], ["news", "ads_trackers"]),
+        ("paper.example", [vouching("news", "paper.example"), feed("games", "paper.example", "/play")], ["news", "games"]),
+        *(
+            ("paper.example", [vouching("news", "paper.example"), feed(category, "paper.example")], ["news", category])
+            for category in ("malware_phishing", "pornography", "gambling", "drugs_substance", "proxy_vpn", "csam_illegal")
+        ),
+        ("toys.example", [vouching("shopping", "toys.example"), feed("games", "toys.example")], ["shopping", "games"]),
+        ("pogo.com", [vouching("education", "pogo.com"), ours("games", "pogo.com")], ["education", "games"]),
         # suffixes that are given out only to schools and the state
         ("essex.ac.uk", [feed("pornography", "essex.ac.uk")], []),
         ("www.oak.kent.sch.uk", [feed("games", "oak.kent.sch.uk")], []),

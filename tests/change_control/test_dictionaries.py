@@ -113,6 +113,12 @@ def test_which_lists_a_mandate_covers(category, unknown, exceptions, why):
     assert bool(said) is bool(why)
 
 
+def test_no_mandate_covers_a_list_that_vouches():
+    news = TAXONOMY.categories["news"]
+    assert covered_by_mandate(news, OPEN, 0) == ""
+    assert "vouch also open sites" in covered_by_mandate(news, OPEN, 0, vouches=True)
+
+
 # --- the model of names ---------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from category_lists.catalogue import Bounds, Feed
 from category_lists.lists import store_lines
 from change_control import list_service
 from change_control.authority import NotAllowed
+from change_control.changes import sentence
 from change_control.ledger import LedgerMismatch
 from change_control.lifecycle import State
 from change_control.list_service import Taken
@@ -130,6 +131,38 @@ def test_what_goes_beyond_the_bounds_waits(own, names, why):
     verified(own)
 
 
+PRESS = replace(FEED, id="press", name="Press", mapping={"*": "news"}, vouches=True)
+
+
+def vouched(world, names, feed=PRESS):
+    taken = [kept(world, names, "news", "vouching-press")]
+    with world.store.write() as session:
+        asked = list_service.update(world.office, session, "oakfield", feed, taken)
+    world.publish()
+    return asked
+
+
+def test_a_feed_that_vouches_opens_sites_once_the_head_signed_that(own):
+    with own.store.write() as session:
+        games = list_service.accept(own.office, session, "oakfield", [kept(own, ["paper.example"], "games", "g")], by=None)
+    approve(own, games.change.id)
+    assert decided(own, "paper.example", group="ks2").action == "block"
+    change = ask(own, PRESS)
+    assert "Lists that vouch also open sites" in told(own, change)
+    approve(own, change)
+    assert vouched(own, ["paper.example"]).in_force
+    assert decided(own, "paper.example", group="ks2").action == "allow"
+    assert verified(own)["oakfield"]
+
+
+def test_a_feed_that_vouches_without_being_signed_for_as_such_waits(own):
+    approve(own, ask(own, replace(PRESS, vouches=False)))
+    asked = vouched(own, ["paper.example"])
+    assert not asked.in_force
+    assert "vouch also open sites" in asked.waits_because
+    assert "vouch for sites: vouching-press" in told(own, asked.change.id)
+
+
 def test_a_newer_update_takes_the_place_of_one_that_waits(own):
     approve(own, ask(own))
     bring(own, FIRST)
@@ -176,14 +209,14 @@ def test_asking_twice_and_for_what_cannot_be(own):
         list_service.subscribe(own.office, session, "oakfield", replace(FEED, id="y"), by=None, reason="why not", days=400)
 
 
-def test_the_sentence_says_the_bounds(own):
-    change = ask(own)
-    with own.store.read() as session:
-        row = session.get(ChangeRow, change)
-        force = own.office.book(session, "oakfield").in_force()
-        from change_control.changes import sentence
+def told(world, change):
+    with world.store.read() as session:
+        force = world.office.book(session, "oakfield").in_force()
+        return sentence(json.loads(session.get(ChangeRow, change).diff), force.document, world.office.taxonomy(force))
 
-        said = sentence(json.loads(row.diff), force.document, own.office.taxonomy(force))
+
+def test_the_sentence_says_the_bounds(own):
+    said = told(own, ask(own))
     assert "subscribes to Bets (Gambling) until" in said
     assert "loses at most 10% and gains at most 50%" in said
 
@@ -390,8 +423,8 @@ def sealing(world, text="# issuer: A body\n# issued: 2026-11-19\nillegal.example
         return list_service.request_sealed(world.office, session, "oakfield", bundle).id
 
 
-def decided(world, host, path=None):
-    return decide(Live(world.data).snapshot, Question("oakfield", "staff", host, world.clock(), path))
+def decided(world, host, path=None, group="staff"):
+    return decide(Live(world.data).snapshot, Question("oakfield", group, host, world.clock(), path))
 
 
 def test_two_people_install_the_sealed_list_and_nobody_takes_it_out(own):

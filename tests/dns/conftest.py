@@ -64,7 +64,7 @@ class FakeLive:
     snapshot: Snapshot
     refreshed: threading.Event = field(default_factory=threading.Event)
 
-    def refresh(self) -> bool:
+    def refresh(self, before: Callable[[Snapshot], None] = lambda _: None) -> bool:
         self.refreshed.set()
         return False
 

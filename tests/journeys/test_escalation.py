@@ -15,7 +15,7 @@ from admin_api.post import MailServer, Post
 from appliance.config import AdminConfig, Config
 from appliance.reviewing import Reviewing
 from change_control.tables import PersonRow
-from monitoring import devices
+from monitoring import alarms, devices
 from policy.event import Kind
 
 from ..admin_api.conftest import built, shipped  # noqa: F401, TID252 - fixtures of the desk's own tests
@@ -96,7 +96,7 @@ def test_nobody_has_it_so_the_rota_the_dsl_the_head_and_the_la_are_told_in_turn(
 
 def test_what_a_member_of_staff_does_goes_past_colleagues_and_out_of_hours_as_the_school_set(box):
     helen = box.page("helen", "/escalation")
-    helen.get_by_label("Out of these hours", exact=False).select_option("morning")
+    helen.get_by_label("Out of these hours").select_option("morning")
     helen.get_by_role("button", name="Keep this plan").click()
     searched(box, "how to kill myself", group="staff", person="p-teacher")
     assert [box.pass_(seconds=1), box.pass_(minutes=21), box.pass_(minutes=21)] == [["helen"], ["carl"], ["laura"]]
@@ -108,6 +108,32 @@ def test_what_a_member_of_staff_does_goes_past_colleagues_and_out_of_hours_as_th
     olive = box.page("olive", "/captures")
     assert olive.get_by_text("p-teacher").count() == 0
     assert olive.locator(".line").count() == 1
+
+
+def test_on_a_saturday_and_in_the_holidays_it_goes_where_the_school_set(box):
+    helen = box.page("helen", "/escalation", PHONE)
+    helen.get_by_label("Out of these hours").select_option("head")
+    helen.get_by_label("At weekends and in holidays").select_option("at_once")
+    helen.get_by_role("group", name="Saturday").get_by_label("Olive", exact=False).check()
+    helen.get_by_role("button", name="Keep this plan").click()
+    helen.get_by_text("Add a holiday", exact=False).click()
+    helen.get_by_label("From").fill("21/12/2026")
+    helen.get_by_label("to, and with").fill("01/01/2027")
+    helen.get_by_role("group", name="Told first on these days").get_by_label("Sara", exact=False).check()
+    helen.get_by_role("button", name="Add these dates").click()
+    expect(helen.get_by_text("21 December 2026 to 1 January 2027", exact=False)).to_be_visible()
+    keep(helen, "rota-holidays-phone")
+    assert (helen.evaluate(WIDE), found_by_axe(helen, helen.url)) == ([], [])
+    for at, who in (
+        (datetime(2026, 11, 21, 11, 0, tzinfo=UTC), ["olive"]),  # a Saturday
+        (datetime(2026, 12, 18, 21, 0, tzinfo=UTC), ["helen"]),  # a Friday night
+        (datetime(2026, 12, 23, 11, 0, tzinfo=UTC), ["sara"]),  # a Wednesday in the holidays
+    ):
+        box.world.clock.at = at
+        searched(box, "how to kill myself", person=f"p-{at.day}")
+        assert box.pass_(seconds=1) == who, at
+        for one in alarms.open_(box.world.log, "oakfield", ("pupil",)):
+            alarms.acknowledge(box.world.log, "oakfield", one.id, ("pupil",), person="sara", now=at)
 
 
 def test_what_is_about_the_headteacher_goes_past_her_to_the_chair(box):

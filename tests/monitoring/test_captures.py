@@ -176,7 +176,7 @@ def test_the_context_is_kept_before_and_after_and_no_more(watch):
     (one,) = watch(search("what is for lunch", 60), search("much later", 3600), search("somebody else", 70, person="p2"))
     assert one.told["before"] == [f"homework {n}" for n in range(2, 8)]
     assert one.told["after"] == ["what is for lunch"]
-    assert set(one.told) == {"before", "after", "terms"}
+    assert set(one.told) == {"before", "after", "terms", "titles"}
 
 
 def test_what_is_urgent_is_told_once(watch):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitoring import alarms, captures, constancy, export, incidents, meetings, reports, retention, saved, store
+from monitoring import alarms, captures, constancy, export, incidents, meetings, reports, retention, rota, saved, store
 from monitoring.incidents import NotYet, Reader
 from monitoring.lines import Completeness, Line, Query, microseconds
 from monitoring.masks import Masks, who_of
@@ -60,9 +60,7 @@ def test_an_alarm_goes_along_its_chain_until_somebody_has_it(log):
 
 
 def test_staff_go_past_those_they_work_beside_and_the_rota_is_asked_first(log):
-    alarms.set_plan(
-        log, "hillview", alarms.Plan(rota=((), (), ("olive",), (), (), (), ()), cover=("sara",)), person="h", now=NOW
-    )
+    rota.set_plan(log, "hillview", rota.Plan(rota=((), (), ("olive",), (), (), (), ()), cover=("sara",)), person="h", now=NOW)
     alarms.raise_(log, "hillview", "capture:1", "Something", "pupil", NOW)
     alarms.raise_(log, "hillview", "capture:2", "Something", "staff", NOW)
     alarms.raise_(log, "hillview", "capture:3", "Something", "head", NOW)
@@ -77,7 +75,7 @@ def test_staff_go_past_those_they_work_beside_and_the_rota_is_asked_first(log):
 )
 def test_out_of_hours_as_the_school_set(log, outside, first, then):
     friday_night = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
-    alarms.set_plan(log, "hillview", alarms.Plan(outside=outside), person="h", now=NOW)
+    rota.set_plan(log, "hillview", rota.Plan(outside=outside), person="h", now=NOW)
     alarms.raise_(log, "hillview", "capture:1", "Something", "pupil", friday_night)
     assert told(log, friday_night) == first
     if then:
@@ -96,7 +94,7 @@ def test_a_teller_that_fails_is_asked_again(log):
     assert len(told(log, NOW)) == 1
     for wrong in ({"minutes": 1}, {"outside": "never"}, {"starts": "soon"}, {"starts": "18:00"}):
         with pytest.raises(ValueError):
-            alarms.set_plan(log, "hillview", alarms.Plan(**wrong), person="h", now=NOW)
+            rota.set_plan(log, "hillview", rota.Plan(**wrong), person="h", now=NOW)
 
 
 # --- incidents
@@ -471,3 +469,32 @@ def test_a_report_says_what_it_means_and_small_numbers_stay_small(log):
         log, "oakfield", NOW - timedelta(days=7), NOW, subjects=("pupil",), but_groups=(), zone="Europe/London"
     )
     assert "round the filter" in reports.meaning(quiet)[0]
+
+
+def test_a_reports_weeks_count_each_capture_once_in_its_own(log):
+    """Counted in the database, as they would be one by one: whole weeks by day, faint ones and other subjects left out."""
+    until = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
+    first = until.date() + timedelta(days=1) - timedelta(weeks=12)
+    made = []
+    for n, ago in enumerate((1, 15, 16, 40, 7 * 24 - 9, 7 * 24 - 8, 300, 12 * 7 * 24 - 10)):
+        at = until - timedelta(hours=ago)
+        grade, where = ("serious", "", "off-task")[n % 3], ("urgent", "weekly", "review")[n % 3]
+        capture(log, at=microseconds(at), grade=grade, route=where)
+        made.append((at, grade, where))
+    capture(log, at=microseconds(until), route="review")  # not in it yet
+    capture(log, at=microseconds(until - timedelta(hours=1)), route="faint")
+    capture(log, at=microseconds(until - timedelta(hours=1)), subject="staff", route="review")
+    month = until - timedelta(days=30), until
+    found = reports.figures(log, "hillview", *month, subjects=("pupil",), but_groups=(), zone="Europe/London")
+    within = [one for one in made if month[0] <= one[0] < until]
+    assert (found.captures, found.waiting) == (len(within), 0)
+    assert found.by_grade["Serious"] == sum(grade == "serious" for _, grade, _ in within)
+    weeks = [(first + timedelta(weeks=n), first + timedelta(weeks=n + 1)) for n in range(12)]
+    assert list(found.serious_by_week) == [
+        (
+            begins,
+            sum(grade == "serious" for at, grade, _ in made if begins <= at.date() < ends),
+            sum(where != "weekly" for at, _, where in made if begins <= at.date() < ends),
+        )
+        for begins, ends in weeks
+    ]

@@ -65,6 +65,11 @@ def test_parts_make_the_event(at, who, what, change, rest):
     assert said == Event(at, *who, *told)
 
 
+def test_what_was_written_before_there_were_titles_is_read():
+    older = Event(1.5, "page", host="a.example", worker="w")
+    assert decode(json.dumps(list(older)[:-1]).encode()) == older
+
+
 def test_an_ending_has_all_its_fields():
     with pytest.raises(ValueError, match="13 fields, not 2"):
         ending("host", "path")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from category_lists.weigh import vouches
 from change_control.keys import AuthorityKey, Signer, b64, public_of
 from policy.grounds import check_authority, check_part, references, undone
 from policy.proof import Checkpoint, ProofRefused, canonical, digest, parse_entry, read_checkpoint
@@ -355,6 +356,12 @@ def test_an_update_within_the_bounds_rests_on_the_subscription_alone():
     check_authority(updated(), {**PEOPLE, 5: subscribed()})
 
 
+def test_a_subscription_may_say_that_its_lists_vouch():
+    assert vouches("vouching-f")  # the same beginning of a name there as in the proof, which is read alone, too
+    signed_so = subscribed({**SUB_TERMS, "bounds": {**BOUNDS, "vouches": True}})
+    check_authority(updated({**UPDATE, "lists": [ONE | {"id": "vouching-f"}]}), {**PEOPLE, 5: signed_so})
+
+
 @pytest.mark.parametrize(
     ("entry", "subscription", "why"),
     [
@@ -378,6 +385,7 @@ def test_an_update_within_the_bounds_rests_on_the_subscription_alone():
         (updated({**UPDATE, "lists": [ONE | {"category": "dating"}]}), subscribed(), "does not name"),
         (updated({**UPDATE, "lists": [ONE | {"removed": 9, "entries": 43}]}), subscribed(), "loses 9"),
         (updated({**UPDATE, "lists": [ONE | {"exceptions": 1}]}), subscribed(), "opens 1"),
+        (updated({**UPDATE, "lists": [ONE | {"id": "vouching-f"}]}), subscribed(), "vouching-f vouches"),
     ],
 )
 def test_what_a_subscription_does_not_cover(entry, subscription, why):

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.content import LONGEST_PAGE, LONGEST_TEXT, readable, text_of, unpacked
+from proxy.content import LONGEST_PAGE, LONGEST_TEXT, LONGEST_TITLE, readable, unpacked, words_of
 
 
 def words(page, kind="text/html; charset=utf-8"):
-    return " ".join(text_of(page if isinstance(page, bytes) else page.encode(), kind).split())
+    return " ".join(words_of(page if isinstance(page, bytes) else page.encode(), kind).text.split())
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,35 @@ def test_a_bomb_is_cut():
     assert len(unpacked(gzip.compress(bytes(50 << 20)), "gzip")) == LONGEST_PAGE
 
 
-@pytest.mark.parametrize("unit", ["<", "<script>", "<!--", "<p alt='", "&#", "<b", 'alt="', "<p title = "])
+@pytest.mark.parametrize(
+    ("page", "title"),
+    [
+        ("<title>Volcanoes &amp; lava</title>", "Volcanoes & lava"),
+        ("<TITLE lang=en>\n  Two\r\n\tlines </TITLE>", "Two lines"),
+        ("<title>a\0b\x1b[31mc&#0;d</title>", "ab[31mc\ufffdd"),
+        ("<title>tset\u202e evil\u2066\u200f &#x202e;turned</title>", "tset evil turned"),
+        ("<title>&#xd800;half</title>", "\ufffdhalf"),
+        ("<title>می\u200cخواهم 👩\u200d🚀</title>", "می\u200cخواهم 👩\u200d🚀"),
+        ("<title>" + "x" * 100_000 + "</title>", "x" * LONGEST_TITLE),
+        ("<title>=1+1</title>", "=1+1"),  # what a spreadsheet makes of it is the export's to prevent
+        ("<title><script>alert(1)</script></title>", ""),
+        ("<title>&lt;script&gt;</title>", "<script>"),
+        ("<svg><title>a picture</title></svg><p>x", ""),
+        ("<!--<title>hidden</title>--><title>shown</title>", "shown"),
+        ("<title>never ends", "never ends"),
+        ("<p>none", ""),
+    ],
+)
+def test_what_a_page_calls_itself(page, title):
+    assert words_of(page.encode()).title == title
+
+
+@pytest.mark.parametrize(
+    "unit", ["<", "<title", "<title ", "<title>", "<script>", "<!--", "<p alt='", "&#", "<b", 'alt="', "<p title = "]
+)
 def test_hostile_pages_are_read_in_time(unit):
     began = time.process_time()
-    assert len(text_of(unit.encode() * (LONGEST_PAGE // len(unit)))) <= LONGEST_TEXT
+    assert len(words_of(unit.encode() * (LONGEST_PAGE // len(unit))).text) <= LONGEST_TEXT
     assert time.process_time() - began < 20  # linear: a quadratic reader takes minutes
 
 
@@ -98,4 +123,4 @@ def test_what_is_a_page(kind, encoding, answer):
 @settings(max_examples=100)
 @given(st.binary(max_size=400), st.text(max_size=40))
 def test_any_bytes_are_read(data, kind):
-    assert isinstance(text_of(b"<p>" + data, kind), str)
+    assert isinstance(words_of(b"<p>" + data, kind).text, str)

@@ -62,7 +62,19 @@ def test_a_pages_words_decide(school, how, version):
     got = school.browse("ks3", f"https://allowed.test:{{https}}/html/{how}?text={quote(GOOD)}", version, "--compressed")
     assert (got.status, GOOD in got.text) == (200, True)
     assert got.text.count("filler") == (200_000 if "long" in how else 1)
-    assert len(school.events) == 3
+    *_, page, called = school.events
+    assert told.title == "A page"  # what was refused for its words was read, and says what it called itself
+    assert (page.kind, page.title, called.kind, called.title) == ("page", "", "title", "A page")
+    assert (called.at, called.host, called.worker, called.term) == (page.at, page.host, page.worker, "")
+
+
+def test_a_search_has_its_title_and_what_is_not_opened_has_none(school):
+    """Nothing is held back for a title: the line is there before, and what is not read anyway is not read for it."""
+    school.browse("ks3", f"https://allowed.test:{{https}}/html/plain?text={quote(GOOD)}")
+    assert [event.kind for event in school.events] == ["page", "title"]
+    school.events.clear()
+    assert school.browse("ks3", f"https://bank.test:{{https}}/html/plain?text={quote(GOOD)}").status == 200
+    assert not [event for event in school.events if event.title]
 
 
 FEW = "Roulette every night"  # not enough to call a page gambling

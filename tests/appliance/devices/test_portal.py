@@ -11,6 +11,7 @@ from appliance.devices.door import Door
 from appliance.devices.portal import SCHOOL_TRIES, TRIES, Portal
 from appliance.devices.radius import Accounting
 from appliance.devices.watch import Watch
+from appliance.gateway.devices import Lease
 from change_control.guests import Code, digest
 from monitoring.devices import Names
 from policy import doors
@@ -151,7 +152,7 @@ class Hall:
         )  # fmt: skip
 
     def client(self, address):
-        return Client(SCHOOL, "guest", "g", "network", portal="offered" if address == HERE else "")
+        return Client(SCHOOL, "guest", "g", "network", portal="offered" if address.startswith("10.9.") else "")
 
     def hear(self):
         self.heard += 1
@@ -224,6 +225,66 @@ def test_names_and_passwords_are_asked_of_the_desk(hall, desk, said):
         assert [one["user"] for one in asked] == ["Tom"]
     if said == "in":
         assert (told["name"], told["guest"]) == ("tom", False)
+
+
+async def until(so):
+    for _ in range(1000):
+        if so():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("not in ten seconds")
+
+
+def test_wrong_passwords_and_wrong_codes_are_counted_together_by_device(hall, portal, clock):
+    """Whoever takes another address, and another name, with each try."""
+
+    async def wrong(question):
+        return {"said": "wrong"}
+
+    async def whole():
+        server = await doors.serve(hall.accounts, wrong)
+        asked = {"act": "staff", "user": "tom", "password": "a guess"}
+        hall.watch.leases([Lease(f"10.9.0.{n}", PHONE, "") for n in range(10)], clock.now)
+        for n in range(TRIES[0]):
+            given = {**asked, "address": f"10.9.0.{n}", "user": f"teacher{n}"}
+            assert (await hall.door.answer(given))["said"] == "asking"
+            await until(lambda: not hall.door._tasks)
+        assert await hall.door.answer({**asked, "address": "10.9.0.9", "user": "other"}) == {"said": "wait"}
+        assert portal.guest(SCHOOL, "10.9.0.9", PHONE, "ABCD2345").said == "wait"
+        assert portal.guest(SCHOOL, "10.9.0.9", LAPTOP, "ABCD2345").said == "in"
+        server.close()
+
+    asyncio.run(whole())
+
+
+def test_an_account_that_was_closed_is_signed_out_and_no_other(hall, portal, clock):
+    portal.guest(SCHOOL, HERE, PHONE, "ABCD2345")
+    for n, user in enumerate(["tom", "adam", *(f"teacher{n}" for n in range(40))]):
+        portal.staff(SCHOOL, f"10.9.1.{n}", f"02:00:00:00:01:{n:02x}", user)
+    portal.staff("other", "10.8.0.1", LAPTOP, "tom")
+    asked = []
+
+    async def of_desk(question):
+        asked.append(question)
+        return {
+            "said": "holds",
+            "gone": [user for user in question["holds"] if user == "tom" and question["school"] == SCHOOL],
+        }
+
+    async def whole():
+        hall.door.ask_who_holds()  # nobody answers: nothing ends
+        await until(lambda: not hall.door._tasks)
+        assert len(portal.sessions) == 44
+        server = await doors.serve(hall.accounts, of_desk)
+        hall.door.ask_who_holds()
+        hall.door.ask_who_holds()  # once at a time
+        await until(lambda: not hall.door._tasks)
+        server.close()
+
+    asyncio.run(whole())
+    assert sum(len(each["holds"]) for each in asked) == 43
+    assert [one.school for one in portal.sessions.values() if one.user == "tom"] == ["other"]
+    assert (len(portal.sessions), hall.heard) == (43, 1)
 
 
 def test_strangers_lines_are_answered_and_end_nothing(hall, tmp_path):
