@@ -50,6 +50,7 @@ class Spoken(Handler):
         super().__init__(*parts)
         self.client.handler = self  # type: ignore[attr-defined]  # for those inside
         self.secured: set[str] = set()  # ids of sites that `reached` speaks TLS to
+        self.long: list[tuple[Any, bool]] = []  # streams, and whose body it is, that may take a short cut
         self.met = False
         self.quantum = True  # would this client agree on keys as in `_outward`?
 
