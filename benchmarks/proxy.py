@@ -298,6 +298,17 @@ def load(url: str, options: tuple[str, ...], proxy: int | None, seconds: float) 
     return Load(float(rate[1]), late.get("50", 0.0), late.get("99", late.get("50", 0.0)))
 
 
+def whole(origin: int, proxy: int, size: int) -> None:
+    """hey counts an answer that breaks off too: here the body is as long as it should be, or nothing is measured."""
+    said = subprocess.run(
+        ["curl", "-sko", "/dev/null", "-w", "%{size_download}", "-x", f"http://127.0.0.1:{proxy}",
+         f"https://localhost:{origin}/{size}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if said.stdout != str(size):
+        raise SystemExit(f"of {size} bytes {said.stdout} came")
+
+
 def first_bytes(origin: int, proxy: int | None, seconds: float) -> Load:
     """How long the first byte of a page of 200 KB takes, one after the other on one connection."""
     context = ssl.create_default_context()
@@ -398,6 +409,8 @@ def measure_rounds(found: Measured, site: str, origin: int, folder: Path, rounds
             for who, command in commands(folder, port, direct=direct).items():
                 with running(command, PROXY_CORE, port) as process:
                     load(f"{site}/1024", AS_NAME if direct else (), port, 0.5)  # warm
+                    for path in {path for path, _, _ in cases.values()}:
+                        whole(origin, port, int(path[1:]))
                     for name, (path, options, _) in cases.items():
                         found.rate(name, who, site + path, options, port, seconds, process)
                     for name, (path, options, _) in delays.items():
@@ -446,7 +459,7 @@ def main() -> None:
     elif told.serve:
         run_ours(told.folder, told.port, direct=told.serve == "direct")
     else:
-        for tool in ("hey", "taskset"):
+        for tool in ("curl", "hey", "taskset"):
             if not shutil.which(tool):
                 print(f"{tool} is not installed: nothing to measure with")
                 return

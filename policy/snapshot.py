@@ -60,6 +60,8 @@ class Guesses(Protocol):
 
     def propose(self, host: str) -> Sequence[Proposal]: ...
 
+    def read(self, host: str, text: str) -> Guess: ...
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedDictionary:
