@@ -282,7 +282,8 @@ def test_a_policy_that_breaks_inside_an_open_tunnel_stops_it(school, host):
         tunnel.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
         said = b""
         while b"cannot be opened just now" not in said:
-            assert (more := tunnel.recv(65536))
+            more = tunnel.recv(65536)
+            assert more
             said += more
     assert not school.seen()
 
