@@ -29,7 +29,7 @@ from mitmproxy import connection, http
 
 from category_lists.names import NameRefused, Site
 from policy import tenants
-from policy.decide import Decision, Question, Reason, decide, suspected
+from policy.decide import Decision, Question, Reason, decide, reader, suspected
 from policy.event import Event, Kind
 from policy.identity import Client
 from policy.rules import Action, Handling
@@ -324,7 +324,8 @@ class Judge:
             assert flow.response
             headers = flow.response.headers
             said = self._wording.page(
-                data, headers.get("content-type", ""), headers.get("content-encoding", ""), profile, suspected(profile, asked)
+                data, headers.get("content-type", ""), headers.get("content-encoding", ""), profile,
+                suspected(profile, asked), reader(profile, asked),
             ) if data else NOTHING  # fmt: skip
             if said is None:
                 self._record(event._replace(action=Action.BLOCK, reason=Reason.ERROR, outcome="unreadable"))
@@ -332,10 +333,10 @@ class Judge:
                     self._pages.message(502, "This page cannot be read", "It came packed in a way nobody asked for.", asker),
                     flow,
                 )
-            if not said.themes:
+            if not said.themes and not said.looks:
                 self._record.called(event, said.title)
                 return None
-            asked = replace(asked, themes=said.names)
+            asked = replace(asked, themes=said.names, looks=tuple(said.looks))
             decision = decide(snapshot, asked)
             told = self._record.again(event, decision, str(said))._replace(title=said.title)
             if decision.action is Action.BLOCK:
