@@ -286,7 +286,10 @@ class _Batch:
         for one in waiting:
             after = one["context"].setdefault("after", [])
             if at - one["last"] <= NEAR and len(after) < AFTER and said not in one["context"].get("terms", ()):
-                after.append((said if row["term"] else beside(said, row["title"]))[:LONGEST_SAID])
+                whole = (said if row["term"] else beside(said, row["title"]))[:LONGEST_SAID]
+                if after and after[-1] in (whole, said[:LONGEST_SAID]):  # the same once more was learnt about it
+                    after.pop()
+                after.append(whole)
                 if not row["term"]:
                     self._awaited.add(row, one["id"], said)
                 self._changed.setdefault(one["id"], {})["context"] = json.dumps(one["context"])
