@@ -159,6 +159,7 @@ class _Batch:
         context = old["context"]
         if term not in context["terms"]:
             context["terms"] = [*context["terms"], term][:20]
+            context["after"] = [said for said in context.get("after", ()) if said != term]  # it belongs to the capture itself
         context["titles"] = among(context, row["title"])
         self._awaited.add(row, old["id"])
         if shown:
