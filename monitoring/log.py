@@ -46,8 +46,8 @@ type Position = tuple[int, int]
 # The words of policy.rules.Action. Written out: the log must be readable where the rule book cannot be loaded.
 BLOCK, WARN = "block", "warn"
 MANY = 10_000
-# A batch of many changes tens of thousands of pages of the indexes. Where there is no room for all of them, SQLite writes and reads
-# the same ones again and again. Only who stores so much takes so much memory: the recorder.
+# A batch of many changes tens of thousands of pages of the indexes. Where there is no room for all of them, SQLite writes and
+# reads the same ones again and again. Only who stores so much takes so much memory: the recorder.
 ROOM = "PRAGMA cache_size=-256000"
 NOT_ASKED = (Kind.REQUEST, Kind.NOTICE)  # people and the filter speaking, not traffic
 

@@ -30,6 +30,9 @@ FAINT, NIGHT = 16, (22, 6)
 ENOUGH = 40  # so much is shown of what is faint alone: two signs on two days
 REFUSED, REFUSED_MOST = 10, 20  # what pages count for that were refused, and were too few for a capture
 AT_NIGHT = 1.5
+MUCH = (
+    30  # no more than this is remembered of one search for longer than a fortnight, and none weighs more for two signs in it
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +217,7 @@ class Judge:
     @staticmethod
     def _faint(weight: int, seen: Seen) -> int:
         """Two signs in one search are not two searches; at night a person is alone with what she asks."""
-        return round(min(weight, 30) * (AT_NIGHT if night(seen.hour) else 1))
+        return round(min(weight, MUCH) * (AT_NIGHT if night(seen.hour) else 1))
 
     def _scores(self, term: str, phase: str) -> tuple[Score, ...]:
         key = term, phase

@@ -17,7 +17,7 @@ import sqlalchemy as sql
 from monitoring import store
 from monitoring.lines import MINUTE, moment
 from monitoring.log import Log
-from monitoring.rules import REFUSED, REFUSED_MOST, Finding, Judge, Past, Seen, pattern, route, together
+from monitoring.rules import MUCH, REFUSED, REFUSED_MOST, Finding, Judge, Past, Seen, pattern, route, together
 from monitoring.tables import captures, events, lessons, watched
 from monitoring.tallies import DAY
 from monitoring.titles import LONGEST_SAID, Awaited, among, beside
@@ -227,8 +227,8 @@ class _Batch:
         words = [one for one in before if one.term] if faint else before
         refused = sum(REFUSED for one in before if not one.term) if faint else 0
         lately = [one for one in words if one.at > row["at"] - FORTNIGHT]
-        slowly = sum(one.score for one in words) - sum(one.score for one in lately)
-        weight = sum(one.score for one in lately) + slowly // 2 + min(refused, REFUSED_MOST) + (old["score"] if old else 0)
+        slowly = sum(min(one.score, MUCH) for one in words if one not in lately) // 2
+        weight = sum(one.score for one in lately) + slowly + min(refused, REFUSED_MOST) + (old["score"] if old else 0)
         days = len({one.at // DAY for one in words})
         return Past(old["count"] + 1 if old else 1, len(lately), days, weight + self._anew(old, row, finding))
 
