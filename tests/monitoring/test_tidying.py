@@ -13,10 +13,10 @@ def test_what_was_written_ahead_comes_home_while_others_write(tmp_path: Path):
         writer.execute("PRAGMA wal_autocheckpoint=0")
         writer.execute("CREATE TABLE said (word)")
         writer.execute("INSERT INTO said VALUES ('home')")
-        tidier = Tidier(str(path))
+        tidier, before = Tidier(str(path)), path.stat().st_size
         tidier.stored(1)
         tidier.close()
-        assert path.stat().st_size == 0  # not yet worth it
+        assert path.stat().st_size == before  # not yet worth it
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("INSERT INTO said VALUES ('later')")
         tidier.stored(MANY)
