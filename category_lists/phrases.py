@@ -31,9 +31,16 @@ from category_lists.spelling import PLAIN, Spelling
 from category_lists.text import plain, words
 
 type Kind = Literal["page", "search"]
+type _Reading = Literal["page", "brief", "search"]  # a page of a few sentences is read like what somebody says
 
 WEIGHTS: Final = {"hard": 100, "strong": 50, "soft": 20, "slight": 8}
 _LINE: Final = {"page": 80, "search": 50}
+_BRIEF: Final = 2000  # characters: what somebody writes in one go
+_READ: Final[Mapping[str, tuple[_Reading, ...]]] = {
+    "": ("page", "brief", "search"),
+    "brief": ("brief", "search"),
+    "search": ("search",),
+}
 _SHORT: Final = 250  # words: up to here a page's line stays where it is
 # The younger the readers, the lower the line. A guest may be a pupil.
 _BY_PHASE: Final = {
@@ -48,6 +55,7 @@ _BY_PHASE: Final = {
 }
 _LIKELY: Final = 0.6  # of the line, for a theme that the name of the site speaks of too
 _WITHIN: Final = 80  # characters between the first and the last word of a rule's words, about twelve words
+_BESIDE: Final = 14  # characters between words of a row, two short words
 _SAME_AGAIN: Final = 0.15  # what each further occurrence of a phrase adds, up to four of them
 
 
@@ -86,22 +94,18 @@ class Score:
 class _Meaning:
     """What one phrase says wherever it stands: it may be a phrase of themes, a context and a part of rules at once."""
 
-    scores: list[tuple[str, int, str]] = field(default_factory=list)  # theme, weight, kind ("" for both)
+    scores: list[tuple[str, int, str]] = field(default_factory=list)  # theme, weight, a key of `_READ`
     contexts: list[str] = field(default_factory=list)
-    parts: dict[str, list[int]] = field(default_factory=dict)  # of rules for pages and of rules for searches
+    parts: dict[_Reading, list[int]] = field(default_factory=dict)
     never: bool = False
 
-    def weights(self, kind: Kind) -> tuple[tuple[str, int], ...]:
+    def weights(self, reading: _Reading) -> tuple[tuple[str, int], ...]:
         """The weight for each theme, the higher where a search has its own."""
         best: dict[str, int] = {}
         for theme, weight, only in self.scores:
-            if not only or only == kind:
+            if reading in _READ[only]:
                 best[theme] = max(weight, best.get(theme, 0))
         return tuple(best.items())
-
-    def says(self, phrase: str, kind: Kind) -> "_Says | None":
-        weights, parts = self.weights(kind), tuple(self.parts.get(kind, ()))
-        return _Says(phrase, weights, parts) if weights or parts else None
 
 
 FOLDER: Final = Path(__file__).with_name("phrases")
@@ -115,6 +119,17 @@ class _Says(NamedTuple):
     parts: tuple[int, ...]
 
 
+def _automaton(meanings: Mapping[str, _Meaning], reading: _Reading) -> ahocorasick.Automaton:
+    """One for each way of reading: a page would meet the little words of rows at every step."""
+    made = ahocorasick.Automaton()
+    for phrase, meaning in meanings.items():
+        says = _Says(phrase.strip(), meaning.weights(reading), tuple(meaning.parts.get(reading, ())))
+        if says.weights or says.parts or meaning.contexts or meaning.never:
+            made.add_word(phrase, (len(phrase), meaning.never, tuple(meaning.contexts), says))
+    made.make_automaton()
+    return made
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     theme: str
@@ -122,6 +137,7 @@ class _Rule:
     kind: str
     parts: tuple[int, ...]
     words: str
+    row: bool = False  # in this order, with no more than a word or two between
 
 
 @dataclass(slots=True)
@@ -143,7 +159,7 @@ class _Built:
         key = "\n".join(sorted(set(phrases)))
         number = self.sets.setdefault(key, len(self.sets))
         for phrase in set(phrases):
-            for each in (kind,) if kind else ("page", "search"):
+            for each in _READ[kind]:
                 numbers = self.meaning(phrase).parts.setdefault(each, [])
                 if number not in numbers:
                     numbers.append(number)
@@ -159,17 +175,13 @@ class _Built:
 class Phrases:
     """Phrase sets, ready to score with. Nothing in it changes; share one between threads."""
 
-    __slots__ = ("_automaton", "_lowered", "_rules", "_spelling", "_vocabulary", "digest", "languages", "themes")
+    __slots__ = ("_automata", "_lowered", "_rules", "_spelling", "_vocabulary", "digest", "languages", "themes")
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         """`texts` are the YAML files by name. Raises ValueError in one sentence for what is not understood."""
         built = _read(texts)
-        self._automaton = ahocorasick.Automaton()
-        for phrase, meaning in built.meanings.items():
-            page, search = meaning.says(phrase.strip(), "page"), meaning.says(phrase.strip(), "search")
-            self._automaton.add_word(phrase, (len(phrase), meaning.never, tuple(meaning.contexts), phrase, page, search))
-        self._automaton.make_automaton()
-        self._rules = tuple(built.rules)
+        self._automata = {reading: _automaton(built.meanings, reading) for reading in _READ[""]}
+        self._rules = {reading: [rule for rule in built.rules if reading in _READ[rule.kind]] for reading in _READ[""]}
         self._lowered = built.lowered
         self._spelling = built.spelling
         self._vocabulary = frozenset(word for phrase in built.meanings for word in phrase.split() if len(word) > 2)
@@ -188,9 +200,11 @@ class Phrases:
         fewer words are enough.
         """
         read = words(text, self._known, self._spelling)
-        seen, contexts = self._found(read, kind)
+        reading: _Reading = "brief" if kind == "page" and len(text) <= _BRIEF else kind
+        seen, contexts = self._found(read, reading)
         counts: dict[tuple[str, str, int], int] = {}
         places: dict[int, list[int]] = {}
+        ends: dict[int, list[int]] = {}  # the same places, where they end, for rows
         for start, (phrase, weights, parts) in seen:
             for theme, weight in weights:
                 counts[theme, phrase, weight] = counts.get((theme, phrase, weight), 0) + 1
@@ -199,7 +213,9 @@ class Phrases:
                     places[part].append(start)
                 else:
                     places[part] = [start]
-        hits = self._hits(counts, places, kind)
+                if reading != "page":
+                    ends.setdefault(part, []).append(start + len(phrase))
+        hits = self._hits(counts, places, ends, reading)
         scores: dict[str, float] = {}
         for theme, _, weight, again, yields in hits:
             calm = sum([contexts.get(context, 0) for context in self._lowered[theme]])
@@ -220,7 +236,7 @@ class Phrases:
     def _known(self, word: str) -> bool:
         return word in self._vocabulary
 
-    def _found(self, read: str, kind: Kind) -> tuple[list[tuple[int, _Says]], dict[str, int]]:
+    def _found(self, read: str, reading: _Reading) -> tuple[list[tuple[int, _Says]], dict[str, int]]:
         """Every phrase in the text with where it begins, in order, and how many words of each context there are.
 
         Phrases that stand inside or across one that means no harm are left out.
@@ -228,13 +244,12 @@ class Phrases:
         masks: list[tuple[int, int]] = []
         seen: list[tuple[int, int, _Says]] = []
         calm: set[tuple[str, tuple[str, ...]]] = set()
-        page = kind == "page"
-        for last, (length, never, context, phrase, on_page, in_search) in self._automaton.iter(read):
+        for last, (length, never, context, says) in self._automata[reading].iter(read):
             if never:
                 masks.append((last - length + 2, last))
             if context:
-                calm.add((phrase, context))
-            if says := on_page if page else in_search:
+                calm.add((says[0], context))
+            if says[1] or says[2]:
                 seen.append((last - length + 2, last, says))
         contexts = Counter(chain.from_iterable([names for _, names in calm]))
         seen.sort(key=_BY_PLACE)
@@ -254,7 +269,11 @@ class Phrases:
         return left, contexts
 
     def _hits(
-        self, counts: Mapping[tuple[str, str, int], int], places: Mapping[int, list[int]], kind: Kind
+        self,
+        counts: Mapping[tuple[str, str, int], int],
+        places: Mapping[int, list[int]],
+        ends: Mapping[int, list[int]],
+        reading: _Reading,
     ) -> list[_Weighed]:
         hits = [
             (theme, phrase, weight, 1 + _SAME_AGAIN * min(count - 1, 4), _HARD if weight >= WEIGHTS["hard"] else _SOFT)
@@ -262,8 +281,9 @@ class Phrases:
         ]
         hits += [
             (rule.theme, rule.words, rule.weight, 1.0, _FIRM if rule.weight >= WEIGHTS["hard"] else _SOFT)
-            for rule in self._rules
-            if (not rule.kind or rule.kind == kind) and all(part in places for part in rule.parts) and _near(rule, places)
+            for rule in self._rules[reading]
+            if all(part in places for part in rule.parts)
+            and (_in_a_row(rule, places, ends) if rule.row else _near(rule, places))
         ]
         return hits
 
@@ -294,6 +314,19 @@ def _near(rule: _Rule, places: Mapping[int, list[int]]) -> bool:
         else:
             return True
     return False
+
+
+def _in_a_row(rule: _Rule, places: Mapping[int, list[int]], ends: Mapping[int, list[int]]) -> bool:
+    """Whether the parts follow each other."""
+    first, *rest = rule.parts
+    reached = set(ends[first])
+    for part in rest:
+        reached = {
+            end
+            for start, end in zip(places[part], ends[part], strict=True)
+            if any(before < start <= before + _BESIDE for before in reached)
+        }
+    return bool(reached)
 
 
 @cache
@@ -389,7 +422,7 @@ def _named(documents: list[object], name: str) -> dict[str, dict[str, str]]:
     return found
 
 
-_THEME_FIELDS: Final = frozenset((*WEIGHTS, "theme", "language", "lowered_by", "together", "never", "search"))
+_THEME_FIELDS: Final = frozenset((*WEIGHTS, "theme", "language", "lowered_by", "together", "never", "search", "brief"))
 
 
 def _theme(built: _Built, document: object, named: Mapping[str, Mapping[str, str]], name: str) -> None:
@@ -404,10 +437,14 @@ def _theme(built: _Built, document: object, named: Mapping[str, Mapping[str, str
     built.lowered[theme] = built.lowered.get(theme, frozenset()) | lowered
     for phrase in built.split(document.get("never"), sets, name):
         built.meaning(phrase).never = True
-    for kind, fields in (("", document), ("search", document.get("search") or {})):
+    for kind, fields in (("", document), ("brief", document.get("brief") or {}), ("search", document.get("search") or {})):
         for strength, weight in WEIGHTS.items():
-            for phrase in built.split(fields.get(strength), sets, name):
+            given, rows = _rows(fields.get(strength)) if kind else (fields.get(strength), [])  # rows are slow in long texts
+            for phrase in built.split(given, sets, name):
                 built.meaning(phrase).scores.append((theme, weight, kind))
+            for row in rows:
+                parts = tuple(built.part(built.split(group, sets, name), kind) for group in row)
+                built.rules.append(_Rule(theme, weight, kind, parts, " ".join(row)[:60], row=True))
         for rule in fields.get("together") or ():
             if not isinstance(rule, dict) or len(rule) != 1 or not set(rule) <= set(WEIGHTS):
                 raise ValueError(f"In the phrase file {name}, a rule of {theme} needs one strength and its sets of words.")
@@ -432,8 +469,20 @@ def _split(given: object, sets: Mapping[str, str], name: str) -> list[str]:
     return found
 
 
+def _rows(given: object) -> tuple[str, list[list[str]]]:
+    """Patterns that stand for too much to write out are looked for part by part; what may be missing is left out of them."""
+    few, many = [], []
+    for piece in str(given or "").split(","):
+        groups = [group.split("|") for group in _EITHER.split(piece) if group.strip()]
+        if "(" in piece and math.prod(map(len, groups)) > _FEW:
+            many.append([", ".join(group) for group in groups if all(each.strip() for each in group)])
+        else:
+            few.append(piece)
+    return ",".join(few), many
+
+
 _EITHER: Final = re.compile(r"\(([^()]*)\)")
-_MOST: Final = 4000  # phrases that one pattern may stand for
+_FEW, _MOST = 60, 800  # phrases that one pattern is written out into: of searches, of pages
 
 
 def _either(pattern: str, name: str) -> list[str]:
