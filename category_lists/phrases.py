@@ -67,7 +67,7 @@ class _Yields:
     least: float
 
 
-_HARD, _FIRM, _SOFT = _Yields(0.9, 0.4), _Yields(0.74, 0.15), _Yields(0.66, 0.05)
+_HARD, _FIRM, _SOFT = _Yields(0.8, 0.4), _Yields(0.74, 0.15), _Yields(0.66, 0.05)
 type _Weighed = tuple[str, str, int, float, _Yields]  # theme, phrase, weight, times, yields
 
 
