@@ -1,5 +1,6 @@
 """The agenda of a review meeting, made by itself from two records that never meet below: what happened, what changed."""
 
+import re
 from collections import Counter
 from datetime import datetime, timedelta
 
@@ -16,6 +17,8 @@ from monitoring.meetings import Item
 from policy.rules import SchoolPolicy
 
 MOST = 12  # lines of an item; what is more is counted
+PLACES = {"Capture": "/captures", "Incident": "/incidents", "Change": "/requests"}
+NAMED = re.compile(r"(Capture|Incident|Change) ([1-9][0-9]{0,14})(?=[:,])")
 
 
 def terms(desk: Desk) -> rota.Terms:
@@ -48,7 +51,7 @@ def agenda(desk: Desk, since: datetime) -> tuple[Item, ...]:
         f"Capture {one.id}: {one.theme_name}, in no incident" for one in caught if one.grade == "serious" and not one.incident
     ]
     behaviour = Counter(one.theme_name for one in caught if one.grade == "behaviour")
-    false = [f"“{one.said[:80]}” ({one.theme_name})" for one in caught if one.grade == "false"]
+    false = [f"Capture {one.id}: “{one.said[:80]}” ({one.theme_name})" for one in caught if one.grade == "false"]
     waiting = captures.waiting(log, school, pupils)
     looked = constancy.days(log, school, since.date(), now.date(), terms(desk), now.date())
     proof = constancy.proof(looked)
@@ -70,7 +73,7 @@ def agenda(desk: Desk, since: datetime) -> tuple[Item, ...]:
         Item(
             "left",
             "Captures nobody looked at",
-            _cut([f"{one.theme_name}, {one.at:%d %B %H:%M}" for one in waiting]),
+            _cut([f"Capture {one.id}: {one.theme_name}, {one.at:%d %B %H:%M}" for one in waiting]),
             "Why were they left? Is the rota right?",
         ),
         Item(
@@ -102,6 +105,12 @@ def agenda(desk: Desk, since: datetime) -> tuple[Item, ...]:
             "Who covers the next holiday and the next absence?",
         ),
     )
+
+
+def leads(text: str) -> tuple[str, str, str]:
+    """A line of an agenda: what it names first, the page of that, and the rest. Two blanks where it names nothing."""
+    found = NAMED.match(text)
+    return (found[0], f"{PLACES[found[1]]}/{found[2]}", text[found.end() :]) if found else ("", "", text)
 
 
 def _cut(lines: list[str]) -> tuple[str, ...]:

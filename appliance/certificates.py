@@ -1,4 +1,4 @@
-"""The certificates of the desk and of encrypted DNS, signed by the box's own authority, which devices trust already."""
+"""The certificates of the desk, of encrypted DNS and of the proxy by TLS, signed by the box's own authority."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -34,6 +34,12 @@ def dns_certificate(config: Config, labels: Iterable[str] = ()) -> tuple[Path, P
         names += [f"{label}.{host}" for label in labels]  # by name too: below `localhost` clients take no wildcard
     names += [each for each, _ in (*config.dns.dot_listen, *config.dns.doh_listen)]
     return _certificate(config, "dns", list(dict.fromkeys(names)))
+
+
+def proxy_certificate(config: Config) -> tuple[Path, Path]:
+    """The same for the proxy reached by TLS: for the desk's name, and the addresses where it listens."""
+    names = [_desk_host(config), *(host for host, _ in config.proxy.tls_listen if not ip_address(host).is_unspecified)]
+    return _certificate(config, "proxy", list(dict.fromkeys(names)))
 
 
 def _desk_host(config: Config) -> str:

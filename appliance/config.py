@@ -50,9 +50,10 @@ class DnsConfig:
 @dataclass(frozen=True, slots=True)
 class ProxyConfig:
     listen: tuple[Address, ...] = (("127.0.0.1", 8080),)  # addresses and ports of the web proxy
+    tls_listen: tuple[Address, ...] = ()  # addresses and ports of the web proxy that are reached by TLS, HTTP/2 under it
     transparent_listen: tuple[Address, ...] = ()  # addresses and ports that nftables redirects web traffic to
     page_listen: tuple[Address, ...] = ()  # where DNS leads blocked names (dns.page_addresses), ports 80 and 443
-    proxy_protocol_from: tuple[str, ...] = ()  # balancers before `listen`, as networks, that say with PROXY v2 who it is
+    proxy_protocol_from: tuple[str, ...] = ()  # balancers before those two, as networks, that say with PROXY v2 who it is
     portal_name: str = ""  # a public name of the sign-in page, such as portal.oakfield.sch.uk; none: schoolgate.internal
     portal_certificate: str = ""  # a PEM file for that name: the certificate, those above it, and the key
     upstream_ca: str = ""  # a PEM file of further authorities to trust upstream
@@ -172,6 +173,7 @@ ENVIRONMENT = {  # variable: (section, key)
     "SCHOOLGATE_DOT_LISTEN": ("dns", "dot_listen"),
     "SCHOOLGATE_DOH_LISTEN": ("dns", "doh_listen"),
     "SCHOOLGATE_PROXY_LISTEN": ("proxy", "listen"),
+    "SCHOOLGATE_PROXY_TLS_LISTEN": ("proxy", "tls_listen"),
     "SCHOOLGATE_PROXY_TRANSPARENT_LISTEN": ("proxy", "transparent_listen"),
     "SCHOOLGATE_PROXY_PAGE_LISTEN": ("proxy", "page_listen"),
     "SCHOOLGATE_PROXY_UPSTREAM_CA": ("proxy", "upstream_ca"),
@@ -186,7 +188,8 @@ SECTIONS: dict[str, type] = {
     "mail": MailConfig,
     "witness": WitnessConfig,
 }
-ADDRESSES = {"listen", "upstreams", "rpz_listen", "dot_listen", "doh_listen", "transparent_listen", "page_listen"}
+LISTENERS = {"listen", "rpz_listen", "dot_listen", "doh_listen", "tls_listen", "transparent_listen", "page_listen"}
+ADDRESSES = {*LISTENERS, "upstreams"}
 ALIASES: dict[tuple[str, object], str] = {("mail", "from"): "sender"}
 DEFAULT_PORTS = {"rpz_listen": 53, "dot_listen": 853, "doh_listen": 443}
 
@@ -300,10 +303,10 @@ def _check_sso(admin: AdminConfig) -> None:
 
 def on_loopback_only(config: Config) -> None:
     """The demonstration has known passwords, so it never listens where others can reach it."""
-    dns = (*config.dns.listen, *config.dns.dot_listen, *config.dns.doh_listen, *config.dns.rpz_listen)
+    dns, proxy = (*config.dns.listen, *config.dns.dot_listen, *config.dns.doh_listen, *config.dns.rpz_listen), config.proxy
     for section, addresses in (
         ("dns", dns),
-        ("proxy", (*config.proxy.listen, *config.proxy.transparent_listen, *config.proxy.page_listen)),
+        ("proxy", (*proxy.listen, *proxy.tls_listen, *proxy.transparent_listen, *proxy.page_listen)),
         ("admin", config.admin.listen),
     ):
         for host, _ in addresses:
@@ -340,7 +343,7 @@ def _value(where: str, key: str, value: object) -> object:
             if value not in ("tell", "block"):
                 raise BadConfiguration(f"{where}: {value!r} is neither tell nor block")
             return value
-        case "listen" | "rpz_listen" | "dot_listen" | "doh_listen" | "transparent_listen" | "page_listen":
+        case key if key in LISTENERS:
             items = [value] if isinstance(value, str) else value
             if not isinstance(items, list) or not items:
                 raise BadConfiguration(f"{where}: a list of host:port is expected")

@@ -160,6 +160,7 @@ def _taken(config: Config) -> Iterator[str]:
     for key, listeners in (
         ("dns.listen", config.dns.listen),
         ("proxy.listen", config.proxy.listen),
+        ("proxy.tls_listen", config.proxy.tls_listen),
         ("admin.listen", config.admin.listen),
     ):
         for host, port in listeners:

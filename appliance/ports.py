@@ -47,6 +47,7 @@ class Ports:
             proxy=replace(
                 config.proxy,
                 listen=self._settled("proxy", config.proxy.listen, _STREAM),
+                tls_listen=self._settled("proxy", config.proxy.tls_listen, _STREAM),
                 transparent_listen=self._settled("proxy", config.proxy.transparent_listen, _STREAM),
                 page_listen=self._settled("proxy", config.proxy.page_listen, _STREAM),
             ),

@@ -108,6 +108,7 @@ class Supervisor:
             "rpz": [_text(address) for address in config.dns.rpz_listen],
             "proxy": [_text(address) for address in config.proxy.listen],
             "proxy_groups": {name: _text((host, port)) for name, host, port in config.group_listeners},
+            **({"proxy_tls": [_text(each) for each in config.proxy.tls_listen]} if config.proxy.tls_listen else {}),
             **({"proxy_page": [_text(each) for each in config.proxy.page_listen]} if config.proxy.page_listen else {}),
             "admin": config.desk_url,
             "ca_certificate": str(config.data / "ca" / "schoolgate-ca.pem"),

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from appliance.config import AdminConfig, Config
 from change_control.keys import secret_of
@@ -146,6 +147,9 @@ async def run_proxy(config: Config, name: str, ready: Ready, stop: asyncio.Event
             *((f"proxy:{host}:{port}", host, port) for host, port in config.proxy.listen),
             *config.group_listeners,
         ),
+        secure=tuple((f"proxy-tls:{host}:{port}", host, port) for host, port in config.proxy.tls_listen),
+        secure_certificate=(config.data / "ca" / "proxy.pem", config.data / "ca" / "proxy-key.pem"),
+        secure_name=urlsplit(config.desk_url).hostname or "",
         transparent=tuple((f"transparent:{host}:{port}", host, port) for host, port in config.proxy.transparent_listen),
         page=tuple((f"page:{host}:{port}", host, port) for host, port in config.proxy.page_listen),
         balancers=config.proxy.proxy_protocol_from,

@@ -11,6 +11,8 @@ with the category that some list gives them), `lists/` and `examples/`. Four que
 3. Of harmful names that no list knows, for how many does the model propose the right category, and at how many harmless ones?
    A fifth of all sites (by a checksum of the registered name) is kept from training; the model is trained on the others.
    A registered name is what is below a public suffix, so that names below `blogspot.com` are sites of their own.
+   Beside them stand the pages: our own short texts, each judged by a model that has not learned from it, alone and together
+   with names that no list knows.
 4. Of harmful searches and texts, how many are found, at how many harmless ones?
 """
 
@@ -31,7 +33,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)  # not this folder, wh
 
 from appliance.commands.evaluating import judge_of
 from category_lists import suffixes
-from category_lists.classifier import GENERATED, Model, shipped
+from category_lists.classifier import GENERATED, HARMLESS, Model, harm_in, shipped
 from category_lists.evaluate import Judge
 from category_lists.examples import Examples, box_examples, our_examples
 from category_lists.lists import ListVersion, starter
@@ -39,6 +41,7 @@ from category_lists.names import NameRefused, canonical_host, is_address, parent
 from category_lists.phrases import shipped as shipped_phrases
 from category_lists.taxonomy import load as load_taxonomy
 from category_lists.train import train
+from category_lists.train_texts import corpus, held_out
 from policy.live import Live, Objects
 from policy.rules import Dictionary, read
 
@@ -192,6 +195,35 @@ def unknown(data: Path, dice: random.Random) -> None:
         _row(group, asked[group, "here"], asked[group, "shipped"])
     _row("harmless: education, news, sport", _proposed(trained, calm, {}), _proposed(shipped(), calm, {}))
     _row("harmless: all other feeds", _proposed(trained, others, {}), _proposed(shipped(), others, {}))
+    pages(trained, {kind: sorted(names) for kind, names in hidden.items()} | {HARMLESS: calm}, dice)
+
+
+def pages(trained: Model, names: Mapping[str, Sequence[str]], dice: random.Random) -> None:
+    """What the model of page texts finds of texts that it has not learned, alone and together with names."""
+    texts = shipped().texts
+    assert texts
+    held: dict[str, list[Mapping[str, float]]] = defaultdict(list)
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for kind, _, scores in held_out(corpus()):
+        held[kind].append(scores)
+
+    def asked(way: str, kind: str, shares: Mapping[str, float], line: float) -> None:
+        likely = max((each for each in shares if each != HARMLESS), key=shares.__getitem__)
+        some = harm_in(shares, texts.against) >= line
+        found[way].update(
+            {"harmless": 1, "called": some} if kind == HARMLESS else {"texts": 1, "right": some and likely == kind}
+        )
+
+    for kind, scored in held.items():
+        for scores in scored:
+            asked("the text alone", kind, trained.together("", scores), texts.alone)
+            for name in dice.choices(names[kind], k=50) if names.get(kind) else ():
+                asked("name and text, learned here", kind, trained.together(name, scores), texts.line)
+                asked("name and text, as shipped", kind, shipped().together(name, scores), texts.line)
+    print(f"\n{'pages':30} {'texts':>7} {'right':>8} {'harmless':>9} {'called':>8}")
+    for way, counts in found.items():
+        right, called = percent(counts["right"], counts["texts"]), percent(counts["called"], counts["harmless"])
+        print(f"{way:30} {counts['texts']:7} {right:>8} {counts['harmless']:9} {called:>8}")
 
 
 def _closed() -> set[str]:

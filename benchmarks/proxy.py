@@ -63,15 +63,22 @@ class Origin(asyncio.Protocol):
     """Answers GET /<bytes> as fast as Python can: it shall not be what is measured."""
 
     answers: dict[bytes, bytes] = {}  # noqa: RUF012
+    came = resumed = 0  # connections, and those of them that went on with a session
 
     def connection_made(self, transport):
         self.transport, self.rest = transport, b""
+        Origin.came += 1
+        Origin.resumed += transport.get_extra_info("ssl_object").session_reused
 
     def data_received(self, data):
         self.rest += data
         while (end := self.rest.find(b"\r\n\r\n")) >= 0:
             head, self.rest = self.rest[:end], self.rest[end + 4 :]
             size = head.split(b" ", 2)[1].rpartition(b"/")[2]
+            if size == b"counts":
+                said = b"[%d, %d]" % (Origin.came, Origin.resumed)
+                self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said))
+                continue
             if size not in self.answers:
                 wanted = int(size) if size.isdigit() else 40_000  # what is no number is a search
                 body = (WORDS * (wanted // len(WORDS) + 1))[:wanted]
@@ -118,11 +125,14 @@ def certificates(folder: Path, hosts: tuple[str, ...] = ("localhost",)) -> None:
     shutil.copy(folder / "ours" / "mitmproxy-ca.pem", folder / "squid-ca.pem")
 
 
-def run_origin(folder: Path, port: int) -> None:
+def run_origin(folder: Path, port: int, *, full: bool) -> None:
+    """`full`: each connection is a whole handshake; otherwise sessions may be resumed."""
     import uvloop
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "origin.pem")
+    if full:
+        context.num_tickets, context.options = 0, context.options | ssl.OP_NO_TICKET
 
     async def main():
         server = await asyncio.get_running_loop().create_server(Origin, "127.0.0.1", port, ssl=context)
@@ -298,6 +308,17 @@ def load(url: str, options: tuple[str, ...], proxy: int | None, seconds: float) 
     return Load(float(rate[1]), late.get("50", 0.0), late.get("99", late.get("50", 0.0)))
 
 
+def whole(origin: int, proxy: int, size: int) -> None:
+    """hey counts an answer that breaks off too: here the body is as long as it should be, or nothing is measured."""
+    said = subprocess.run(
+        ["curl", "-sko", "/dev/null", "-w", "%{size_download}", "-x", f"http://127.0.0.1:{proxy}",
+         f"https://localhost:{origin}/{size}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if said.stdout != str(size):
+        raise SystemExit(f"of {size} bytes {said.stdout} came")
+
+
 def first_bytes(origin: int, proxy: int | None, seconds: float) -> Load:
     """How long the first byte of a page of 200 KB takes, one after the other on one connection."""
     context = ssl.create_default_context()
@@ -324,16 +345,20 @@ def first_bytes(origin: int, proxy: int | None, seconds: float) -> Load:
     return Load(len(took) / seconds, took[len(took) // 2], took[int(len(took) * 0.99)])
 
 
-def processor(process: subprocess.Popen[bytes]) -> float:
-    """Seconds of processor that a proxy and its helpers used: steadier than a clock on a machine that does other things."""
+def processor(process: subprocess.Popen[bytes], *, finely: bool = False) -> float:
+    """Seconds of processor that a proxy and its helpers used: steadier than a clock on a machine that does other things.
+    `finely`: by the scheduler's clock, in nanoseconds, where it keeps one.
+    """
     group = os.getpgid(process.pid)
-    ticks = 0
+    ticks = spent = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = stat.read_text().rpartition(")")[2].split()
             if int(fields[2]) == group:
                 ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+                for each in stat.parent.glob("task/*/schedstat") if finely else ():
+                    spent += int(each.read_text().split()[0])
+    return spent / 1e9 if spent else ticks / os.sysconf("SC_CLK_TCK")
 
 
 def memory(process: subprocess.Popen[bytes]) -> float:
@@ -398,6 +423,8 @@ def measure_rounds(found: Measured, site: str, origin: int, folder: Path, rounds
             for who, command in commands(folder, port, direct=direct).items():
                 with running(command, PROXY_CORE, port) as process:
                     load(f"{site}/1024", AS_NAME if direct else (), port, 0.5)  # warm
+                    for path in {path for path, _, _ in cases.values()}:
+                        whole(origin, port, int(path[1:]))
                     for name, (path, options, _) in cases.items():
                         found.rate(name, who, site + path, options, port, seconds, process)
                     for name, (path, options, _) in delays.items():
@@ -440,13 +467,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--serve", choices=("open", "direct", "origin"), help=argparse.SUPPRESS)
+    parser.add_argument("--full", action="store_true", help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.serve == "origin":
-        run_origin(told.folder, told.port)
+        run_origin(told.folder, told.port, full=told.full)
     elif told.serve:
         run_ours(told.folder, told.port, direct=told.serve == "direct")
     else:
-        for tool in ("hey", "taskset"):
+        for tool in ("curl", "hey", "taskset"):
             if not shutil.which(tool):
                 print(f"{tool} is not installed: nothing to measure with")
                 return

@@ -335,6 +335,19 @@ def shipped() -> Phrases:
     return _understood(shipped_text())
 
 
+def said_by_themselves(weight: int) -> list[tuple[str, str]]:
+    """The phrases that ship and say enough by themselves, each with its theme; "" for those that mean no harm."""
+    built = _read(_texts(FOLDER))
+    found = [
+        ("", phrase.strip())
+        for phrase, meaning in built.meanings.items()
+        if meaning.never or (meaning.contexts and not meaning.scores)
+    ]
+    for phrase, meaning in built.meanings.items():
+        found += [(theme, phrase.strip()) for theme, least, _ in meaning.scores if least >= weight]
+    return sorted(set(found))
+
+
 def shipped_text(folder: Path = FOLDER) -> str:
     """The same as one text, which a dictionary names by its digest."""
     return json.dumps(_texts(folder), ensure_ascii=False, separators=(",", ":"))

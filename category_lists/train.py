@@ -11,8 +11,8 @@ model. numpy is loaded only here.
 
 import random
 from array import array
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -41,9 +41,14 @@ _SEED: Final = 2026
 
 
 def train(
-    examples: Examples, about: Mapping[str, object], progress: Progress | None = None, *, allowed: float = _ALLOWED
+    examples: Examples,
+    about: Mapping[str, object],
+    progress: Progress | None = None,
+    *,
+    allowed: float = _ALLOWED,
+    texts: Model | None = None,
 ) -> Model:
-    """Learn from names by kind and harmless names. Raises ValueError when there are too few."""
+    """Learn from names by kind and harmless names; `texts` goes along. Raises ValueError when there are too few."""
     dice = random.Random(_SEED)  # noqa: S311 - the same choice every time is what is wanted
     known = {
         kind: some_of(names, _MOST, dice) for kind, names in sorted(examples.named.items()) if len(set(names)) >= _FEWEST
@@ -55,29 +60,47 @@ def train(
     if not known or len(held) < 5 * _FEWEST:
         raise ValueError("There are too few names to learn from.")
     counted = {HARMLESS: len(calm)} | {kind: len(some) for kind, some in known.items()}
-    model = _learned({HARMLESS: calm, **known}, {**about, "names": counted}, progress)
+    model = learned({HARMLESS: calm, **known}, {**about, "names": counted}, progress)
     scores = sorted((harm_in(model.probabilities(name), _AGAINST) for name in held), reverse=True)
-    return replace(model, line=scores[int(len(scores) * allowed)] + 1e-4)
+    return replace(model, line=scores[int(len(scores) * allowed)] + 1e-4, texts=texts)
 
 
-class _Names:
-    """Names as the rows of their pieces, one after the other."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How it is learned: what the rows of an example are, how often all are gone through, how many at once."""
 
-    def __init__(self, known: Mapping[str, Sequence[str]], progress: Progress | None) -> None:
+    rows_of: Callable[[str], list[int]] = rows_of
+    rounds: int = _ROUNDS
+    batch: int = _BATCH
+    step: float = _STEP
+    harmless_counts: float = _HARMLESS_COUNTS
+    slight: frozenset[str] = frozenset()  # examples that count little
+    vague: Mapping[str, float] = field(default_factory=lambda: _VAGUE)
+
+
+_SLIGHT: Final = 0.3
+
+
+class _Examples:
+    """Examples as the rows of their pieces, one after the other."""
+
+    def __init__(self, known: Mapping[str, Sequence[str]], pace: Pace, progress: Progress | None) -> None:
         import numpy as np
 
-        rows, sizes, kinds = array("i"), array("i"), array("i")
+        rows, sizes, kinds, counts = array("i"), array("i"), array("i"), array("f")
         for number, names in enumerate(known.values()):
             for name in names:
-                found = rows_of(name)
+                found = pace.rows_of(name)
                 rows.extend(found)
                 sizes.append(len(found))
                 kinds.append(number)
+                counts.append(_SLIGHT if name in pace.slight else 1.0)
                 if progress and not len(sizes) & 1023:
                     progress(len(sizes))
         self.rows = np.frombuffer(rows, np.int32)
         self.sizes = np.frombuffer(sizes, np.int32).astype(np.int64)
         self.kinds = np.frombuffer(kinds, np.int32)
+        self.counts = np.frombuffer(counts, np.float32)
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
 
     def some(self, chosen: "NDArray[np.int64]") -> "tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]":
@@ -90,25 +113,29 @@ class _Names:
         return self.rows[places], sizes, begins
 
 
-def _learned(known: Mapping[str, Sequence[str]], about: Mapping[str, object], progress: Progress | None) -> Model:
+def learned(
+    known: Mapping[str, Sequence[str]], about: Mapping[str, object], progress: Progress | None, pace: Pace | None = None
+) -> Model:
+    """Learn from examples by kind, the harmless ones first. The line is still to be set."""
     import numpy as np
 
-    names = _Names(known, progress)
+    pace = pace or Pace()
+    names = _Examples(known, pace, progress)
     kinds = len(known)
     counts = np.bincount(names.kinds, minlength=kinds).astype(np.float64)
     counts_for = np.sqrt(counts.mean() / counts)
-    counts_for[0] *= _HARMLESS_COUNTS
-    counts_for *= [_VAGUE.get(kind, 1.0) for kind in known]
+    counts_for[0] *= pace.harmless_counts
+    counts_for *= [pace.vague.get(kind, 1.0) for kind in known]
     weights = np.zeros((ROWS, kinds), np.float32)
     seen = np.full(ROWS, 1e-3, np.float32)
     bias = np.zeros(kinds, np.float32)
     chance = np.random.default_rng(_SEED)
     done = names.kinds.size
-    for _ in range(_ROUNDS):
+    for _ in range(pace.rounds):
         order = chance.permutation(names.kinds.size)
-        for first in range(0, order.size, _BATCH):
-            chosen = order[first : first + _BATCH]
-            _step(names, chosen, counts_for.astype(np.float32), weights, seen, bias)
+        for first in range(0, order.size, pace.batch):
+            chosen = order[first : first + pace.batch]
+            _step(names, chosen, pace.step, counts_for.astype(np.float32), weights, seen, bias)
             done += chosen.size
             if progress:
                 progress(done)
@@ -127,14 +154,15 @@ def _learned(known: Mapping[str, Sequence[str]], about: Mapping[str, object], pr
 
 
 def _step(
-    names: _Names,
+    names: _Examples,
     chosen: "NDArray[np.int64]",
+    step: float,
     counts_for: "NDArray[np.float32]",
     weights: "NDArray[np.float32]",
     seen: "NDArray[np.float32]",
     bias: "NDArray[np.float32]",
 ) -> None:
-    """Learn from a thousand names: `weights`, `seen` and `bias` are moved in place."""
+    """Learn from some examples: `weights`, `seen` and `bias` are moved in place."""
     import numpy as np
 
     rows, sizes, begins = names.some(chosen)
@@ -144,21 +172,24 @@ def _step(
     miss = np.exp(score - score.max(axis=1, keepdims=True))
     miss /= miss.sum(axis=1, keepdims=True)
     miss[np.arange(kinds.size), kinds] -= 1
-    miss *= counts_for[kinds][:, None]
+    miss *= (counts_for[kinds] * names.counts[chosen])[:, None]
     order = np.argsort(rows, kind="stable")
     touched, first = np.unique(rows[order], return_index=True)
     of_name = np.repeat(np.arange(kinds.size), sizes)[order]
     slope = np.add.reduceat((miss * share)[of_name], first, axis=0)
     seen[touched] += (slope**2).mean(axis=1)
-    weights[touched] -= (_STEP / np.sqrt(seen[touched]))[:, None] * slope
+    weights[touched] -= (step / np.sqrt(seen[touched]))[:, None] * slope
     bias -= 0.02 * miss.mean(axis=0)
 
 
 def write_shipped() -> None:
     """Write the model that ships. Run by hand after a change of the words: .venv/bin/python -m category_lists.train"""
     about = {"trained_on": "starter lists and names made from our own words"}
-    model = train(our_examples(), about, allowed=_ALLOWED_UNTAUGHT)
-    SHIPPED.write_bytes(model.to_bytes())
+    examples = our_examples()
+    model = train(examples, about, allowed=_ALLOWED_UNTAUGHT)
+    from category_lists.train_texts import with_texts  # it learns with what stands here
+
+    SHIPPED.write_bytes(with_texts(model, sorted(set(examples.sure))).to_bytes())
 
 
 if __name__ == "__main__":

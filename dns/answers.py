@@ -426,16 +426,21 @@ class Answers:
         if self.steering:
             self.steering.follow(snapshot)
 
-    async def rehearse(self, snapshot: Snapshot) -> None:
-        """Make ready for a policy that is about to come into force (rehearsal.py). Not on a gateway: its kernel would have
-        to be asked as well.
+    def rehearsal(self, snapshot: Snapshot) -> Rehearsal | None:
+        """What makes ready for a policy that is about to come into force, hearing from now on what is asked.
+
+        None on a gateway, whose kernel would have to be asked as well, and before the first question.
         """
-        old = self._snapshot
-        if old is None or self.steering:
-            return
-        seats, cache = self._seats.following(old, snapshot), self._fetching.cache
-        self._rehearsal = coming = Rehearsal(snapshot, seats, cache, self._ways, self._worker)
-        await coming.listen(self._clock)
+        if self._snapshot is None or self.steering:
+            return None
+        seats = self._seats.following(self._snapshot, snapshot)
+        self._rehearsal = Rehearsal(snapshot, seats, self._fetching.cache, self._ways, self._worker)
+        return self._rehearsal
+
+    async def rehearse(self, snapshot: Snapshot) -> None:
+        """The same, until what matters is ready."""
+        if coming := self.rehearsal(snapshot):
+            await coming.listen(self._clock)
 
     def _seat(self, listener: str, address: str, tcp: bool) -> Seat:
         """Who asks."""

@@ -21,8 +21,8 @@ LONGEST: Final = 1 << 16
 class QuickLine:
     """Of one worker."""
 
-    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path, self._clock = path, clock
+    def __init__(self, path: str, patience_s: float = PATIENCE_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._patience_s, self._clock = path, patience_s, clock
         self._sock: socket.socket | None = None
         self._again = 0.0
 
@@ -47,7 +47,8 @@ class QuickLine:
 
     def _called(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        patience = struct.pack("@ll", 0, int(PATIENCE_S * 1e6))  # the kernel's own: `settimeout` would poll each time
+        seconds, rest = divmod(self._patience_s, 1)
+        patience = struct.pack("@ll", int(seconds), int(rest * 1e6))  # the kernel's own: `settimeout` would poll each time
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             sock.setsockopt(socket.SOL_SOCKET, option, patience)
         try:

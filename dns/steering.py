@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
 
-from dns import codec
+from dns import codec, quick
 from dns.cache import Generations
 from dns.codec import Answer, Query
 from dns.quick import QuickLine
@@ -63,6 +63,7 @@ class Steered:
 
     socket: str
     networks: tuple[Network, ...]
+    patience_s: float = quick.PATIENCE_S  # how long its answer is waited for while nobody else is served
 
 
 type Needs = tuple[str, tuple[str, ...]]  # a name, and the addresses that are told of it
@@ -108,7 +109,7 @@ class Steering:
         self._ways: Mapping[passages.Prefix, passages.Way] = {}  # what signed policy says of networks
         self._permitted: Generations[Wanted, float] = Generations(REMEMBERED)
         self._numbers: Generations[str, tuple[int, float]] = Generations(REMEMBERED)
-        self._quick = QuickLine(steered.socket)
+        self._quick = QuickLine(steered.socket, steered.patience_s)
         self._asked: dict[int, asyncio.Future[float]] = {}
         self._turn = self._since = 0
         self._turns: dict[str, int] = {}  # of clients of whom something else became known; others': `_since`

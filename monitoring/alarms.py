@@ -135,6 +135,17 @@ def acknowledge(log: Log, school: str, number: int, subjects: Iterable[str], *, 
     return _alarm(found[0])
 
 
+def taken_with(log: Log, school: str, numbers: Iterable[int], *, person: str, now: datetime) -> None:
+    """Whoever has judged captures has them: nobody else is told of these."""
+    about = [f"capture:{number}" for number in numbers]
+    with store.changing(log) as connection:
+        connection.execute(
+            sql.update(alarms)
+            .where(alarms.c.school == school, alarms.c.about.in_(about), alarms.c.acknowledged_at.is_(None))
+            .values(acknowledged_by=person, acknowledged_at=microseconds(now))
+        )
+
+
 def open_(log: Log, school: str, subjects: Iterable[str]) -> Sequence[Alarm]:
     """What nobody has acknowledged, oldest first."""
     asked = sql.select(alarms).where(

@@ -36,7 +36,7 @@ def rows(connection: sql.Connection, asked: sql.Select[Any]) -> Sequence[Row]:
 def add(connection: sql.Connection, table: sql.Table, **values: Any) -> int:
     """A new row, its texts made storable and cut to their columns; returns its number."""
     fitted = {name: fit(table, name, value) for name, value in values.items()}
-    key = connection.execute(sql.insert(table).values(fitted)).inserted_primary_key
+    key = connection.execute(sql.insert(table), fitted).inserted_primary_key  # one statement for all, made once
     return int(key[0]) if key and isinstance(key[0], int) else 0
 
 

@@ -8,7 +8,8 @@ Three things are known beforehand, because they were counted when the lines were
 - Ways. An index leads to the lines of a person, of a site, of a category or of a moment. A device and an address have none of
   their own: who was at them is known, and the index of people leads there. A site is the names below it that ever came up, so
   that each is one entry of the index, in order of time.
-- Weights: how many lines the way leads past in each hour. A stretch is as many hours as can be read before anybody waits.
+- Weights: how many lines the way leads past in each hour. A stretch is as many hours as can be read in a moment; how many
+  those are shows with the last one.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -24,9 +25,15 @@ from monitoring.tables import MIXED, NOT_ASKED, SIZES, clean, day_sums, events, 
 from monitoring.tables import tallies as tally_rows
 from policy.event import Kind
 
-AT_ONCE = 40_000  # lines of a stretch that are read in a row, where each has to be looked at
-APART = 3  # a line that an index leads to lies by itself: to read it takes as long as so many in a row
-TERM = 8  # so do search words, which are few
+AT_ONCE = 40_000  # lines of the first stretch, where each has to be looked at and they lie in a row
+A_MOMENT, FASTER, SLOWER = (
+    0.1,
+    4.0,
+    0.25,
+)  # seconds that each later one shall take, so much more or less than the last was read
+# A line that an index leads to may lie by itself on the disk: to read it takes as long as so many in a row, but never longer
+# than to read all that lies between.
+APART = 80
 LONGEST = 31  # days of a stretch in which there is hardly anything
 NAMES, PEOPLE = 200, 200  # so many names of a site, or people at a device, are gone to one by one
 
@@ -41,6 +48,7 @@ class Stretch:
     until: datetime | None
     whos: tuple[str, ...] | None = None  # nobody else's lines can be meant
     sites: tuple[str, ...] | None = None  # all names of the site
+    way: str = ""  # by which field's index; blank: whichever the database likes
 
 
 def plain(query: Query) -> bool:
@@ -64,7 +72,20 @@ def _counted(query: Query) -> bool:
     return query.action in FOLDED_ACTIONS and query.action != "allow"
 
 
-def stretches(connection: sql.Connection, school: str, query: Query, cursor: Cursor | None) -> Iterator[Stretch]:
+@dataclass(slots=True)
+class Pace:
+    """How much to read at once. What is in memory is read a hundred times as fast as what is not, and the next stretch may be
+
+    either: so never much more than what can be waited for in the worst case.
+    """
+
+    lines: float = AT_ONCE
+
+    def took(self, seconds: float) -> None:
+        self.lines = min(2 * AT_ONCE, max(AT_ONCE / 16, self.lines * A_MOMENT / max(seconds, 0.001)))
+
+
+def stretches(connection: sql.Connection, school: str, query: Query, cursor: Cursor | None, pace: Pace) -> Iterator[Stretch]:
     bounds = _bounds(connection, school)
     if bounds is None:
         return
@@ -82,7 +103,8 @@ def stretches(connection: sql.Connection, school: str, query: Query, cursor: Cur
     wanted = _days(connection, school, query, first // tallies.DAY, people, sites)
     hours = _hours(connection, school, first // HOUR, last // HOUR)
     whole = _by_day(hours)
-    weights, apart = _way(connection, school, query, people, sites, whole)
+    way, weights = _way(connection, school, query, people, sites, whole)
+    told = None if people is None or people.since == LARGEST else (people.since + 1) * tallies.DAY
     end = (last // HOUR + 1) * HOUR
     while end > first:
         day = (end - 1) // tallies.DAY
@@ -93,18 +115,19 @@ def stretches(connection: sql.Connection, school: str, query: Query, cursor: Cur
             day = max(older)
             end = (day + 1) * tallies.DAY
         start, weight = end, 0.0
-        while start > first and weight <= AT_ONCE and end - start < LONGEST * tallies.DAY:
-            if wanted is not None and (start - 1) // tallies.DAY not in wanted:
-                break  # the days between need not be read
+        while start > first and weight <= pace.lines and end - start < LONGEST * tallies.DAY:
+            if start < end and ((wanted is not None and (start - 1) // tallies.DAY not in wanted) or start == told):
+                break  # the days between need not be read; and where nobody knows who was there, another way begins
             start -= HOUR
             on = start // tallies.DAY
             share = hours.get(start // HOUR, 0) / whole[on] if whole.get(on) else 1 / 24
-            weight += apart * weights.get(on, 0) * share
+            weight += min(APART * weights.get(on, 0), whole.get(on, 0)) * share
         yield Stretch(
             max(moment(start), query.since) if query.since else moment(start),
             min(moment(end), query.until) if query.until else moment(end),
             _those(people, start // tallies.DAY, (end - 1) // tallies.DAY),
             sites,
+            way,
         )
         end = start
 
@@ -123,22 +146,22 @@ def _way(
     people: "_People | None",
     sites: Sequence[str] | None,
     whole: Weights,
-) -> tuple[Weights, float]:
-    """How many lines of each day the shortest way leads past, and how far apart they lie."""
-    if query.term is not None:
-        return _sums(connection, school, kind=Kind.SEARCH), TERM
+) -> tuple[str, Weights]:
+    """The shortest way to what is asked, and how many lines of each day it leads past."""
     if people is not None:
         whos = {who for some in people.days.values() for who in some}
         if len(whos) <= PEOPLE:
             unknown = {day: weight for day, weight in whole.items() if day <= people.since}
-            return unknown | _tallied(connection, school, "who", whos), APART
+            return "who", unknown | _tallied(connection, school, "who", whos)
+    if query.term is not None:
+        return "term", _sums(connection, school, kind=Kind.SEARCH)
     if sites is not None:
-        return _tallied(connection, school, "host", _hosts(sites)), APART
+        return "site", _tallied(connection, school, "host", _hosts(sites))
     if query.category is not None:
-        return _sums(connection, school, category=query.category), APART
+        return "category", _sums(connection, school, category=query.category)
     if query.action is not None and query.action not in FOLDED_ACTIONS:
-        return _sums(connection, school, action=query.action), APART
-    return whole, 1
+        return "action", _sums(connection, school, action=query.action)
+    return "at", whole
 
 
 def _hours(connection: sql.Connection, school: str, first: int, last: int) -> Mapping[int, int]:
@@ -272,5 +295,5 @@ def _days(
             table.action == clean(query.action, SIZES["action"]),
             *([] if query.group is None else [table.group == clean(query.group, SIZES["group"])]),
         )
-        found.append(set(connection.scalars(asked.distinct())) | set(range(first, begun + 1)))
+        found.append(set(connection.scalars(asked.distinct())) | set(range(first, begun)))
     return set.intersection(*found) if found else None

@@ -32,7 +32,7 @@ SIZES = {
     "worker": 64,
     "title": 200,
 }
-NOT_ASKED = ("request", "notice")  # people and the filter speaking, not traffic
+NOT_ASKED = frozenset({"request", "notice"})  # people and the filter speaking, not traffic
 MIXED = ("group", "kind", "action", "category", "reason", "network", "identified_by", "rule")  # fields of few values
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL refuses NUL; half a surrogate pair is no character anywhere
 

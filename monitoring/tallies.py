@@ -28,34 +28,44 @@ BLOCK, WARN = "block", "warn"
 
 
 def add(connection: sql.Connection, own: Sequence[Event], folded: Sequence[Event]) -> None:
-    """Count events as they are stored: column by column (see rows.py)."""
-    by_hour: Counter[tuple[Any, ...]] = Counter()
-    by_value: dict[str, Counter[tuple[Any, ...]]] = {what: Counter() for what in COUNTED}
-    mixed: set[tuple[Any, ...]] = set()
-    seated: set[tuple[Any, ...]] = set()
+    """Count events as they are stored: column by column (see rows.py), and all that has few values once, together."""
+    mixed: Counter[tuple[Any, ...]] = Counter()  # school, hour, what is MIXED, change
+    seated: Counter[tuple[Any, ...]] = (
+        Counter()
+    )  # school, day, group, action, who, device, address; below, with hosts and words
+    hosts: Counter[tuple[Any, ...]] = Counter()
+    places: set[tuple[Any, ...]] = set()  # of those who spoke to the filter: that is no traffic
     for few in batched((*own, *folded), FEW):
-        by_hour.update(_keys(few, HOUR, ("group", "kind", "action", "category")))
-        mixed.update(_keys(few, DAY, (*MIXED, "change")))
-        seated.update(_keys(few, DAY, (), [event.person or event.device or event.address for event in few], *_places(few)))
-        asked = [event for event in few if event.kind not in NOT_ASKED]
-        ruled, changed = [event for event in asked if event.rule], [event for event in asked if event.change]
-        for what, some, values in (
-            ("host", asked, [event.host.strip(". ").lower()[:LONGEST] for event in asked]),
-            ("who", asked, [event.person or event.device or event.address for event in asked]),
-            ("rule", ruled, [event.rule for event in ruled]),
-            ("change", changed, [str(event.change) for event in changed]),
-        ):
-            if some:
-                by_value[what].update(_keys(some, DAY, ("group", "action"), values))
+        mixed.update(_keys(few, HOUR, (*MIXED, "change")))
+        asked: Sequence[Event] = few
+        if not NOT_ASKED.isdisjoint(event.kind for event in few):
+            asked = [event for event in few if event.kind not in NOT_ASKED]
+            spoke = [event for event in few if event.kind in NOT_ASKED]
+            places.update(_keys(spoke, DAY, (), _whos(spoke), *_places(spoke)))
+        if asked:
+            seated.update(_keys(asked, DAY, ("group", "action"), _whos(asked), *_places(asked)))
+            hosts.update(_keys(asked, DAY, ("group", "action"), [event.host.strip(". ").lower() for event in asked]))
+    by_day: Counter[tuple[Any, ...]] = Counter()
+    by_hour: Counter[tuple[Any, ...]] = Counter()
+    days: set[tuple[Any, ...]] = set()
+    for (school, day, group, action, who, device, address), count in seated.items():
+        places.add((school, day, who, device, address))
+        if who:
+            by_day[school, "who", day, who, group, action] += count
+    for (school, day, group, action, host), count in hosts.items():
+        by_day[school, "host", day, host[:LONGEST], group, action] += count
+    for (school, hour, group, kind, action, category, *other, rule, change), count in mixed.items():
+        by_hour[school, hour, group, kind, action, category] += count
+        days.add((school, hour // 24, group, kind, action, category, *other, rule, change))
+        if kind not in NOT_ASKED and rule:
+            by_day[school, "rule", hour // 24, rule, group, action] += count
+        if kind not in NOT_ASKED and change:
+            by_day[school, "change", hour // 24, str(change), group, action] += count
+    # A name that was looked up carries no words that are kept.
     searched = [event for event in own if event.term and event.kind not in NOT_ASKED]
-    if searched:  # a name that was looked up carries no words that are kept
-        by_value["term"].update(_keys(searched, DAY, ("group", "action"), [event.term[:LONGEST] for event in searched]))
-    by_day = {
-        (school, what, day, value, group, action): count
-        for what, counted in by_value.items()
-        for (school, day, group, action, value), count in counted.items()
-        if value or what == "host"
-    }
+    words = [event.term[:LONGEST] for event in searched]
+    for school, day, group, action, term in _keys(searched, DAY, ("group", "action"), words):
+        by_day[school, "term", day, term, group, action] += 1
     _upsert(connection, hours, by_hour)
     sums: Counter[tuple[Any, ...]] = Counter()
     whole: Counter[tuple[Any, ...]] = Counter()
@@ -66,19 +76,25 @@ def add(connection: sql.Connection, own: Sequence[Event], folded: Sequence[Event
     _upsert(connection, hour_sums, sums)
     _upsert(connection, day_sums, whole)
     _upsert(connection, tallies, by_day)
-    _once(connection, mixes, mixed)
-    _once(connection, seats, seated)
+    _once(connection, mixes, days)
+    _once(connection, seats, places)
 
 
 def _keys(some: Sequence[Event], period: int, names: Sequence[str], *more: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Of each event its school, in which period it was, and what else it is counted by."""
+    if not some:
+        return iter(())
     columns = list(zip(*some, strict=True))
     at = [int(moment * 1_000_000) // period for moment in columns[0]]
     return zip(columns[FIELDS.index("school")], at, *(columns[FIELDS.index(name)] for name in names), *more, strict=True)
 
 
-def _places(some: Sequence[Event]) -> tuple[list[str], list[str]]:
+def _places(some: Sequence[Event]) -> tuple[Sequence[str], Sequence[str]]:
     return [event.device for event in some], [event.address for event in some]
+
+
+def _whos(some: Sequence[Event]) -> Sequence[str]:
+    return [event.person or event.device or event.address for event in some]
 
 
 def _once(connection: sql.Connection, table: sql.Table, rows: Collection[tuple[Any, ...]]) -> None:

@@ -158,6 +158,7 @@ class _Batch:
         context = old["context"]
         if term not in context["terms"]:
             context["terms"] = [*context["terms"], term][:20]
+            context["after"] = [said for said in context.get("after", ()) if said != term]  # it belongs to the capture itself
         context["titles"] = among(context, row["title"])
         self._awaited.add(row, old["id"])
         if shown:
@@ -167,6 +168,7 @@ class _Batch:
         heavier = finding.score > old["score"] or not old["term"]
         old |= {"last": max(old["last"], row["at"]), "count": old["count"] + 1, "score": max(old["score"], finding.score)}
         old["route"] = max(old["route"], at, key=("faint", "weekly", "review", "urgent").index)
+        self._waiting(old)
         new = {"last": old["last"], "count": old["count"], "score": old["score"], "route": old["route"]}
         if heavier and row["term"]:
             old["term"] = row["term"]
@@ -279,7 +281,9 @@ class _Batch:
                 key = each["school"], each["who"], each["theme"]
                 found = self._open.setdefault(key, {**each, "context": json.loads(each["context"] or "{}")})
                 self._waiting(found)
-        for one in self._waits.get((school, who), ()):
+        waiting = self._waits.get((school, who), [])
+        waiting[:] = [one for one in waiting if at - one["last"] <= NEAR and len(one["context"].get("after", ())) < AFTER]
+        for one in waiting:
             after = one["context"].setdefault("after", [])
             if at - one["last"] <= NEAR and len(after) < AFTER and said not in one["context"].get("terms", ()):
                 after.append((said if row["term"] else beside(said, row["title"]))[:LONGEST_SAID])
@@ -289,7 +293,9 @@ class _Batch:
 
     def _waiting(self, row: dict[str, Any]) -> None:
         if self._waits is not None:
-            self._waits.setdefault((row["school"], row["who"]), []).append(row)
+            some = self._waits.setdefault((row["school"], row["who"]), [])
+            if not any(one is row for one in some):
+                some.append(row)
 
     def _lesson(self, row: store.Row, theme: str) -> str:
         """What a teacher said would be taught to this group at this time."""

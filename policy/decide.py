@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from category_lists.classifier import CLASSIFIER, NOTHING
+from category_lists.classifier import CLASSIFIER, NOTHING, READER, Proposal
 from category_lists.embedded import hosts_in
 from category_lists.index import Match
 from category_lists.inner import imitated, inner_sites, may_carry
@@ -19,7 +19,7 @@ from category_lists.names import Site, parents, path_covers
 from category_lists.weigh import curated, doubted, vetted, weigh
 from policy import probes, tenants
 from policy.rules import STRICTNESS, Action, CategoryRule, Handling, Portal, SiteRule, Suspension, UnknownRule
-from policy.snapshot import Profile, Snapshot
+from policy.snapshot import Guesses, Profile, Snapshot
 from policy.timetable import applies, next_change
 
 
@@ -62,6 +62,7 @@ class Question:
     person: str | None = None
     query: str = ""  # what follows the question mark: some sites carry another's address in it
     themes: tuple[str, ...] = ()  # categories that the words of this search or page speak of, strongest first
+    looks: tuple[str, ...] = ()  # categories that the name and the text of this page look like together
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +234,12 @@ def unknown_by_rule(case: _Case) -> _Found | None:
     if guess.generated and (by := rules.get("generated")):
         found.append((by, by.action, None, Reason.GENERATED))
     if model and (by := rules.get("looks_harmful")):
-        for proposal in guess.proposals:
-            if proposal.category in case.profile.phase_defaults:
-                match = Match(proposal.category, CLASSIFIER, model.version, case.asked.host, "")
+        likely = [(proposal.category, CLASSIFIER) for proposal in guess.proposals]
+        if case.profile.wording == "block":  # where words only tell, this does not do more
+            likely += [(look, READER) for look in case.asked.looks]
+        for category, by_what in likely:
+            if category in case.profile.phase_defaults:
+                match = Match(category, by_what, model.version, case.asked.host, "")
                 usual = _one_category(case, match)[1]
                 found.append((by, min(by.action, usual, key=STRICTNESS.__getitem__), match, Reason.LOOKS_HARMFUL))
     return _strictest(found)
@@ -246,12 +250,22 @@ def suspected(profile: Profile, asked: Question) -> tuple[str, ...]:
 
     Whoever reads a page there needs fewer of its words to call it so; what follows from them is `decide`'s.
     """
+    model = _guesser(profile, asked)
+    return tuple(proposal.category for proposal in model.guess(asked.host).proposals) if model else ()
+
+
+def reader(profile: Profile, asked: Question) -> "Callable[[str], Sequence[Proposal]] | None":
+    """What tells of the text of a page, together with its name, what it looks like; None where no rule in force asks."""
+    model = _guesser(profile, asked)
+    return (lambda text: model.read(asked.host, text).proposals) if model else None
+
+
+def _guesser(profile: Profile, asked: Question) -> Guesses | None:
+    """The model, where a rule in force speaks of names that look harmful and no list knows this one."""
     model, case = profile.dictionary.model, _Case(profile, asked, (), never_inspect=False)
     if not model or not any(rule.sign == "looks_harmful" and case.active(rule) for rule in profile.unknown_rules):
-        return ()
-    if vetted(asked.host) or _matches(profile, asked):
-        return ()
-    return tuple(proposal.category for proposal in model.guess(asked.host).proposals)
+        return None
+    return None if vetted(asked.host) or _matches(profile, asked) else model
 
 
 def _firmness(rule: UnknownRule) -> tuple[bool, int]:

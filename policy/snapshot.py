@@ -60,6 +60,8 @@ class Guesses(Protocol):
 
     def propose(self, host: str) -> Sequence[Proposal]: ...
 
+    def read(self, host: str, text: str) -> Guess: ...
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedDictionary:
@@ -246,10 +248,14 @@ class Snapshot:
         """
         if self.authority != other.authority or self.revisions.get(school) != other.revisions.get(school):
             return False
-        mine, others = ((each.schools.get(school, each.authority) if school else each.authority) for each in (self, other))
-        if mine != others or self.dictionaries[mine.dictionary] is not other.dictionaries.get(mine.dictionary):
+        mine, others = ((each.schools.get(school) if school else each.authority) for each in (self, other))
+        if mine is None or mine != others:
             return False
-        return not isinstance(mine, SchoolPolicy) or self.authorities[mine.authority] == other.authorities[mine.authority]
+        if self.dictionaries.get(mine.dictionary) is not other.dictionaries.get(mine.dictionary):
+            return False
+        return not isinstance(mine, SchoolPolicy) or self.authorities.get(mine.authority) == other.authorities.get(
+            mine.authority
+        )
 
     def _make(self, school: str, group: str) -> Profile:
         if (school, group) == (UNASSIGNED.school, UNASSIGNED.group):

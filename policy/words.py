@@ -4,6 +4,7 @@ from datetime import datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from category_lists.classifier import READER
 from policy.decide import PHRASES, Decision, Question, Reason
 from policy.rules import Action
 from policy.snapshot import Profile, Snapshot
@@ -78,6 +79,8 @@ def because(snapshot: Snapshot, profile: Profile, decision: Decision) -> str:
     said = WHY[decision.reason]
     if decision.reason is Reason.UNKNOWN_NAME and decision.rule:
         said = "It is in no category, and the school has a rule about such sites."
+    if decision.list == READER:
+        said = said.replace("its name looks", "its name and its text together look")
     if decision.list == PHRASES:
         said = f"Its words are about {{category}}. {said.replace('It is in the category {category}, and this', 'This')}"
     text = said.format(

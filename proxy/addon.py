@@ -29,7 +29,7 @@ from mitmproxy import connection, http
 
 from category_lists.names import NameRefused, Site
 from policy import tenants
-from policy.decide import Decision, Question, Reason, decide, suspected
+from policy.decide import Decision, Question, Reason, decide, reader, suspected
 from policy.event import Event, Kind
 from policy.identity import Client
 from policy.rules import Action, Handling
@@ -45,6 +45,7 @@ from proxy.failures import BAD_CERTIFICATE
 from proxy.inside import HELD
 from proxy.internal import HOST as INTERNAL
 from proxy.internal import LONGEST_FORM, Internal
+from proxy.nearby import Nearby
 from proxy.needs import Needs
 from proxy.portal import Portal
 from proxy.questions import question, request_site
@@ -86,13 +87,13 @@ class Judge:
         wording: Wording,
         names: frozenset[str] = frozenset({INTERNAL}),  # that are ours
         pages_at: frozenset[str] = frozenset(),  # listeners where DNS leads blocked names
-        proxy_ports: tuple[int, ...] = (),  # of explicit listeners
+        nearby: Nearby = Nearby(),  # noqa: B008 - a frozen value
         now: Callable[[], datetime] = clock,
     ) -> None:
         self._live, self._record, self._tunnels = live, record, tunnels
         self._pages, self._internal, self._passes = pages, internal, passes.Passes(form_key)
         self._portal, self._names = portal, names
-        self._pages_at, self._proxy_ports = pages_at, proxy_ports
+        self._pages_at, self._nearby = pages_at, nearby
         self._gate, self._wording, self._needs = gate, wording, Needs()
         self._now = now
 
@@ -213,7 +214,7 @@ class Judge:
     def _is_us(self, flow: http.HTTPFlow, site: Site) -> bool:
         """Is this asked of the box itself, as devices do for the proxy's own file of settings?"""
         own = flow.client_conn.sockname
-        ports = (*self._proxy_ports, own[1])
+        ports = (*self._nearby.plain, own[1])
         return bool(own) and not flow.client_conn.tls and site.host == own[0] and flow.request.port in ports
 
     def _led_here(self, flow: http.HTTPFlow, client: Client, site: Site, asker: Asker) -> Answer:
@@ -271,18 +272,18 @@ class Judge:
         client = self._client(flow.client_conn)
         if client is None or len(body) > LONGEST_FORM:
             return CANNOT_DECIDE
-        own, ports = flow.client_conn.sockname, self._proxy_ports
-        port = own[1] if own[1] in ports or not ports else ports[0]
+        address = flows.address(flow.client_conn)
         visit = Visit(
             client,
-            flows.address(flow.client_conn),
+            address,
             flow.request.method,
             site.path or "/",
             self._now().timestamp(),
-            f"[{own[0]}]:{port}" if ":" in own[0] else f"{own[0]}:{port}",
+            self._nearby.proxy(flow.client_conn.sockname[:2]),
             site.host if site.host in self._names else INTERNAL,
             flow.request.headers.get("accept-language", ""),
             flow.client_conn.tls,
+            self._nearby.by_tls(self._tunnels, client, address),
         )
         return self._internal.answer(visit, body, self._record.surely)
 
@@ -323,7 +324,8 @@ class Judge:
             assert flow.response
             headers = flow.response.headers
             said = self._wording.page(
-                data, headers.get("content-type", ""), headers.get("content-encoding", ""), profile, suspected(profile, asked)
+                data, headers.get("content-type", ""), headers.get("content-encoding", ""), profile,
+                suspected(profile, asked), reader(profile, asked),
             ) if data else NOTHING  # fmt: skip
             if said is None:
                 self._record(event._replace(action=Action.BLOCK, reason=Reason.ERROR, outcome="unreadable"))
@@ -331,10 +333,10 @@ class Judge:
                     self._pages.message(502, "This page cannot be read", "It came packed in a way nobody asked for.", asker),
                     flow,
                 )
-            if not said.themes:
+            if not said.themes and not said.looks:
                 self._record.called(event, said.title)
                 return None
-            asked = replace(asked, themes=said.names)
+            asked = replace(asked, themes=said.names, looks=tuple(said.looks))
             decision = decide(snapshot, asked)
             told = self._record.again(event, decision, str(said))._replace(title=said.title)
             if decision.action is Action.BLOCK:

@@ -16,12 +16,16 @@ LONGEST_TITLE = 200
 READABLE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})  # encodings; pages are asked for in no others
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 
-_HIDDEN = re.compile(r"<(script|style|template|svg|math)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.DOTALL | re.IGNORECASE)
-_SAID = re.compile(  # alt, title, aria-label, placeholder, content: by their first letters, which is found quickest
-    r"""[atpc](?<!\w[atpc])(?:(?<=a)(?:lt|ria-label)|(?<=t)itle|(?<=p)laceholder|(?<=c)ontent)"""
-    r"""\s*=\s*(?:"([^"]*)"|'([^']*)')""",
-    re.IGNORECASE,
+_HIDE = ("script", "style", "template", "svg", "math")
+_HIDING = re.compile(rf"<(?:((?ai:{'|'.join(_HIDE)}))\b|!--)")  # ASCII: no element is written with a long s
+_SEEN_AGAIN = {name: re.compile(rf"</(?ai:{name})\s*>") for name in _HIDE}
+_SAYING = ("alt", "title", "aria-label", "placeholder", "content")
+# What is said of pictures and fields. Looked for by the sign behind its name, which is rare; the name is looked back at.
+_SAID = re.compile(
+    rf"""=(?:{"|".join(rf"(?<=(?<!\w){name}=)" for name in _SAYING)})\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE
 )
+_SPACED = re.compile(r"=(?<=\s=)")  # few pages write so, and a name with a space behind it takes longer to find
+_SAID_SPACED = re.compile(rf"""(?<!\w)(?:{"|".join(_SAYING)})\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 _TITLE = re.compile(r"<title\b[^<>]{0,200}>([^<]*)", re.IGNORECASE)
 _JOINERS = "\u200c\u200d"  # Urdu and Persian are misspelt without the one, some signs fall apart without the other
@@ -65,11 +69,26 @@ class Words:
 
 def words_of(data: bytes, content_type: str = "") -> Words:
     page = _decoded(data, content_type)
-    page = _HIDDEN.sub(" ", page)
-    said = [first or second for first, second in _SAID.findall(page)]
+    page = _shown(page)
+    said = [first or second for first, second in (_SAID_SPACED if _SPACED.search(page) else _SAID).findall(page)]
     seen = _TAG.sub(" ", _WITHIN_WORDS.sub("", page))
     found = _TITLE.search(page)
     return Words(unescape(" ".join((seen, *said)))[:LONGEST_TEXT], _one_line(found[1]) if found else "")
+
+
+def _shown(page: str) -> str:
+    """Without what nobody sees. What never ends hides all that follows."""
+    at, parts = 0, []
+    while begins := _HIDING.search(page, at):
+        parts.append(page[at : begins.start()])
+        if begins[1]:
+            ends = _SEEN_AGAIN[begins[1].lower()].search(page, begins.end())
+            at = ends.end() if ends else len(page)
+        else:
+            at = page.find("-->", begins.end()) + 3
+            at = at if at > 2 else len(page)
+    parts.append(page[at:])
+    return " ".join(parts)
 
 
 def _one_line(title: str) -> str:

@@ -9,6 +9,7 @@
 import asyncio
 import inspect
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ from proxy.failures import NOT_DECIDED
 from proxy.front import Entrance, Front, Given, Listener
 from proxy.reach import Reach, spoken_to
 from proxy.secure import SecureDoor
+
+SWEEP_SECONDS = 15.0  # between looks for those who have been silent for too long
 
 type Hooks = Mapping[str, Sequence[Callable[..., Any]]]
 
@@ -55,10 +58,19 @@ class Gate(Proxyserver):
         self.slow_hooks: frozenset[str] = frozenset()  # those that have to be awaited
         self.handler: type[Handler] = Handler  # proxy/inside.py has a quicker one
         self.modes: dict[str, GateMode] = {}
+        self.sweep: asyncio.TimerHandle | None = None
 
     def running(self) -> None:
         super().running()  # type: ignore[no-untyped-call]
+        self.sweep = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
         self.started.set()
+
+    def _sweep(self) -> None:
+        now = time.time()
+        for each in list(self.connections.values()):
+            if isinstance(each, Handler):
+                each.look(now)
+        self.sweep = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
     def let_through(self, client: connection.Client, host: str, port: int) -> None:
         """A decision allows this client's connection to be carried on to this host and port."""
@@ -75,14 +87,11 @@ class Gate(Proxyserver):
 
     async def take(self, given: Given) -> None:
         """Open a connection that the front hands over."""
-        reader, writer = await spoken_to(given.sock, given.data, peername=given.address, sockname=given.own)
-        handler = self.handler(self.chief, reader, writer, self.chief.options, self.modes[given.listener], self)
-        context = handler.layer.context
-        if given.tunnel:
-            context.server.address = given.tunnel
-            handler.layer = TransparentProxy(context)
-        else:
-            handler.layer = layers.modes.HttpProxy(context)
+        handler = await self.handler.made(self, given)
+        if handler is None:
+            return
+        writer = handler.transports[handler.client].writer
+        assert writer
         try:
             with self.register_connection(handler.client.id, handler):
                 await handler.handle_client()
@@ -104,6 +113,8 @@ class Gate(Proxyserver):
 
     async def close(self) -> None:
         """Cut every connection that is still open."""
+        if self.sweep:
+            self.sweep.cancel()
         if tasks := self.cut([str(id_) for id_ in self.connections]):
             await asyncio.wait(tasks, timeout=1)
         for _ in range(50):  # the handlers' own last steps
@@ -135,6 +146,28 @@ class Handler(ProxyConnectionHandler):
         self.gate = gate
         self.allowed: set[tuple[str, int]] = set()
 
+    @classmethod
+    async def made(cls, gate: Gate, given: Given) -> "Handler | None":
+        """The handler of a connection, with the first of mitmproxy's layers."""
+        reader, writer = await spoken_to(given.sock, given.data, peername=given.address, sockname=given.own)
+        made = cls(gate.chief, reader, writer, gate.chief.options, gate.modes[given.listener], gate)
+        context = made.layer.context
+        if given.tunnel:
+            context.server.address = given.tunnel
+            made.layer = TransparentProxy(context)
+        else:
+            made.layer = layers.modes.HttpProxy(context)
+        return made
+
+    async def reached(self, server: connection.Server) -> tuple[Any, Any]:
+        """A connection to a site, to read from and to write to."""
+        assert server.address
+        found: tuple[Any, Any] = await self.gate.reach.open(*server.address[:2])
+        return found
+
+    def look(self, now: float) -> None:
+        """Close what has been silent for too long; here a task of each connection sees to that."""
+
     async def handle_connection(self, connection: Any) -> None:
         """As mitmproxy's own, once mitmproxy knows this task: the loop begins tasks at once, and first bytes may be here."""
         if self.transports[connection].handler is None:
@@ -149,7 +182,7 @@ class Handler(ProxyConnectionHandler):
             try:
                 if address[:2] not in self.allowed:
                     raise OSError(NOT_DECIDED)
-                reader, writer = await self.gate.reach.open(address[0], address[1])
+                reader, writer = await self.reached(server)
             except asyncio.CancelledError:
                 server.error = "connection cancelled"
                 await self.server_event(events.OpenConnectionCompleted(command, server.error))

@@ -65,7 +65,9 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A connection handed to mitmproxy. `tunnel`: where to, when that is settled; the bytes read so far come first."""
+    """A connection handed to mitmproxy. `tunnel`: where to, when that is settled; the bytes read so far come first, and may
+    be a TLS greeting.
+    """
 
     listener: str
     sock: socket.socket
@@ -73,6 +75,7 @@ class Given:
     address: tuple[str, int]
     tunnel: tuple[str, int] | None
     own: tuple[str, int] | None = None  # where it came in, when the socket does not know
+    greeting: read.Greeting | None = None
 
 
 class Front:
@@ -351,7 +354,7 @@ class Door:
             self._wait()
             self.front.run(self._join(host, self.target[1]))
         else:
-            self._give(self.target)
+            self._give(self.target, found)
 
     # --- what becomes of it ------------------------------------------------------------------------------------------------
 
@@ -379,12 +382,13 @@ class Door:
         joined.far.send(self.data)
         self.data = b""
 
-    def _give(self, tunnel: tuple[str, int] | None) -> None:
+    def _give(self, tunnel: tuple[str, int] | None, greeting: read.Greeting | None = None) -> None:
         """To mitmproxy, which opens it."""
         keep_alive(self.sock)
         self.front.wires.forget(self.fd)
         self._gone()
-        self.front.run(self.front.hand_over(Given(self.listener.name, self.sock, self.data, self.address, tunnel, self.own)))
+        given = Given(self.listener.name, self.sock, self.data, self.address, tunnel, self.own, greeting)
+        self.front.run(self.front.hand_over(given))
 
     def _wait(self) -> None:
         """We think; reaching a site has its own time."""

@@ -8,6 +8,7 @@ INVARIANT: a reader never asks for more than LONGEST bytes.
 
 import ipaddress
 import re
+import struct
 from dataclasses import dataclass
 
 LONGEST = 65_536  # bytes: of a request's head, and of a greeting with all its records
@@ -15,7 +16,8 @@ _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _CONNECT = re.compile(rb"CONNECT ([!-~]{1,300}) HTTP/1\.[01]")
 _TARGET = re.compile(r"(?:\[([0-9a-fA-F:.]{2,45})\]|([^\[\]:@/\\?#%\s]{1,253})):([0-9]{1,5})")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*")
-SERVER_NAME = 0
+SERVER_NAME, GROUPS, PROTOCOLS = 0, 10, 16  # extensions of TLS
+X25519MLKEM768 = 4588
 
 
 class Odd(ValueError):
@@ -128,10 +130,15 @@ def plain_host(data: bytes) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What a ClientHello says of where it is going. `name` None: nothing; `bent`: something that cannot be read one way."""
+    """What a ClientHello says of where it is going. `name` None: nothing; `bent`: something that cannot be read one way.
+    `offers`: the protocols inside TLS, as they were offered; `quantum`: it would agree on keys that a quantum computer to
+    come does not break either.
+    """
 
     name: str | None
     bent: bool = False
+    offers: tuple[bytes, ...] = ()
+    quantum: bool = False
 
 
 def greeting(data: bytes) -> Greeting | None:
@@ -190,14 +197,28 @@ def _hello(body: bytes) -> Greeting:
         return Greeting(None)
     extensions = _Reader(reader.vector(2))
     names: list[bytes] = []
+    offers: tuple[bytes, ...] = ()
+    quantum = False
     while extensions.left:
         kind = int.from_bytes(extensions.take(2))
         content = extensions.vector(2)
         if kind == SERVER_NAME:
             names.append(content)
+        elif kind == PROTOCOLS:
+            offers = _protocols(content)
+        elif kind == GROUPS:
+            quantum = X25519MLKEM768 in struct.unpack(f"!{len(content) // 2}H", content[: len(content) & ~1])
     if reader.left or len(names) > 1:
         return Greeting(None, bent=True)
-    return _server_name(names[0]) if names else Greeting(None)
+    name = _server_name(names[0]) if names else Greeting(None)
+    return name if name.bent else Greeting(name.name, offers=offers, quantum=quantum)
+
+
+def _protocols(content: bytes) -> tuple[bytes, ...]:
+    listed, found = _Reader(_Reader(content).vector(2)), []
+    while listed.left:
+        found.append(listed.vector(1))
+    return tuple(found)
 
 
 def _server_name(content: bytes) -> Greeting:

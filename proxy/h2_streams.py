@@ -88,14 +88,15 @@ class Streams:
                 self._end(Code.ENHANCE_YOUR_CALM)
                 return
             for event in self.said.receive_data(data):
-                self._take(event)
+                if not self._over:
+                    self._take(event)
         except h2.exceptions.ProtocolError as error:  # its goodbye is among what is to be sent
             log.info("closed a connection that is no HTTP/2: %s", error)
             self.carrier.front.tunnels.refused(self.carrier.inner.name, self.carrier.address[0], "", "odd")
             self._finish()
             return
         self.flush()
-        if self.patience.left < 0:
+        if self.patience.left < 0 and not self._over:
             self._end(Code.ENHANCE_YOUR_CALM)
 
     def _take(self, event: h2.events.Event) -> None:
@@ -121,9 +122,8 @@ class Streams:
                     stream.pump()
             case h2.events.WindowUpdated() | h2.events.RemoteSettingsChanged():
                 self.writable()
-            case h2.events.ConnectionTerminated():
-                self._retired = True
-                self.rest()
+            case h2.events.ConnectionTerminated():  # those that say goodbye close; the library says nothing more after it
+                self._finish()
             case _:
                 pass
 
@@ -161,8 +161,7 @@ class Streams:
             what = asked(fields, whole=event.stream_ended is not None)
         except Odd as odd:
             log.info("refused a stream: %s", odd)
-            place = dict(fields).get(b":authority", b"").decode("latin-1")
-            carrier.front.tunnels.refused(carrier.inner.name, carrier.address[0], place[:255], odd.outcome)
+            carrier.front.tunnels.refused(carrier.inner.name, carrier.address[0], "", odd.outcome)
             self.said.send_headers(id_, [(":status", "400"), ("content-length", "0")], end_stream=True)
             if not event.stream_ended:
                 self.said.reset_stream(id_, Code.NO_ERROR)
@@ -332,9 +331,11 @@ class Stream:
 
     def _break(self, code: Code | None = None) -> None:
         """Over: whole with NO_ERROR, which a client that has said all need not be told."""
+        if code is None:
+            code = Code.CONNECT_ERROR if self._tunnel else Code.INTERNAL_ERROR
         if code is not Code.NO_ERROR or not self._heard_all:
             with suppress(h2.exceptions.ProtocolError):
-                self._said.reset_stream(self._id, code or (Code.CONNECT_ERROR if self._tunnel else Code.INTERNAL_ERROR))
+                self._said.reset_stream(self._id, code)
         self.close()
         self._streams.flush()
 

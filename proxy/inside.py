@@ -4,6 +4,7 @@ Read against mitmproxy 12.3.1. A test checks the version, and so does `install` 
 left out, loudly, and the plain path is taken, which is slower and stumbles over the oddities below, but lets nothing more
 through: what guards is in proxy/embedding.py and proxy/addon.py.
 
+- proxy/bodies.py: TLS in buffers of ours, and a short cut for long bodies.
 - `Quick`: hooks are called where they arise, without a task and a turn of the loop for each; half of the time of a request
   went there. A layer that waits for a hook is told of its end once its generator is through, so the order stays mitmproxy's.
   What one event sends to one side goes out in one write, and events enter below the layers that have nothing more to say.
@@ -20,12 +21,14 @@ import copy
 import dataclasses
 import logging
 from collections import deque
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import h11
 from h11._readers import ChunkedReader
 from mitmproxy import connection, http, optmanager
 from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as _http
 from mitmproxy.proxy.layers.http import _http1, _http2
 from mitmproxy.proxy.layers.http._events import ErrorCode, RequestProtocolError, ResponseData
@@ -33,29 +36,30 @@ from mitmproxy.proxy.layers.modes import TransparentProxy
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.version import VERSION
 
+from proxy import bodies
+from proxy.bodies import MOST_WAITING
 from proxy.content import LONGEST_PAGE
-from proxy.embedding import Gate, Handler
+from proxy.embedding import Gate
 from proxy.failures import failure
+from proxy.inside_tls import Spoken, fork, no_layer
 
 READ_AGAINST = "12.3.1"
 LONGEST_HEAD = 65_536  # bytes of a request's or an answer's head
-MOST_WAITING = 1 << 16  # bytes that wait to be sent before the other side is read no further
 MOST_UNREAD = 1 << 18  # bytes of a client before any of it is a request or a greeting
 HELD = "schoolgate.held"  # flow.metadata: judges the beginning of an answer that is held back
 
 log = logging.getLogger(__name__)
 
 
-class Quick(Handler):
+class Quick(Spoken):
     """The same with hooks called in place."""
 
     unread = 0  # bytes of the client since the last hook; -1 once there was one that counts
 
-    def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts)
-        self.client.handler = self  # type: ignore[attr-defined]  # for those inside
-
     async def server_event(self, event: events.Event) -> None:
+        self.happened(event)
+
+    def happened(self, event: events.Event) -> None:
         self.timeout_watchdog.register_activity()
         self.sent: dict[connection.Connection, list[bytes]] = {}
         if type(self.layer) is TransparentProxy:
@@ -73,11 +77,17 @@ class Quick(Handler):
             self._send()
             if self.unread > MOST_UNREAD:
                 raise OverflowError("a client says nothing that can be understood")
-        except Exception:  # whatever it was, this connection's layers are in no state that may go on
-            log.warning("closed a connection", exc_info=True)
-            for io in list(self.transports.values()):
-                if io.handler:
-                    io.handler.cancel("closed")
+            if self.long:
+                bodies.shorten(self)
+        except Exception:  # noqa: BLE001 - whatever it was, this connection's layers are in no state that may go on
+            self.broken()
+
+    def broken(self) -> None:
+        """To be called where an exception is handled."""
+        log.warning("closed a connection", exc_info=True)  # noqa: LOG014
+        for io in list(self.transports.values()):
+            if io.handler:
+                io.handler.cancel("closed")
 
     def _obey(self, command: commands.Command, waiting: deque[events.Event]) -> None:
         match command:
@@ -131,7 +141,7 @@ class Quick(Handler):
     async def drain_writers(self) -> None:
         """Wait only for those that have more than they can send."""
         for io in list(self.transports.values()):
-            if isinstance(io.writer, asyncio.StreamWriter) and io.writer.transport.get_write_buffer_size() > MOST_WAITING:
+            if io.writer and io.writer.transport.get_write_buffer_size() > MOST_WAITING:  # type: ignore[union-attr]
                 try:
                     await io.writer.drain()
                 except OSError as error:
@@ -164,7 +174,7 @@ class Client1(_http1.Http1Client):
             raise OverflowError("an answer's head that does not end")
 
 
-class Stream(_http.HttpStream):
+class Stream(bodies.Streaming):
     """One request and its answer: hooks called in place, and of an answer that is held to be judged only so much."""
 
     def __init__(self, context: Any, stream_id: int) -> None:
@@ -280,16 +290,18 @@ _kinds: dict[type, list[tuple[str, Any]]] = {}
 
 def install(gate: Gate, version: str = VERSION) -> bool:
     """Put all this in place. False, and the plain path, with another version."""
-    if version != READ_AGAINST:
+    if version != READ_AGAINST or not bodies.install():
         log.error("mitmproxy %s is not %s: the proxy takes the slow path. Install the locked version.", version, READ_AGAINST)
         return False
     gate.handler = Quick
     _http.Http1Server, _http.Http1Client = Server1, Client1  # type: ignore[attr-defined]
     _http.HttpStream = Stream  # type: ignore[misc]
+    _http.tls = SimpleNamespace(ServerTLSLayer=no_layer)  # type: ignore[assignment,attr-defined]
     _http1.make_body_reader = _body_reader
     for module in (_http1, _http2):
         module.format_error = lambda status, message: failure(status, message).body  # type: ignore[attr-defined]
     http.Headers.get, http.Headers.__contains__ = _header, _has_header  # type: ignore[method-assign,assignment]
     http.MessageData.__post_init__ = _typed  # type: ignore[method-assign]
+    Context.fork = fork  # type: ignore[method-assign]
     optmanager._Option.current = _current  # type: ignore[method-assign]  # noqa: SLF001
     return True

@@ -51,7 +51,8 @@ class Internal:
                 return Answer(200, (kind, name, NEVER_KEPT), self._certificate)
             case (("GET" | "HEAD"), ("/proxy.pac" | "/wpad.dat")):
                 kind = ("Content-Type", "application/x-ns-proxy-autoconfig")
-                return Answer(200, (kind, NEVER_KEPT), PAC.replace("PROXY", f"PROXY {visit.proxy}").encode())
+                ways = f"HTTPS {visit.by_tls}; PROXY {visit.proxy}" if visit.by_tls else f"PROXY {visit.proxy}"
+                return Answer(200, (kind, NEVER_KEPT), PAC.replace("PROXY", ways).encode())
             case "POST", "/ask":
                 return self._ask(visit, body, record)
             case (("GET" | "HEAD"), path) if found := self._setup.answer(path):

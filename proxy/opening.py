@@ -69,10 +69,12 @@ class Certificates(tlsconfig.TlsConfig):
             except (OSError, ValueError, TypeError, UnsupportedAlgorithm):  # one of our own then, and the filter goes on
                 log.exception("the certificate for %s cannot be used", own_name)
         self._contexts: OrderedDict[Cert, SSL.Context] = OrderedDict()
+        self._entries: dict[tuple[str, str], CertStoreEntry] = {}  # by what was greeted, and what the tunnel is for
 
     def configure(self, updated: Any) -> None:
         super().configure(updated)  # type: ignore[no-untyped-call]
         self._contexts.clear()
+        self._entries.clear()
         if self.certstore is not None:
             self.certstore.STORE_CAP = 2 * self.certificates_kept  # it is we who forget
 
@@ -80,11 +82,18 @@ class Certificates(tlsconfig.TlsConfig):
         """Made anew at 0.3 ms each; the store's own way to forget one looks through all of them."""
         if self._own and conn_context.client.sni == self._own_name:
             return self._own
+        client, server = conn_context.client, conn_context.server
+        asked = client.sni or client.sockname[0], server.address[0] if server.address else ""
+        kept = self._entries.get(asked)
+        if kept is not None:
+            return kept
         store = self.certstore
-        if len(store.certs) >= self.certificates_kept:
+        if len(store.certs) >= self.certificates_kept or len(self._entries) >= self.certificates_kept:
             store.certs.clear()
             store.expire_queue.clear()
-        return super().get_cert(conn_context)
+            self._entries.clear()
+        made = self._entries[asked] = super().get_cert(conn_context)
+        return made
 
     def tls_start_client(self, tls_start: tls.TlsData) -> None:
         made = tls_start.ssl_conn = SSL.Connection(self._context(self.get_cert(tls_start.context)))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from category_lists.names import canonical_host, is_address
 from proxy.destinations import Destinations
@@ -83,8 +84,16 @@ class Reach:
 class Reader(asyncio.StreamReader):
     """mitmproxy asks for 64 KB at a time. What is here is given whole, for each piece goes through all its layers."""
 
+    held = 0  # bytes that came and were not read yet
+
+    def feed_data(self, data: Any) -> None:
+        self.held += len(data)
+        super().feed_data(data)
+
     async def read(self, n: int = -1) -> bytes:
-        return await super().read(max(n, LARGEST_PIECE) if n > 0 else n)
+        data = await super().read(max(n, LARGEST_PIECE) if n > 0 else n)
+        self.held -= len(data)
+        return data
 
 
 class Writer(asyncio.StreamWriter):

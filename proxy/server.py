@@ -28,6 +28,7 @@ from proxy.inside import install
 from proxy.internal import HOST as INTERNAL
 from proxy.internal import Internal
 from proxy.keeper import Door, nobody
+from proxy.nearby import Nearby
 from proxy.opening import Certificates, Layers
 from proxy.reach import Reach, Resolve, system_resolve
 from proxy.record import Record
@@ -120,7 +121,11 @@ async def serve(
             gate=gate,
             wording=Wording(phrases),
             pages_at=frozenset(name for name, _, _ in settings.page),
-            proxy_ports=tuple(names[name][1] for name, _, _ in settings.listen),
+            nearby=Nearby(
+                tuple(names[name][1] for name, _, _ in settings.listen),
+                tuple((name, *names[name]) for name, _, _ in settings.secure),
+                settings.secure_name,
+            ),
         )
         wires = Wires()
         stack.callback(wires.close)

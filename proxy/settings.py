@@ -14,7 +14,7 @@ class Settings:
     desk_url: str  # where staff sign in, for the link on their block page
     secure: tuple[tuple[str, str, int], ...] = ()  # listeners that are reached by TLS, HTTP/2 or HTTP/1.1 under it
     secure_certificate: tuple[Path, Path] | None = None  # theirs, with those above it, and its key
-    secure_name: str = ""  # the name in it, by which devices find them where they listen on every address
+    secure_name: str = ""  # a name in it, by which devices find those that listen on every address
     transparent: tuple[tuple[str, str, int], ...] = ()  # listeners for connections that nftables redirects here
     page: tuple[tuple[str, str, int], ...] = ()  # listeners where DNS leads blocked names: they see the block page
     balancers: tuple[str, ...] = ()  # networks of balancers; explicit listeners take PROXY headers, from them alone

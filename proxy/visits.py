@@ -18,3 +18,4 @@ class Visit:
     host: str = "schoolgate.internal"  # the name that it asked for: this one, or the portal's public one
     languages: str = ""  # the Accept-Language header
     secure: bool = False  # by https
+    by_tls: str = ""  # the proxy reached by TLS; "" where that is not served, or would not know this client

@@ -3,11 +3,12 @@
 It only says; what follows is `decide`'s, which is given the themes as part of the question.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
+from category_lists.classifier import Proposal
 from category_lists.phrases import Kind, Score, shipped
 from policy.snapshot import Profile
 from proxy.content import unpacked, words_of
@@ -30,6 +31,7 @@ class Said:
 
     themes: Mapping[str, int]
     named: tuple[str, ...] = ()  # those of them that the site's name speaks of too, so that fewer words were enough
+    looks: Mapping[str, float] = field(default_factory=dict)  # what name and text look like together, and how likely
     title: str = ""  # of a page
 
     @property
@@ -37,10 +39,10 @@ class Said:
         return tuple(self.themes)
 
     def __str__(self) -> str:
-        if not self.themes:
-            return ""
-        words = "words: " + ", ".join(f"{theme} {score}" for theme, score in self.themes.items())
-        return words + (f"; its name looks like {' and '.join(self.named)} too" if self.named else "")
+        said = ["words: " + ", ".join(f"{theme} {score}" for theme, score in self.themes.items())] if self.themes else []
+        said += [f"its name looks like {' and '.join(self.named)} too"] if self.named else []
+        likely = ", ".join(f"{category} {share:.0%}" for category, share in self.looks.items())
+        return "; ".join([*said, f"name and text together look like {likely}"] if likely else said)
 
 
 NOTHING = Said({})
@@ -60,15 +62,24 @@ class Wording:
         return self._search(self._of(profile), term[:LONGEST_TERM], _phase(profile))
 
     def page(
-        self, data: bytes, content_type: str, encoding: str, profile: Profile, likely: Collection[str] = ()
+        self,
+        data: bytes,
+        content_type: str,
+        encoding: str,
+        profile: Profile,
+        likely: Collection[str] = (),
+        read: Callable[[str], Sequence[Proposal]] | None = None,
     ) -> Said | None:
-        """What a page is about; None when it cannot be read. `likely` is what the name of its site looks like."""
+        """What a page is about; None when it cannot be read. `likely` is what the name of its site looks like; `read` tells
+        what name and text look like together.
+        """
         plain = unpacked(data, encoding)
         if plain is None:
             return None
         words = words_of(plain, content_type)
         themes = self._of(profile).score(words.text, "page", phase=_phase(profile), likely=likely).themes
-        return Said(themes, tuple(theme for theme in themes if theme in likely), words.title)
+        looks = {one.category: one.probability for one in read(words.text)} if read else {}
+        return Said(themes, tuple(theme for theme in themes if theme in likely), looks, words.title)
 
     def _of(self, profile: Profile) -> Scores:
         named = profile.dictionary.phrases

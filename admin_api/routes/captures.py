@@ -30,6 +30,7 @@ from policy.rules import SchoolPolicy
 router = APIRouter()
 type CaptureId = Annotated[int, NUMBER]
 Reviewer = Annotated[Desk, at(Permission.REVIEW)]
+AT_ONCE = frozenset({"dsl", "headteacher", "chair_of_governors", "la_officer"})  # those to whom what is serious goes
 ROUTES = {"urgent": "told at once", "review": "to review", "weekly": "weekly"}
 
 
@@ -112,9 +113,13 @@ def grade(desk: Reviewer, form: Form) -> Response:
     desk.note("grade captures", "done", f"{len(chosen)} as {GRADES[given]}")
     if given == "serious":
         told(desk, log, chosen)
+    if given != "serious" or not AT_ONCE.isdisjoint(
+        desk.place.roles
+    ):  # what a co-ordinator calls serious still goes to the DSL
+        alarms.taken_with(log, desk.place.log, chosen, person=desk.visitor.person.id, now=desk.office.now())
     more = "".join(f"&{name}={form.text(name)}" for name in ("theme", "mine", "weekly") if form.text(name).isalnum())
     if form.text("back") == "capture" and len(chosen) == 1:
-        return desk.go(f"/captures/{chosen[0]}", "graded")
+        return desk.go(f"/captures/{chosen[0]}?batch={batch}", "graded")
     return desk.go(f"/captures?batch={batch}{more}", "graded")
 
 
@@ -132,7 +137,8 @@ def undo(desk: Reviewer, form: Form) -> Response:
         filter_log(desk), desk.place.log, form.text("batch", 32), person=desk.visitor.person.id, now=desk.office.now()
     )
     desk.note("take grades back", "done", str(count))
-    return desk.go("/captures", "undone" if count else "")
+    back = numbers(form)[:1]
+    return desk.go(f"/captures/{back[0]}" if back else "/captures", "undone" if count else "")
 
 
 @router.post("/captures/assign")
@@ -205,7 +211,7 @@ def opinion(desk: Reviewer, number: CaptureId, form: Form) -> Response:
 
 
 @router.get("/captures/{number}")
-def capture(desk: Reviewer, number: CaptureId, said: str = "") -> Response:
+def capture(desk: Reviewer, number: CaptureId, said: str = "", batch: Annotated[str, Query(max_length=32)] = "") -> Response:
     log, school = filter_log(desk), desk.place.log
     one = captures.one(log, school, number, my_subjects(desk), person=looker(desk))
     captures.look(log, school, desk.visitor.person.id, desk.office.now())
@@ -215,7 +221,16 @@ def capture(desk: Reviewer, number: CaptureId, said: str = "") -> Response:
     return desk.page(
         "capture.html",
         said=said,
+        batch=batch,
         one=one,
+        onward=next(
+            (
+                each.id
+                for each in captures.waiting(log, school, my_subjects(desk), limit=2, looker=looker(desk))
+                if each.id != number
+            ),
+            0,
+        ),
         history=found,
         who=who,
         around=_around(desk, log, one),
@@ -266,6 +281,18 @@ def open_alarms(desk: Reviewer) -> Response:
         for one in found
     ]
     return JSONResponse({"alarms": said}, headers={"Cache-Control": "no-store"})
+
+
+@router.post("/alarms/acknowledge")
+def acknowledge_all(desk: Reviewer, form: Form) -> Response:
+    """Those that the page showed, and none that came since."""
+    log, mine, now = filter_log(desk), my_subjects(desk), desk.office.now()
+    shown = {int(text) for text in form.many("alarm") if text.isdecimal() and text.isascii() and len(text) < 16}
+    taken = [one for one in alarms.open_(log, desk.place.log, mine) if one.id in shown]
+    for one in taken:
+        alarms.acknowledge(log, desk.place.log, one.id, mine, person=desk.visitor.person.id, now=now)
+    desk.note("acknowledge an alarm", "done", f"{len(taken)} together")
+    return desk.go("/captures", "acknowledged")
 
 
 @router.post("/alarms/{number}/acknowledge")

@@ -13,12 +13,13 @@ from starlette.responses import Response, StreamingResponse
 
 from admin_api import words
 from admin_api.deps import Desk
-from admin_api.eyes import eyes, filter_log, hidden_groups, masks
+from admin_api.eyes import eyes, filter_log, hidden_groups, looker, masks, my_subjects
 from admin_api.forms import Form, Wrong, moment, tidy
 from admin_api.permissions import at
 from admin_api.telling import Ground
 from change_control.authority import Permission
 from monitoring import devices, export, saved
+from monitoring.captures import GRADES, of_person
 from monitoring.lines import Line
 from monitoring.log import Log, Query
 from monitoring.masks import who_of
@@ -284,6 +285,8 @@ def timeline(desk: Desk, code: str, after: str, said: str, errors: Mapping[str, 
         group=page.rows[0].group if page.rows else "",
         rows=page.rows,
         days=days,
+        caught=of_person(found, desk.place.log, who, my_subjects(desk), now - timedelta(days=90), person=looker(desk)),
+        grades=GRADES,
         more=urlencode({"after": page.next}) if page.next else "",
         back=page.looked_back,
         said=said,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from admin_api import words
-from admin_api.agenda import agenda, subjects, terms, zone
+from admin_api.agenda import agenda, leads, subjects, terms, zone
 from admin_api.ceremony import Given, signed
 from admin_api.deps import Desk
 from admin_api.eyes import filter_log
@@ -71,6 +71,7 @@ def page(desk: Desk, number: int, said: str, errors: Mapping[str, str], status: 
         found=found,
         shown=found.shown(),
         blank=Minute(),
+        leads=leads,
         who=people(desk, found.opened_by, *(row["person"] for row in found.signed)),
         me=desk.visitor.person.id,
     )

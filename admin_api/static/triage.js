@@ -10,6 +10,12 @@
     const line = lines[Math.max(0, Math.min(lines.length - 1, n))];
     if (line) { box(line).focus(); line.scrollIntoView({ block: "nearest" }); }
   };
+  const chooseAll = () => {
+    const all = lines.every((line) => box(line).checked);
+    lines.forEach((line) => { box(line).checked = !all; });
+  };
+  const every = document.getElementById("every");
+  if (every) { every.hidden = false; every.addEventListener("click", chooseAll); }
   if (lines.length && document.activeElement === document.body) go(0);
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
@@ -19,6 +25,7 @@
     const grade = form.querySelector(`button[data-key="${CSS.escape(event.key)}"]`);
     if (event.key === "ArrowDown" || event.key === "j") go(n + 1);
     else if (event.key === "ArrowUp" || event.key === "k") go(n < 0 ? 0 : n - 1);
+    else if (event.key === "A") chooseAll();
     else if (event.key === "a" && n >= 0) {
       const same = lines.filter((line) => line.dataset.group === lines[n].dataset.group);
       const all = same.every((line) => box(line).checked);

@@ -3,10 +3,14 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from appliance.commands.words import data_option
+from category_lists import classifier
+from category_lists.classifier import Proposal
+from category_lists.names import canonical_site
 from category_lists.phrases import Phrases, Score, shipped
 from category_lists.taxonomy import PHASES
 
@@ -17,17 +21,32 @@ def words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the texts, - for standard input")
     parser.add_argument("--kind", required=True, choices=("page", "search"))
     parser.add_argument("--phase", default="ks4", choices=PHASES, help="the younger the readers, the less it takes")
+    parser.add_argument(
+        "--site", default="", metavar="NAME", help="where the pages stand: what the model makes of name and text"
+    )
     parser.add_argument("--json", action="store_true")
     data_option(parser, config=False)  # it reads nothing there yet; every command takes it
     parser.set_defaults(run=run)
 
 
 def run(words: argparse.Namespace) -> int:
-    phrases = shipped()
+    phrases, model = shipped(), classifier.shipped()
+    host = canonical_site(words.site).host if words.site else ""
     for text in _texts(words.file):
         score = phrases.score(text, words.kind, phase=words.phase)
-        print(json.dumps(_fields(text, score, phrases), ensure_ascii=False) if words.json else _line(text, score))
+        looks = model.read(host, text).proposals if words.kind == "page" else ()
+        if words.json:
+            print(
+                json.dumps(_fields(text, score, phrases) | {"proposed": [asdict(one) for one in looks]}, ensure_ascii=False)
+            )
+        else:
+            print(_line(text, score) + _looks(looks, named=bool(host)))
     return 0
+
+
+def _looks(looks: Sequence[Proposal], *, named: bool) -> str:
+    likely = ", ".join(f"{one.category} ({one.probability:.0%})" for one in looks)
+    return f"; {'name and text look' if named else 'it looks'} like {likely}" if likely else ""
 
 
 def _texts(name: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance import demo
-from appliance.certificates import dns_certificate
+from appliance.certificates import dns_certificate, proxy_certificate
 from appliance.commands.words import config_of, data_option, version
 from appliance.config import Config
 from appliance.founding import Founded, open_installation
@@ -52,6 +52,8 @@ def _up(config: Config, ports: Ports) -> None:
         listeners = (network.listener for school in schools for network in school.networks)
         labels = sorted({each.removeprefix("dot:") for each in listeners if each.startswith("dot:")})
         dns_certificate(config, labels)  # once, before several workers would make it at the same moment
+    if config.proxy.tls_listen:
+        proxy_certificate(config)
     supervisor = Supervisor(config, when_ready=lambda state: _welcome(config, state))
     asyncio.run(supervisor.run())
 

@@ -67,7 +67,8 @@ def ports_of(config: "Config") -> Ports:
         for key, found in (("dns.listen", dns), ("proxy.transparent_listen", proxy)):
             if not found[six]:
                 raise NotApplied(f"{key} needs a listener on all addresses, {any_}, to be steered to; such as {example}")
-    own = (*config.proxy.page_listen, *config.proxy.listen, *config.dns.dot_listen, *config.dns.doh_listen)
+    explicit = (*config.proxy.listen, *config.proxy.tls_listen)
+    own = (*config.proxy.page_listen, *explicit, *config.dns.dot_listen, *config.dns.doh_listen)
     radius = [
         (network, number)
         for _, number in (config.devices.radius_listen if config.devices else ())

@@ -161,6 +161,37 @@ def test_nothing_of_another_school_by_any_number(watched):
     assert captures.one(watched.log, "hillview", theirs.id, ("pupil",)).grade == "serious"
 
 
+@pytest.mark.parametrize(
+    ("username", "given", "left"),
+    [("olive", "off-task", 0), ("olive", "serious", 1), ("sara", "serious", 0), ("helen", "behaviour", 0)],
+)
+def test_whoever_has_judged_a_capture_has_it_but_what_a_coordinator_calls_serious_goes_to_the_dsl(
+    watched, username, given, left
+):
+    (one,) = alarms.open_(watched.log, "oakfield", ("pupil",))
+    assert watched.browser(username).post("/captures/grade", {"capture": one.capture, "grade": given}).status_code == 303
+    assert len(alarms.open_(watched.log, "oakfield", ("pupil",))) == left
+
+
+def test_many_alarms_fold_and_are_taken_together_but_for_those_that_came_since(watched):
+    for n in range(5):
+        alarms.raise_(watched.log, "oakfield", f"capture:{100 + n}", f"Something {n}", "pupil", watched.clock.at)
+    alarms.raise_(watched.log, "oakfield", "capture:200", "Of staff", "staff", watched.clock.at)
+    sara = watched.browser("sara")
+    assert "3 more that nobody has" in sara.get("/").text
+    page = sara.get("/captures").text
+    assert "I have all 6" in page
+    shown = re.findall(r'name="alarm" value="(\d+)"', page)
+    alarms.raise_(watched.log, "oakfield", "capture:300", "Came since", "pupil", watched.clock.at)
+    of_staff = [one.id for one in alarms.open_(watched.log, "oakfield", ("staff",))]
+    assert (
+        sara.post("/alarms/acknowledge", {"alarm": [*shown, *map(str, of_staff), "x", "99999999999999999"]}).status_code
+        == 303
+    )
+    assert [one.words for one in alarms.open_(watched.log, "oakfield", ("pupil",))] == ["Came since"]
+    assert "Of staff" in [one.words for one in alarms.open_(watched.log, "oakfield", ("staff",))]
+
+
 def test_triage_is_graded_taken_back_and_on_record(watched):
     sara = watched.browser("sara")
     found = waiting(watched)

@@ -26,7 +26,7 @@ CELLS = {
     "GET /captures": REVIEW, "GET /captures/archive": REVIEW, "GET /captures/blind": REVIEW, "GET /captures/{number}": REVIEW, "POST /captures/grade": REVIEW,
     "POST /captures/undo": REVIEW, "POST /captures/assign": REVIEW, "POST /captures/welfare": REVIEW,
     "POST /captures/blind": REVIEW, "POST /captures/{number}/ask": REVIEW, "POST /captures/{number}/opinion": REVIEW,
-    "GET /alarms/open": REVIEW, "POST /alarms/{number}/acknowledge": REVIEW, "GET /escalation": REVIEW, "POST /escalation": DECIDE,
+    "GET /alarms/open": REVIEW, "POST /alarms/{number}/acknowledge": REVIEW, "POST /alarms/acknowledge": REVIEW, "GET /escalation": REVIEW, "POST /escalation": DECIDE,
     "POST /escalation/dates": DECIDE, "POST /escalation/dates/away": DECIDE,
     "GET /lessons": DECLARE, "POST /lessons": DECLARE,
     "GET /incidents": REVIEW, "POST /incidents": REVIEW, "GET /incidents/{number}": REVIEW, "POST /incidents/{number}/note": REVIEW,

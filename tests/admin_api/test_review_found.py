@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from admin_api.agenda import leads
 from admin_api.routes.reports import became
 from change_control.diffs import make
 from change_control.verify import verify_installation
@@ -185,3 +186,49 @@ def test_the_headteachers_one_page_is_on_screen_as_pdf_and_as_csv(watched):
     assert "fewer than 5" in sheet
     assert "blocked site" not in sheet
     assert helen.get("/reports?format=digest").content.startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("Capture 17: Drugs and alcohol", ("Capture 17", "/captures/17", ": Drugs and alcohol")),
+        ("Incident 3: a worry (no decision yet)", ("Incident 3", "/incidents/3", ": a worry (no decision yet)")),
+        ("Change 2, in force: a site", ("Change 2", "/requests/2", ", in force: a site")),
+        ("“Capture 17: mine” (Bullying)", ("", "", "“Capture 17: mine” (Bullying)")),
+        ("Capture 017: no", ("", "", "Capture 017: no")),
+        ("and 2 more", ("", "", "and 2 more")),
+    ],
+)
+def test_a_line_of_the_agenda_leads_to_what_it_names(text, named):
+    assert leads(text) == named
+
+
+def test_from_a_capture_to_the_next_with_undo_and_from_the_agenda_and_the_person_to_it(watched):
+    sara = watched.browser("sara")
+    one, *_ = waiting(watched)
+    answer = sara.post("/captures/grade", {"capture": one.id, "grade": "behaviour", "back": "capture"})
+    page = sara.get(answer.headers["location"]).text
+    batch = re.search(r'name="batch" value="([0-9a-f]+)"', page)[1]
+    assert f"/captures/{one.id}" not in re.search(r'href="(/captures/\d+[^"]*)">Next that waits', page)[1]
+    back = sara.post("/captures/undo", {"batch": batch, "capture": one.id}).headers["location"]
+    assert back.startswith(f"/captures/{one.id}?said=undone")
+    assert one.id in [each.id for each in waiting(watched)]
+    number = sara.post("/meeting").headers["location"].rpartition("/")[2]
+    assert f'href="/captures/{one.id}">Capture {one.id}</a>' in sara.get(f"/meeting/{number}").text
+    code = re.search(r"/log/person/([0-9A-F]{6})", sara.get(f"/captures/{one.id}").text)[1]
+    assert f'href="/captures/{one.id}"' in sara.get(f"/log/person/{code}").text
+
+
+def test_the_headteacher_reads_who_was_named_to_whom_and_what_left(watched):
+    sara, helen = watched.browser("sara"), watched.browser("helen")
+    one, *_ = waiting(watched)
+    code = re.search(r"/log/person/([0-9A-F]{6})", sara.get(f"/captures/{one.id}").text)[1]
+    sara.post(f"/log/person/{code}/unmask", {"reason": "I must ring her parents today"})
+    sara.get("/captures/archive?format=csv")
+    names, exports, looks = (helen.get(f"/access?about={about}").text for about in ("names", "exports", "looks"))
+    assert "I must ring her parents today" in names
+    assert "Export captures" not in names
+    assert "Export captures as csv" in exports
+    assert "I must ring" not in exports + looks
+    assert "Look at a capture" in looks
+    assert helen.get("/access?about=everything").status_code == 422

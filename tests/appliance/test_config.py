@@ -305,7 +305,7 @@ def test_nothing_that_decides_can_be_configured():
         "dns.listen", "dns.upstreams", "dns.forward", "dns.hosts", "dns.tunnels", "dns.rpz_listen", "dns.rpz_keys",
         "dns.dot_listen", "dns.doh_listen", "dns.proxy_protocol_from", "dns.client_queries_per_s", "dns.busy_poll_us",
         "dns.page_addresses", "dns.workers", "proxy.listen", "proxy.upstream_ca", "proxy.workers", "proxy.portal_certificate", "proxy.portal_name",
-        "proxy.transparent_listen", "proxy.page_listen", "proxy.proxy_protocol_from",
+        "proxy.tls_listen", "proxy.transparent_listen", "proxy.page_listen", "proxy.proxy_protocol_from",
         "admin.listen", "admin.public_url", "admin.sso_issuer", "admin.sso_client_id", "admin.sso_client_secret",
         "admin.sso_name", "database.desk", "database.log",
         "mail.server", "mail.sender", "mail.tls", "mail.user", "mail.password_file", "mail.ca",

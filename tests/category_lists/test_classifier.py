@@ -2,6 +2,7 @@
 
 import json
 from array import array
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -67,6 +68,17 @@ def test_a_model_survives_its_bytes():
     assert [one.category for one in again.propose("anything.example")] == ["games"]
     assert harm_in(again.probabilities("anything.example"), 0.0) == pytest.approx(0.731, abs=1e-3)
     assert harm_in(again.probabilities("anything.example"), 0.5) == pytest.approx(1.410, abs=1e-3)
+
+
+def test_a_model_carries_what_it_knows_of_texts():
+    model = replace(small(), texts=replace(small(), line=0.2, alone=0.9))
+    again = Model.from_bytes(model.to_bytes())
+    assert again == model
+    assert small().read("any.example", "any text") is NOTHING
+    with pytest.raises(ValueError, match="damaged"):  # a model of texts has none of its own
+        Model.from_bytes(replace(small(), texts=model).to_bytes())
+    with pytest.raises(ValueError, match="damaged"):
+        Model.from_bytes(model.to_bytes()[:-1])
 
 
 @settings(max_examples=60)

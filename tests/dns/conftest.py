@@ -63,10 +63,15 @@ class FakeLive:
 
     snapshot: Snapshot
     refreshed: threading.Event = field(default_factory=threading.Event)
+    coming: Snapshot | None = None  # comes into force at the next look
 
     def refresh(self, before: Callable[[Snapshot], None] = lambda _: None) -> bool:
+        coming, self.coming = self.coming, None
+        if coming:
+            before(coming)
+            self.snapshot = coming
         self.refreshed.set()
-        return False
+        return coming is not None
 
 
 def _snapshot(names: Mapping[str, str] = NAMES, generation: int = 1, **school) -> Snapshot:

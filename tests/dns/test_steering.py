@@ -108,7 +108,9 @@ def gate(tmp_path, make_live, at, upstream):
         async def whole():
             made = Writer(str(tmp_path / "steer.sock"), **writer)
             networks = (Network("127.20.3.0/24"), Network("127.20.9.0/24", forward=False, six=False))
-            settings = Settings((("127.0.0.1", 0),), (upstream.address,), steered=Steered(made.path, networks))
+            patience = PATIENCE_S if made.slow or made.silent else 10.0  # on a busy machine nothing takes milliseconds
+            steered = Steered(made.path, networks, patience)
+            settings = Settings((("127.0.0.1", 0),), (upstream.address,), steered=steered)
             it = Gate(None, made, at.timestamp(), [])
             it.answers = Answers(settings, make_live(), it.events.append, worker="dns-1", clock=lambda: it.now)
             end = made.there() if there else lambda: None

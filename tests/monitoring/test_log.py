@@ -217,7 +217,7 @@ def test_any_two_or_three_fields_find_what_reading_all_lines_would_find(log: Log
 
     names = ("person", "who", "address", "device", "group", "category", "action", "kind", "reason", "rule", "network")
     for name in (*names, "identified_by", "change", "host", "term"):
-        for _ in range(12):
+        for _ in range(2):
             asked = {each: said(rng.choice(every), each) for each in {name, *rng.sample(names, rng.randrange(3))}}
             wanted = [
                 line.id
@@ -227,7 +227,7 @@ def test_any_two_or_three_fields_find_what_reading_all_lines_would_find(log: Log
                 and ("host" not in asked or f".{site_of(line)}".endswith(f".{str(asked['host']).strip('.').lower()}"))
             ]
             asked = {each: value for each, value in asked.items() if each != "term" or value}
-            assert [line.id for line in log.search(Query("hillview", limit=1000, **asked)).rows] == wanted, asked  # type: ignore[arg-type]
+            assert [line.id for line in log.every(Query("hillview", **asked))] == wanted, asked  # type: ignore[arg-type]
 
 
 def site_of(line: Line) -> str:

@@ -128,6 +128,41 @@ def test_what_is_published_is_in_force_and_is_swapped_whole(published):
     assert state == {"pid": os.getpid(), "generation": 3, "revisions": {"birchwood": 0, "oakfield": 2}, "problems": {}}
 
 
+def test_a_new_snapshot_is_shown_before_it_is_in_force(published):
+    live = Live(published.data, "dns-1")
+    first, shown = live.snapshot, []
+    published.rule("x.example")
+    assert live.refresh(lambda coming: shown.append((coming, live.snapshot, _state(published))))
+    assert [(coming, before) for coming, before, _ in shown] == [(live.snapshot, first)]
+    assert shown[0][2]["generation"] == 2, "nobody is told that it is in force"
+    assert _state(published)["generation"] == 3
+    assert not live.refresh(shown.append), "nothing new"
+    assert len(shown) == 1
+
+
+def _state(published):
+    return json.loads((published.data / "run" / "workers" / "dns-1.json").read_text())
+
+
+def test_which_schools_a_new_snapshot_says_the_same_of(published):
+    live = Live(published.data)
+    first = live.snapshot
+    published.rule("x.example")
+    live.refresh()
+    second = live.snapshot
+    assert [second.says_the_same(first, each) for each in ("", "oakfield", "nobody")] == [True, False, False]
+    (opened,) = second.dictionaries.values()
+    (held,) = second.authorities.values()
+    for changed in (
+        replace(second, authority=replace(second.authority, name="Another")),
+        replace(second, revisions={**second.revisions, "oakfield": 9}),
+        replace(second, authorities=dict.fromkeys(second.authorities, replace(held, name="Another"))),
+        replace(second, dictionaries={opened.digest: replace(opened)}),
+    ):
+        assert not changed.says_the_same(second, "oakfield")
+    assert replace(second, generation=9).says_the_same(second, "oakfield")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from category_lists.classifier import Guess, Proposal
-from policy.decide import Question, Reason, alike, decide, suspected
+from policy.decide import Question, Reason, alike, decide, reader, suspected
 from policy.rules import Action, CategoryRule, SiteRule, UnknownRule
 from policy.words import sentence
 
@@ -28,6 +28,9 @@ class FakeModel:
 
     def propose(self, host):
         return self.guess(host).proposals
+
+    def read(self, host, text):
+        return Guess((Proposal("gambling", 0.8),)) if "spins" in text else Guess()
 
 
 def rule(sign, action, *groups, **more):
@@ -130,3 +133,42 @@ def test_names_that_speak_for_themselves_share_no_reply_with_others_on_their_lis
 def test_what_a_name_suggests_to_those_who_read_its_pages(ask, host, rules, said):
     made, _ = ask(host, *rules)
     assert suspected(made.profile("hillview", "ks3"), Question("hillview", "ks3", host, LESSON, "/")) == said
+
+
+@pytest.mark.parametrize(
+    ("rules", "looks", "action", "listed"),
+    [
+        ((rule("looks_harmful", WARN),), ("gambling",), WARN, "classifier-page"),
+        ((rule("looks_harmful", BLOCK),), ("gambling",), BLOCK, "classifier-page"),
+        ((rule("looks_harmful", BLOCK),), (), ALLOW, None),
+        ((rule("looks_harmful", ALLOW),), ("gambling",), ALLOW, None),  # it is noted, and opens all the same
+        ((rule("looks_harmful", BLOCK),), ("education",), ALLOW, None),  # never stricter than what it looks like
+        ((rule("any", WARN),), ("gambling",), WARN, None),  # nobody signed that such guesses count
+        ((), ("gambling",), ALLOW, None),
+    ],
+)
+def test_what_name_and_text_look_like_together_counts_under_the_same_rule(ask, rules, looks, action, listed):
+    made, _ = ask("calm.example", *rules)
+    asked = Question("hillview", "ks3", "calm.example", LESSON, "/", looks=looks)
+    decision = decide(made, asked)
+    assert decision.action is action
+    if listed:
+        assert (decision.list, decision.list_version, decision.category) == (listed, "v1", "gambling")
+        assert "its name and its text together look like" in sentence(made, decision, asked)
+
+
+@pytest.mark.parametrize(
+    ("host", "rules", "reads"),
+    [
+        ("calm.example", (rule("looks_harmful", WARN),), True),
+        ("calm.example", (rule("any", WARN),), False),
+        ("casino.games.example", (rule("looks_harmful", WARN),), False),  # a list knows it
+        ("casino.sch.uk", (rule("looks_harmful", WARN),), False),
+    ],
+)
+def test_whose_pages_are_read_for_what_they_look_like(ask, host, rules, reads):
+    made, _ = ask(host, *rules)
+    read = reader(made.profile("hillview", "ks3"), Question("hillview", "ks3", host, LESSON, "/"))
+    assert (read is not None) is reads
+    if read:
+        assert [one.category for one in read("free spins")] == ["gambling"]

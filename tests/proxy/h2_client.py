@@ -26,7 +26,8 @@ class Client:
             sock.sendall(before)
             context = ssl.create_default_context(cafile=ca)
             context.set_alpn_protocols(list(alpn))
-            self.sock = context.wrap_socket(sock, server_hostname="127.0.0.1")
+            self.sock = sock = context.wrap_socket(sock, server_hostname="localhost", do_handshake_on_connect=False)
+            sock.do_handshake()
         except BaseException:
             sock.close()
             raise

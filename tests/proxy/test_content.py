@@ -27,6 +27,12 @@ def words(page, kind="text/html; charset=utf-8"):
         ("<p>one</p><p>two", "one two"),
         ("<img src=x alt=\"a red fox\"><input placeholder='your name'>", "a red fox your name"),
         ('<meta name="description" content="about foxes">', "about foxes"),
+        ("<img alt = 'a red fox' data-alt=\"its den\" xalt='hidden' title=\n\"asleep\">", "a red fox its den asleep"),
+        (
+            "<\u017fcript>no element in any browser</\u017fcript> and <scripted>nor this",
+            "no element in any browser and nor this",
+        ),
+        ("a<!-->never ends, as in a browser? it does there", "a"),
         ("caf&eacute; &#x63;at", "caf\u00e9 cat"),
         ("<template>hidden</template><svg><title>hidden</title></svg>x", "x"),
     ],

@@ -74,7 +74,10 @@ def test_a_greeting_in_many_records():
     [
         (hello(sni(b"bank.test")), Greeting("bank.test")),
         (hello(), Greeting(None)),
-        (hello((16, b"\0\3\2h2"), sni(b"bank.test")), Greeting("bank.test")),
+        (hello((16, b"\0\3\2h2"), sni(b"bank.test")), Greeting("bank.test", offers=(b"h2",))),
+        (hello((16, b"\0\5\2h2\1x"), (10, b"\0\2\0\x1d"), sni(b"a.test")), Greeting("a.test", offers=(b"h2", b"x"))),
+        (hello((10, b"\0\4\0\x1d\x11\xec"), sni(b"a.test")), Greeting("a.test", quantum=True)),
+        (hello((10, b"\0\3\0\x1d\x11"), sni(b"a.test")), Greeting("a.test")),
         (hello(sni(b"bank.test"), sni(b"games.test")), Greeting(None, bent=True)),
         (hello(sni(b"bank.test", b"games.test")), Greeting(None, bent=True)),
         (hello(sni(b"bank.test", kind=b"\1")), Greeting(None, bent=True)),

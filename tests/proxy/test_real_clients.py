@@ -229,8 +229,15 @@ def firefox(school, tmp_path, url) -> list[str]:
 @pytest.mark.parametrize(("browser", "named"), [(chromium, "Chrome"), (firefox, "Firefox")])
 def test_browsers(school, lively, tmp_path, browser, named):
     """The page tells the site how its WebSocket, its stream of events and its fetch from a blocked site went."""
-    command = browser(school, tmp_path, f"https://allowed.test:{lively.port}/page")
-    env = {**os.environ, "HOME": str(tmp_path)}
+    agent, said = visited(school, lively, tmp_path, browser(school, tmp_path, f"https://allowed.test:{lively.port}/page"))
+    assert named in agent
+    assert said == EXPECTED
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+def visited(school, lively, home, command):
+    """What a browser's page told the site."""
+    env = {**os.environ, "HOME": str(home)}
     with subprocess.Popen(
         command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
@@ -238,10 +245,7 @@ def test_browsers(school, lively, tmp_path, browser, named):
             school.until(lambda: not lively.done.empty(), 60)
         finally:
             os.killpg(process.pid, signal.SIGKILL)
-    agent, said = lively.done.get_nowait()
-    assert named in agent
-    assert said == EXPECTED
-    shutil.rmtree(tmp_path, ignore_errors=True)
+    return lively.done.get_nowait()
 
 
 # --- HTTP/2 from end to end ----------------------------------------------------------------------------------------------

@@ -6,12 +6,12 @@ from urllib.parse import quote
 
 import pytest
 
-from category_lists.classifier import Guess, Proposal
+from category_lists.classifier import Guess, Proposal, shipped
 from policy.rules import Action, UnknownRule
 
 
 class Suspects:
-    """A model that takes every name for gambling."""
+    """A model that takes every name for gambling, and no text for anything."""
 
     version = "v1"
 
@@ -20,6 +20,10 @@ class Suspects:
 
     def propose(self, host):
         return self.guess(host).proposals
+
+    def read(self, host, text):
+        del host, text
+        return Guess()
 
 
 BAD = "hardcore porn videos, free porn, xxx porn movies, porn tube"
@@ -80,19 +84,36 @@ def test_a_search_has_its_title_and_what_is_not_opened_has_none(school):
 FEW = "Roulette every night"  # not enough to call a page gambling
 
 
-def test_fewer_words_are_enough_where_the_name_speaks_of_the_same_and_a_rule_says_that_it_counts(school):
-    page = f"https://allowed.test:{{https}}/html/plain?text={quote(FEW)}"
+def under_a_rule(school, model, page, action=Action.BLOCK):
+    """What comes of a page before a rule says that such guesses count, and after."""
     before = school.live.kept
     made = school.build()
     hillview = made.schools["hillview"]
-    signed = dataclasses.replace(hillview, unknown_rules=(UnknownRule("u1", "looks_harmful", Action.ALLOW, 7),))
+    signed = dataclasses.replace(hillview, unknown_rules=(UnknownRule("u1", "looks_harmful", action, 7),))
     shown = []
     for document in (hillview, signed):
-        known = {digest: dataclasses.replace(one, model=Suspects()) for digest, one in made.dictionaries.items()}
+        known = {digest: dataclasses.replace(one, model=model) for digest, one in made.dictionaries.items()}
         school.live.kept = dataclasses.replace(made, schools={"hillview": document}, dictionaries=known, _profiles={})
         shown.append(school.browse("ks3", page).status)
     school.live.kept = before
-    assert shown == [200, 403]
+    return shown
+
+
+LEARNED = "Hide your address and surf round the blocks of your network, servers in many countries"  # no phrase of ours
+
+
+def test_name_and_text_together_count_where_a_rule_says_so_and_the_log_tells_both(school):
+    page = f"https://allowed.test:{{https}}/html/plain?text={quote(LEARNED)}"
+    assert under_a_rule(school, shipped(), page) == [200, 403]
+    told = school.events[-1]
+    assert (told.list, told.category, told.reason) == ("classifier-page", "proxy_vpn", "looks_harmful")
+    assert told.detail.startswith("name and text together look like proxy_vpn ")
+    assert under_a_rule(school, shipped(), f"https://allowed.test:{{https}}/html/plain?text={quote(GOOD)}") == [200, 200]
+
+
+def test_fewer_words_are_enough_where_the_name_speaks_of_the_same_and_a_rule_says_that_it_counts(school):
+    page = f"https://allowed.test:{{https}}/html/plain?text={quote(FEW)}"
+    assert under_a_rule(school, Suspects(), page, Action.ALLOW) == [200, 403]
     told = school.events[-1]
     assert (told.list, told.category) == ("phrases", "gambling")
     assert told.detail.endswith("; its name looks like gambling too")
