@@ -1,7 +1,7 @@
 """One stream of HTTP/2, and the pipe that it goes by: a tunnel, or a request for a plain page.
 
-Its request goes inside as one of HTTP/1.1, and h11 reads what is answered: a refusal, a page, or that a tunnel is open, which
-is bytes, and each side ends for itself. What was broken off inside is reset here, and never looks like an end.
+Its request goes inside as one of HTTP/1.1, and h11 reads what is answered: a refusal, a page, or that a tunnel is open. From
+then on it is bytes, and each side ends for itself. What was broken off inside is reset here, and never looks like an end.
 """
 
 from contextlib import suppress
