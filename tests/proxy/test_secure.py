@@ -67,7 +67,9 @@ def ports(secure, text):
     return text.format(http=secure.internet.http.port, https=secure.internet.https.port)
 
 
-TOKENS = re.compile(rb'name="token" value="[^"]*"')  # they hold the time
+TOKENS = re.compile(  # they hold the time, and a school that others test at may have refused parts of the same page before
+    rb'name="token" value="[^"]*"|<p class="quiet">Its pages also wanted.*?</p>'
+)
 
 
 def plainly(secure, name, data):
