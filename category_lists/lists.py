@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import batched
 from pathlib import Path
@@ -22,7 +22,7 @@ from category_lists.parsers import Report
 from category_lists.rows import NOTHING_PROTECTED, read_rows, row
 from category_lists.sources import read_batches, read_source
 
-__all__ = ["ListVersion", "Progress", "find", "read_source", "row", "starter", "store", "store_lines"]
+__all__ = ["ListVersion", "Progress", "called", "find", "read_source", "row", "starter", "store", "store_lines"]
 
 _PROGRESS_EVERY: Final = 50_000  # lines
 _EXACT: Final = ord("=")
@@ -124,15 +124,32 @@ def store_lines(
         digest = text.digest()
         version = ListVersion(list_id, category, f"{at.date().isoformat()}-{digest[:8]}", digest, entries, source, format)
         text.keep(home / f"{digest}.txt")
-    described = home / f"{digest}.json"
+    return _describe(home, version), report
+
+
+def _describe(home: Path, version: ListVersion) -> ListVersion:
+    """Put the description beside a list, unless there is one: the same list keeps its first."""
+    described = home / f"{version.digest}.json"
     if described.is_file():
         earlier = _described(described)
-        if earlier.category == category:
-            return earlier, report
+        if earlier.category == version.category:
+            return earlier
     with Aside(home) as meta:  # last: a list without its description was never kept
         meta.write(version.to_json().encode() + b"\n")
         meta.keep(described)
-    return version, report
+    return version
+
+
+def called(folder: Path, version: ListVersion, list_id: str) -> ListVersion:
+    """Keep a list that is kept already under another name, too. Raises as `store` does."""
+    _checked_id(list_id)
+    _, kept = find(folder, version.id, version.digest)
+    home = folder / list_id
+    home.mkdir(parents=True, exist_ok=True)
+    with Aside(home) as text:
+        text.write(kept.read_bytes())
+        text.keep(home / kept.name)
+    return _describe(home, replace(version, id=list_id))
 
 
 def find(folder: Path, list_id: str, digest: str) -> tuple[ListVersion, Path]:

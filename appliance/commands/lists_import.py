@@ -13,7 +13,7 @@ from sqlalchemy import select
 from appliance.commands.words import WrongWords, config_of, data_option
 from appliance.founding import Founded, open_installation
 from appliance.updater import Shown, renew
-from category_lists.lists import store_lines
+from category_lists.lists import called, store_lines
 from category_lists.mapping import Mapped, read_map
 from category_lists.parsers import FORMATS, Report
 from category_lists.sources import opened_lists, read_batches, stem_of
@@ -49,8 +49,8 @@ def add(kinds: Any) -> None:
         "--no-vouching",
         action="store_true",
         help=(
-            "lists of education, news, sport and the like only say what a site is; without this they also open the sites "
-            "that they name where other lists call those games, advertising or the like, so they wait for the headteacher"
+            "lists of education, news, sport and the like only say what a site is; without this the headteacher is asked "
+            "whether they shall also open the sites that they name where others call those games, advertising or the like"
         ),
     )
     data_option(take)
@@ -101,7 +101,7 @@ class Importing:
         self._check(category)
         stem = words.part or stem_of(words.file.name)
         name = words.id or _identifier(f"{stem.partition('.')[0]}-{category}")
-        yield self._keep(name, category, read_batches(words.file, words.format, part=words.part))
+        yield from self._keep(name, category, read_batches(words.file, words.format, part=words.part))
 
     def mapped(self) -> Iterator[Taken]:
         words = self._words
@@ -114,7 +114,7 @@ class Importing:
                 if category is None or self._taxonomy.categories[category].locked:
                     continue
                 try:
-                    yield self._keep(_identifier(f"{source}-{part}"), category, lists.batches(part))
+                    yield from self._keep(_identifier(f"{source}-{part}"), category, lists.batches(part))
                 except ValueError as error:
                     print(f"{part}: not taken: {error}")
 
@@ -134,14 +134,13 @@ class Importing:
         if known.locked:
             raise ValueError(f"{known.name} comes only as a licensed, sealed bundle (`schoolgate lists seal`), not as a list")
 
-    def _keep(self, name: str, category: str, batches: Iterator[list[bytes]]) -> Taken:
+    def _keep(self, name: str, category: str, batches: Iterator[list[bytes]]) -> Iterator[Taken]:
+        """A list, and the same as one that vouches, if it could: the headteacher is asked for that one."""
         office, words = self._founded.office, self._words
         if curated(name) or vouches(name):
             raise WrongWords(
                 f"names beginning with {CURATED!r} or {VOUCHING!r} are given by the product; choose another --id"
             )
-        if category in VOUCHED and not words.no_vouching:
-            name = f"{VOUCHING}{name}"[:64]
         wide: Collection[str] = {*words.allow_wide, *usual_exceptions(category)}
         version, report = store_lines(
             office.dictionaries.lists,
@@ -157,7 +156,9 @@ class Importing:
         )
         hush()
         _tell(name, version.entries, version.version, report, brief=bool(words.map))
-        return Taken(version, report.exceptions)
+        yield Taken(version, report.exceptions)
+        if category in VOUCHED and not words.no_vouching:
+            yield Taken(called(office.dictionaries.lists, version, f"{VOUCHING}{name}"[:64]), report.exceptions)
 
 
 def _tell(name: str, entries: int, version: str, report: Report, *, brief: bool) -> None:

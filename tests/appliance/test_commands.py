@@ -360,17 +360,17 @@ def test_a_list_waits_for_the_head_where_there_is_no_mandate(run, installation, 
     assert run("changes", "verify", "--data", data)[0] == 0
 
 
-def test_a_list_of_papers_vouches_and_says_so_unless_it_is_told_not_to(run, installation, tmp_path):
+def test_the_head_is_asked_whether_a_list_of_papers_shall_vouch(run, installation, tmp_path):
     data, _ = installation
     source = tmp_path / "papers.txt"
     source.write_text("paper.invalid.example\n")
-    words = ("lists", "import", source, "--format", "domains", "--data", data)
-    _, out, _ = run(*words, "--category", "news", "--id", "papers")
-    assert "vouching-papers: 1 entries taken" in out
-    assert out.count("waits for approval (lists of News that vouch also open sites") == 2
-    _, out, _ = run(*words, "--category", "news", "--id", "papers", "--no-vouching")
+    words = ("lists", "import", source, "--format", "domains", "--data", data, "--category", "news", "--id", "papers")
+    _, out, _ = run(*words, "--no-vouching")
     assert out.startswith("papers: 1 entries taken")
-    code, _, errors = run(*words, "--category", "gambling", "--id", "vouching-bets")
+    assert "vouch" not in out
+    _, out, _ = run(*words)
+    assert out.count("waits for approval (lists of News that vouch also open sites") == 2
+    code, _, errors = run(*words[:-3], "gambling", "--id", "vouching-bets")
     assert (code, "given by the product" in errors[0]) == (2, True)
 
 
