@@ -202,7 +202,7 @@ def alerts(log: Log, watcher: Watcher, folder: Path, count: int = 20) -> None:
         for n in range(count):
             now = time.time()
             writer.write_all(
-                [search(datetime.fromtimestamp(now, UTC), f"alert{n:02}", "year8", "how to kill myself").encode()]
+                [search(datetime.fromtimestamp(now, UTC), f"alert{now}", "year8", "how to kill myself").encode()]
             )
             start = time.perf_counter()
             recorder.step()
