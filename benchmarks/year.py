@@ -199,7 +199,7 @@ def alerts(log: Log, watcher: Watcher, folder: Path, count: int = 20) -> None:
     took = []
     with closing(Writer(folder / "spool", "proxy-2")) as writer:
         recorder = Recorder(Reader(folder / "spool"), log)
-        for n in range(count):
+        for _ in range(count):
             now = time.time()
             writer.write_all(
                 [search(datetime.fromtimestamp(now, UTC), f"alert{now}", "year8", "how to kill myself").encode()]

@@ -26,11 +26,7 @@ from monitoring.tables import tallies as tally_rows
 from policy.event import Kind
 
 AT_ONCE = 40_000  # lines of the first stretch, where each has to be looked at and they lie in a row
-A_MOMENT, FASTER, SLOWER = (
-    0.1,
-    4.0,
-    0.25,
-)  # seconds that each later one shall take, so much more or less than the last was read
+A_MOMENT = 0.1  # seconds that each later one shall take, as far as the last one tells
 # A line that an index leads to may lie by itself on the disk: to read it takes as long as so many in a row, but never longer
 # than to read all that lies between.
 APART = 80
