@@ -199,10 +199,10 @@ def alerts(log: Log, watcher: Watcher, folder: Path, count: int = 20) -> None:
     took = []
     with closing(Writer(folder / "spool", "proxy-2")) as writer:
         recorder = Recorder(Reader(folder / "spool"), log)
-        for n in range(count):
+        for _ in range(count):
             now = time.time()
             writer.write_all(
-                [search(datetime.fromtimestamp(now, UTC), f"alert{n:02}", "year8", "how to kill myself").encode()]
+                [search(datetime.fromtimestamp(now, UTC), f"alert{now}", "year8", "how to kill myself").encode()]
             )
             start = time.perf_counter()
             recorder.step()

@@ -269,13 +269,13 @@ class Log:
 
     def every(self, query: Query) -> Iterator[Line]:
         """All lines that match, newest first."""
-        query = replace(query, limit=5_000)
+        query = replace(query, limit=500)  # so that an export begins at once
         while True:
             page = self.search(query)
             yield from page.rows
             if page.next is None:
                 return
-            query = replace(query, after=page.next)
+            query = replace(query, limit=5_000, after=page.next)
 
     def traffic(
         self, school: str, since: datetime, until: datetime, *, through: Collection[str] = ()

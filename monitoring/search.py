@@ -26,7 +26,7 @@ EQUAL = (
 )  # fmt: skip
 TOP = frozenset({"who", "host", "category", "person", "group", "action", "kind", "reason", "term", "device", "address"})
 SHORT = timedelta(hours=25)  # so long may a period be whose lines are counted one by one
-PATIENCE = 0.5  # seconds after which no further stretch is read
+PATIENCE = 0.35  # seconds after which no further stretch is read
 
 
 def search(connection: sql.Connection, query: Query, clock: Callable[[], float] = time.monotonic) -> Page:

@@ -26,14 +26,11 @@ from monitoring.tables import tallies as tally_rows
 from policy.event import Kind
 
 AT_ONCE = 40_000  # lines of the first stretch, where each has to be looked at and they lie in a row
-A_MOMENT, FASTER, SLOWER = (
-    0.1,
-    4.0,
-    0.25,
-)  # seconds that each later one shall take, so much more or less than the last was read
+A_MOMENT = 0.1  # seconds that each later one shall take, as far as the last one tells
 # A line that an index leads to may lie by itself on the disk: to read it takes as long as so many in a row, but never longer
 # than to read all that lies between.
 APART = 80
+TEXT = 3  # to look for words within four fields of a line takes as long as so many lines
 LONGEST = 31  # days of a stretch in which there is hardly anything
 NAMES, PEOPLE = 200, 200  # so many names of a site, or people at a device, are gone to one by one
 
@@ -104,6 +101,7 @@ def stretches(connection: sql.Connection, school: str, query: Query, cursor: Cur
     hours = _hours(connection, school, first // HOUR, last // HOUR)
     whole = _by_day(hours)
     way, weights = _way(connection, school, query, people, sites, whole)
+    each = 1 if query.text is None else TEXT
     told = None if people is None or people.since == LARGEST else (people.since + 1) * tallies.DAY
     end = (last // HOUR + 1) * HOUR
     while end > first:
@@ -121,7 +119,7 @@ def stretches(connection: sql.Connection, school: str, query: Query, cursor: Cur
             start -= HOUR
             on = start // tallies.DAY
             share = hours.get(start // HOUR, 0) / whole[on] if whole.get(on) else 1 / 24
-            weight += min(APART * weights.get(on, 0), whole.get(on, 0)) * share
+            weight += each * min(APART * weights.get(on, 0), whole.get(on, 0)) * share
         yield Stretch(
             max(moment(start), query.since) if query.since else moment(start),
             min(moment(end), query.until) if query.until else moment(end),
