@@ -302,6 +302,7 @@ def start(data: Path, internet: Internet, **environment: str) -> Box:
         "SCHOOLGATE_DOT_LISTEN": "127.0.0.1:0",
         "SCHOOLGATE_DOH_LISTEN": "127.0.0.1:0",
         "SCHOOLGATE_PROXY_LISTEN": "127.0.0.1:0",
+        "SCHOOLGATE_PROXY_TLS_LISTEN": "127.0.0.1:0",
         "SCHOOLGATE_ADMIN_LISTEN": "127.0.0.1:0",
         "SCHOOLGATE_DNS_UPSTREAMS": f"127.0.0.1:{internet.dns_port}",
         "SCHOOLGATE_PROXY_UPSTREAM_CA": str(internet.ca),

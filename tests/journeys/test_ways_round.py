@@ -245,6 +245,16 @@ def test_ways_through_the_proxy(box, internet, way, host, tried):
     assert made == b"" or made.split(b" ", 2)[1] in {b"403", b"400", b"502"}, made[:300]
 
 
+def test_by_tls_the_proxy_says_the_same(box):
+    """Under the box's own certificate, as the PAC file names it; tests/proxy/test_secure.py speaks HTTP/2 to it."""
+    (proxy,) = box.ready["proxy_tls"]
+    by_tls = ("-x", f"https://{proxy}", "--proxy-cacert", box.ca)
+    for url in (box.http(BAD), box.https(BAD), box.https(GOOD)):
+        assert box.curl(url, PUPIL, *by_tls)[0] == box.curl(url, PUPIL)[0] == (200 if GOOD in url else 403)
+    told = box.curl("http://schoolgate.internal/proxy.pac", PUPIL, *by_tls)[1]
+    assert f'return "HTTPS {proxy}; PROXY {box.ready["proxy"][0]}";' in told
+
+
 def test_a_tunnel_of_data_in_names_is_told(box):
     for n in range(150):  # the workers each see their part
         label = hashlib.sha256(str(n).encode()).hexdigest()[:60]
