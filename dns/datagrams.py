@@ -59,7 +59,9 @@ class _Message(ctypes.Structure):
 _WORD: Final = ctypes.sizeof(ctypes.c_uint32)
 _STEP: Final = ctypes.sizeof(_Message) // _WORD
 _RECEIVED: Final = _Message.received.offset // _WORD
-_libc = ctypes.CDLL(None, use_errno=True)
+# PyDLL keeps the interpreter's lock, since no call here waits for anything (MSG_DONTWAIT). To let go of it for two
+# microseconds would give it to the thread that loads a policy, for up to a millisecond each time.
+_libc = ctypes.PyDLL(None, use_errno=True)
 
 
 def _call(name: str) -> Callable[..., int]:
