@@ -4,8 +4,9 @@ What squid spends on one depends on three things, so each is a row of its own:
 
 - the key of its authority, which it uses for the sites' certificates too: RSA of 2,048 bits, as its documentation makes one,
   or P-256 as ours is;
-- whether it answers the client at once ("bump"), as we do, or first looks at the greeting and then asks the site, as its
-  documentation has it ("peek, bump");
+- whether it answers the client at once ("bump") or looks at the greeting and asks the site first, as its documentation has it
+  ("peek, bump"). Only then is each client's connection one to the site: otherwise it takes what others have left open, and no
+  handshake with the site is made at all, unless it is told not to ("one for one");
 - whether the site lets sessions be resumed. Then squid proves a site's certificate once and goes on from there; we and
   mitmdump prove it each time. So each is asked through to two origins: one that gives tickets, and one that gives none.
 
@@ -33,7 +34,12 @@ from school_hour import beside
 
 OURS, MITMDUMP = "ours", "mitmdump"
 KEYS = {"RSA-2048": "squid-rsa.pem", "P-256": "squid-ca.pem"}
-WAYS = {"peek, bump": "acl greeting at_step SslBump1\nssl_bump peek greeting\nssl_bump bump all", "bump": "ssl_bump bump all"}
+AT_ONCE_BUMPED = "ssl_bump bump all"
+WAYS = {
+    "peek, bump": f"acl greeting at_step SslBump1\nssl_bump peek greeting\n{AT_ONCE_BUMPED}",
+    "bump, one for one": f"{AT_ONCE_BUMPED}\nserver_persistent_connections off",
+    "bump": AT_ONCE_BUMPED,
+}
 CONTEXT = ssl.create_default_context()  # of the visitors, who take any certificate
 CONTEXT.check_hostname, CONTEXT.verify_mode = False, ssl.CERT_NONE
 AT_ONCE = 16
@@ -64,7 +70,7 @@ def contenders(bench, folder: Path) -> dict[str, tuple[int, list[str]]]:
         for way, lines in WAYS.items():
             port = bench.free_port()
             plain = Path(bench.squid_command(folder, port, direct=False)[-1]).read_text()
-            mine = plain.replace("squid-ca.pem", file).replace(WAYS["bump"], lines)
+            mine = plain.replace("squid-ca.pem", file).replace(AT_ONCE_BUMPED, lines)
             mine = mine.replace("squid-db", f"squid-db-{port}").replace("squid.log", f"squid-{port}.log")
             database = folder / f"squid-db-{port}"
             subprocess.run([str(bench.CERTGEN), "-c", "-s", str(database), "-M", "16MB"], check=True, capture_output=True)

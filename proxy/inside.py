@@ -4,6 +4,7 @@ Read against mitmproxy 12.3.1. A test checks the version, and so does `install` 
 left out, loudly, and the plain path is taken, which is slower and stumbles over the oddities below, but lets nothing more
 through: what guards is in proxy/embedding.py and proxy/addon.py.
 
+- proxy/inside_tls.py: TLS with both sides, spoken by us.
 - proxy/bodies.py: TLS in buffers of ours, and a short cut for long bodies.
 - `Quick`: hooks are called where they arise, without a task and a turn of the loop for each; half of the time of a request
   went there. A layer that waits for a hook is told of its end once its generator is through, so the order stays mitmproxy's.
@@ -13,16 +14,14 @@ through: what guards is in proxy/embedding.py and proxy/addon.py.
   left out: mitmproxy keeps all, takes a 103 for the answer, and stumbles.
 - `Stream` again: an answer that is held back to be judged is judged at the latest when so much of it is here.
 - error pages in our words.
-- `_header`, `_has_header`, `_current`, `_typed`: what is asked some fifty times a request, said without the detours.
+- proxy/inside_often.py: what is asked some fifty times a request, said without the detours.
 """
 
 import asyncio
-import copy
-import dataclasses
 import logging
 from collections import deque
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 from mitmproxy import connection, http, optmanager
 from mitmproxy.proxy import commands, events, layer
@@ -39,6 +38,7 @@ from proxy.bodies import MOST_WAITING
 from proxy.content import LONGEST_PAGE
 from proxy.embedding import Gate
 from proxy.failures import failure
+from proxy.inside_often import args_of, current, has_header, header, typed
 from proxy.inside_tls import Spoken, fork, no_layer
 
 READ_AGAINST = "12.3.1"
@@ -119,7 +119,7 @@ class Quick(Spoken):
             task.add_done_callback(self.wakeup_timer.discard)
             return
         for each in called:
-            each(*_args(hook))
+            each(*args_of(hook))
         if hook.blocking:
             waiting.append(events.HookCompleted(hook))
 
@@ -195,7 +195,7 @@ class Stream(bodies.Streaming):
                 if command.name == "requestheaders":
                     self.handler.unread = -1
                 for each in self.handler.gate.hooks.get(command.name, ()):
-                    each(*_args(command))
+                    each(*args_of(command))
             elif type(command) is not commands.Log:
                 reply = yield command
 
@@ -223,50 +223,6 @@ def _informs(start: bytes) -> bool:
     return len(start) == 12 and start[:7] == b"HTTP/1." and start[9:10] == b"1" and start[9:12] != b"101"
 
 
-def _args(hook: Any) -> list[Any]:
-    """`Hook.args`, with the names of its fields looked up once."""
-    names = _fields.get(type(hook))
-    if names is None:
-        names = _fields[type(hook)] = [each.name for each in dataclasses.fields(hook)]
-    return [getattr(hook, name) for name in names]
-
-
-_fields: dict[type, list[str]] = {}
-
-
-def _header(self: http.Headers, key: str | bytes, default: Any = None) -> Any:
-    """`Headers.get`: the values of a field, joined."""
-    wanted = (key if isinstance(key, bytes) else key.encode("utf-8", "surrogateescape")).lower()
-    found = [value for name, value in self.fields if name.lower() == wanted]
-    return b", ".join(found).decode("utf-8", "surrogateescape") if found else default
-
-
-def _has_header(self: http.Headers, key: str | bytes) -> bool:
-    return _header(self, key) is not None
-
-
-def _current(self: Any) -> Any:
-    """An option's value, copied only where it could be changed."""
-    value = self._default if self.value is optmanager.unset else self.value
-    return value if value is None or type(value) in {str, int, bool} else copy.deepcopy(value)
-
-
-def _typed(self: http.MessageData) -> None:
-    """The check of a message's fields, with their types looked up once."""
-    kinds = _kinds.get(type(self))
-    if kinds is None:
-        kinds = _kinds[type(self)] = [
-            (each.name, each.type | int if float in (each.type, *get_args(each.type)) else each.type)
-            for each in dataclasses.fields(self)
-        ]
-    for name, kind in kinds:
-        if not isinstance(getattr(self, name), kind):
-            raise TypeError(f"Expected {kind} for {name}, but got {type(getattr(self, name))}.")
-
-
-_kinds: dict[type, list[tuple[str, Any]]] = {}
-
-
 def install(gate: Gate, version: str = VERSION) -> bool:
     """Put all this in place. False, and the plain path, with another version."""
     if version != READ_AGAINST or not bodies.install():
@@ -278,8 +234,8 @@ def install(gate: Gate, version: str = VERSION) -> bool:
     _http.tls = SimpleNamespace(ServerTLSLayer=no_layer)  # type: ignore[assignment,attr-defined]
     for module in (_http1, _http2):
         module.format_error = lambda status, message: failure(status, message).body  # type: ignore[attr-defined]
-    http.Headers.get, http.Headers.__contains__ = _header, _has_header  # type: ignore[method-assign,assignment]
-    http.MessageData.__post_init__ = _typed  # type: ignore[method-assign]
+    http.Headers.get, http.Headers.__contains__ = header, has_header  # type: ignore[method-assign,assignment]
+    http.MessageData.__post_init__ = typed  # type: ignore[method-assign]
     Context.fork = fork  # type: ignore[method-assign]
-    optmanager._Option.current = _current  # type: ignore[method-assign]  # noqa: SLF001
+    optmanager._Option.current = current  # type: ignore[method-assign]  # noqa: SLF001
     return True

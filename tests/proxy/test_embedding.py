@@ -19,7 +19,7 @@ from mitmproxy.options import Options
 from mitmproxy.proxy.commands import OpenConnection
 from mitmproxy.test import tutils
 
-from proxy import inside
+from proxy import inside_often
 from proxy.destinations import Destinations
 from proxy.embedding import GateMode, Handler
 from proxy.failures import NOT_DECIDED
@@ -56,28 +56,28 @@ FIELDS = st.lists(st.tuples(st.sampled_from([b"Host", b"host", b"Accept", b"X"])
 def test_a_field_is_found_as_mitmproxy_finds_it(fields, key):
     headers = messages.Headers(fields)
     found = headers.get_all(key)
-    assert inside._header(headers, key) == (", ".join(found) if found else None)
-    assert inside._has_header(headers, key) is bool(found)
+    assert inside_often.header(headers, key) == (", ".join(found) if found else None)
+    assert inside_often.has_header(headers, key) is bool(found)
 
 
 @pytest.mark.parametrize("value", ["text", None, True, 7, ["a", "b"]])
 def test_an_option_is_what_it_was_set_to_and_nobodys_to_change(value):
     option = optmanager._Option("x", object, value, "help", None)
-    found = inside._current(option)
+    found = inside_often.current(option)
     assert found == value
     assert found is not value or not isinstance(value, list)
 
 
 def test_a_message_is_made_of_what_it_should_be_made_of():
     good = tutils.treq().data
-    inside._typed(good)
+    inside_often.typed(good)
     good.timestamp_end = 1  # a whole number of seconds is a time too
-    inside._typed(good)
+    inside_often.typed(good)
     for name, value in (("method", "GET"), ("headers", {}), ("port", "80"), ("content", "text")):
         bad = tutils.treq().data
         setattr(bad, name, value)
         with pytest.raises(TypeError, match=name):
-            inside._typed(bad)
+            inside_often.typed(bad)
 
 
 def test_two_workers_share_a_port(school):
