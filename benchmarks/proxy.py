@@ -35,10 +35,11 @@ START_WITHIN_S = 60  # importing mitmproxy takes long on a core that others use 
 # hey greets by the Host header's text. Passed through, that must be a plain name; opened, squid goes to the header's port.
 AS_NAME = ("-host", "localhost")
 MEGABYTES = ("-c", "4")
+JUDGED = ("-H", "Accept: text/html")
 CASES = {  # name: (path, hey's options, passed through)
     "HTTPS 1 KB, kept alive": ("/1024", (), False),
     "HTTPS 64 KB, kept alive": ("/65536", (), False),
-    "a page of 64 KB, its words judged": ("/65536", ("-H", "Accept: text/html"), False),
+    "a page of 64 KB, its words judged": ("/65536", JUDGED, False),
     "HTTPS 1 KB, new connections": ("/1024", ("-disable-keepalive",), False),
     "HTTPS 10 MB, streamed": ("/10485760", MEGABYTES, False),
     "passed through, 1 KB, kept alive": ("/1024", AS_NAME, True),
@@ -422,7 +423,8 @@ def measure_rounds(found: Measured, site: str, origin: int, folder: Path, rounds
             port = free_port()
             for who, command in commands(folder, port, direct=direct).items():
                 with running(command, PROXY_CORE, port) as process:
-                    load(f"{site}/1024", AS_NAME if direct else (), port, 0.5)  # warm
+                    for options in (AS_NAME,) if direct else ((), JUDGED):  # warm; phrases are understood when first asked
+                        load(f"{site}/1024", options, port, 0.5)
                     for path in {path for path, _, _ in cases.values()}:
                         whole(origin, port, int(path[1:]))
                     for name, (path, options, _) in cases.items():

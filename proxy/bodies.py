@@ -16,8 +16,9 @@ theirs and changed here. The other direction and whatever else happens stay with
 import asyncio
 from typing import Any
 
+import h11
 import OpenSSL
-from h11._readers import ContentLengthReader
+from h11._readers import ChunkedReader, ContentLengthReader
 from mitmproxy import connection
 from mitmproxy.proxy import commands, events, tunnel
 from mitmproxy.proxy.layers import http as _http
@@ -32,6 +33,7 @@ from proxy.records import lib, opened, seal, space, to_send
 READ_AGAINST = "26.4.0"  # pyOpenSSL
 LONG = LARGEST_PIECE  # bytes still to come, for which a detour pays
 TAIL = 16_384  # the last bytes of a body, which are the layers'
+LONGEST_HEAD = 65_536  # bytes of a chunk's beginning
 MOST_WAITING = 1 << 16  # bytes that wait to be sent before the other side is read no further
 
 
@@ -67,6 +69,25 @@ def _receive(self: _tls.TLSLayer, data: bytes) -> Any:
     if close:
         self.conn.state &= ~connection.ConnectionState.CAN_READ
         yield from self.event_to_child(events.ConnectionClosed(self.conn))
+
+
+def _body_reader(expected_size: int | None) -> Any:
+    """mitmproxy's, without trailers and without a chunk's beginning that does not end."""
+    inner = _stock_body_reader(expected_size)
+    if not isinstance(inner, ChunkedReader):
+        return inner
+
+    def read(buf: Any) -> Any:
+        event = inner(buf)
+        if event is None and len(buf) > LONGEST_HEAD:
+            raise h11.RemoteProtocolError("a chunk that does not begin")
+        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
+
+    read.read_eof = inner.read_eof  # type: ignore[attr-defined]
+    return read
+
+
+_stock_body_reader = _http1.make_body_reader
 
 
 class Streaming(_http.HttpStream):
@@ -240,8 +261,9 @@ class Detour(asyncio.BufferedProtocol):
 
 
 def install(version: str = OpenSSL.__version__) -> bool:
-    """TLS in buffers of ours. False with another version."""
+    """TLS in buffers of ours, and bodies read as ours are. False with another version."""
     if version != READ_AGAINST:
         return False
     _tls.TLSLayer.receive_data, _tls.TLSLayer.tls_interact = _receive, _interact  # type: ignore[method-assign]
+    _http1.make_body_reader = _body_reader
     return True

@@ -23,8 +23,6 @@ from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
-import h11
-from h11._readers import ChunkedReader
 from mitmproxy import connection, http, optmanager
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
@@ -225,25 +223,6 @@ def _informs(start: bytes) -> bool:
     return len(start) == 12 and start[:7] == b"HTTP/1." and start[9:10] == b"1" and start[9:12] != b"101"
 
 
-def _body_reader(expected_size: int | None) -> Any:
-    """mitmproxy's, without trailers and without a chunk's beginning that does not end."""
-    inner = _stock_body_reader(expected_size)
-    if not isinstance(inner, ChunkedReader):
-        return inner
-
-    def read(buf: Any) -> Any:
-        event = inner(buf)
-        if event is None and len(buf) > LONGEST_HEAD:
-            raise h11.RemoteProtocolError("a chunk that does not begin")
-        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
-
-    read.read_eof = inner.read_eof  # type: ignore[attr-defined]
-    return read
-
-
-_stock_body_reader = _http1.make_body_reader
-
-
 def install(gate: Gate, version: str = VERSION) -> bool:
     """Put all this in place. False, and the plain path, with another version."""
     if version != READ_AGAINST or not bodies.install():
@@ -253,7 +232,6 @@ def install(gate: Gate, version: str = VERSION) -> bool:
     _http.Http1Server, _http.Http1Client = Server1, Client1  # type: ignore[attr-defined]
     _http.HttpStream = Stream  # type: ignore[misc]
     _http.tls = SimpleNamespace(ServerTLSLayer=no_layer)  # type: ignore[assignment,attr-defined]
-    _http1.make_body_reader = _body_reader
     for module in (_http1, _http2):
         module.format_error = lambda status, message: failure(status, message).body  # type: ignore[attr-defined]
     http.Headers.get, http.Headers.__contains__ = header, has_header  # type: ignore[method-assign,assignment]
