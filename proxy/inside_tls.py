@@ -101,6 +101,8 @@ class Spoken(Handler):
         line.tls.bio_write(data)
         try:
             await line.greet()
+        except TimeoutError:  # it refused nothing, so nothing is learnt from it
+            return False
         except (OSError, SSL.Error) as error:
             client.error = _said(line, error)
             self.call("tls_failed_client", told)

@@ -228,10 +228,11 @@ class Line:
             return
         self.watch(self.watched & ~WRITE)
         if self._last and not self._deaf:
-            self.sock.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # it has gone: reading tells
+                self.sock.shutdown(socket.SHUT_WR)
 
     def watch(self, what: int) -> None:
-        if what == self.watched:
+        if what == self.watched or self.fd < 0:
             return
         before, self.watched = self.watched, what
         if not what:  # not even for the end of it, which would be told again and again
