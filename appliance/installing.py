@@ -21,6 +21,7 @@ dns:
   # page_addresses: [10.10.0.1]           # this box, as devices see it
 proxy:
   listen: ["0.0.0.0:3128"]
+  # tls_listen: ["0.0.0.0:3129"]          # the same by TLS, under the name in public_url
   # transparent_listen: ["0.0.0.0:8081", "[::]:8082"]
   # page_listen: ["0.0.0.0:80", "0.0.0.0:443"]
 admin:

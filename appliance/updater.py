@@ -143,7 +143,7 @@ class Updater:
                 raise ValueError("nobody is subscribed to it; `schoolgate lists subscribe` asks for it")
             return self._update(feed, state, logs)
         except (ValueError, OSError, LookupError) as error:
-            why = str(error) or type(error).__name__
+            why = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
             with contextlib.suppress(OSError):  # a disk too full for a list may be too full for this as well
                 feed_state.save(self.data, state.failed(self.now(), why))
             return Outcome(feed_id, good=False, lines=(f"{feed_id}: {why}; the lists in force stay",))

@@ -68,6 +68,7 @@ def main() -> None:
         unknown(given.data, dice)
     if 4 in given.questions:
         texts(given.shared)
+        asked()
 
 
 def categories_of(shared: Path) -> dict[str, set[str]]:
@@ -252,6 +253,23 @@ def _proposed(model: Model, names: Sequence[str], truth: Mapping[str, set[str]])
         counts["some"] += bool(proposals)
         counts["right"] += bool(proposals & truth.get(name, set()))
     return counts
+
+
+def asked() -> None:
+    """What we wrote as pupils write, by the set it belongs to; then by theme and by language."""
+    phrases = shipped_phrases()
+    counts: Counter[tuple[str, str, bool]] = Counter()
+    with (Path(__file__).parent / "data" / "asked.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            found = bool(phrases.score(row["text"], row["kind"], phase="ks4").themes)  # type: ignore[arg-type]
+            harmful = row["label"] != "benign"
+            part, language = row["source"].split("/")
+            for kind in (f"{part}, {row['kind']}", f"in {language}", *((row["category"],) if harmful else ())):
+                counts[kind, "harmful" if harmful else "harmless", found] += 1
+    print(f"\n{'what we wrote':32} {'label':10} {'texts':>6} {'found':>8}")
+    for kind, label in sorted({(kind, label) for kind, label, _ in counts}):
+        found, missed = counts[kind, label, True], counts[kind, label, False]
+        print(f"{kind:32} {label:10} {found + missed:6} {percent(found, found + missed):>8}")
 
 
 def texts(shared: Path) -> None:

@@ -183,6 +183,47 @@ UNSEEN = (
     _("exploitation", "en", 1, "is it grooming if it was years ago", "how to tell parents about something that happened online", "can you report someone from years ago", days=9),
     _("family", "en", 1, "support for kids who look after a parent", "mum has bad days", "how to get help without social services", days=9),
 )  # fmt: skip
+# Subtle ones that go on for weeks, written for moves.yaml, which was made with them at hand.
+SLOW = (
+    _("self-harm", "en", 1, "why do i wake up at 4am every night", "how to stop thinking at night", "can you be tired for months", "does anyone get better", days=16, night=True),
+    _("self-harm", "en", 1, "how to tell someone you are not fine", "what do counsellors write down", "how to cancel an appointment with the nurse", days=9),
+    _("self-harm", "en", 1, "is it ok to only eat dinner", "how many steps burn a sandwich", "why do i feel full after two bites", "how to make lunch look eaten", days=12),
+    _("self-harm", "en", 1, "what do people say at funerals about teenagers", "can you leave your stuff to a friend", "how long until people forget you", days=10),
+    _("self-harm", "en", 1, "how to cover marks for swimming", "long sleeve pe kit allowed", "does vitamin e oil make lines go away", days=9),
+    _("self-harm", "en", 1, "i dont recognise myself any more", "how to make days go faster", "why is everything grey", days=14, night=True),
+    _("exploitation", "en", 1, "he gets cross when i dont answer", "how to turn off read receipts", "is it mean to ignore someone who bought you a phone", days=10),
+    _("exploitation", "en", 1, "how to get to manchester by coach on my own at 13", "what to wear to look 18", "does a hotel ask for id", days=7),
+    _("exploitation", "en", 1, "my modelling friend online wants to see my outfits", "how do you know if an agency is real", "what happens to pictures you send", days=9),
+    _("exploitation", "en", 1, "can you say no after saying yes to a favour", "he knows where i go to school", "how to change my number", days=8),
+    _("exploitation", "en", 1, "older lads who let you hang out in their car", "is holding a bag for someone illegal", "how to get out of owing people", days=8),
+    _("family", "en", 1, "how to lock your bedroom door without a lock", "what counts as too much wine", "can kids decide who to live with", days=11),
+    _("family", "en", 1, "how to warm a bottle for a baby", "can you do washing without a machine", "why does mum sleep all day", days=12),
+    _("family", "en", 1, "when does shouting become something you report", "can teachers keep a secret", "how to stay late at school every day", days=10),
+    _("family", "en", 1, "do i need permission to not go on holiday", "what age can you refuse a wedding", "my cousin is coming to meet me from abroad", days=14),
+    _("bullying", "en", 1, "how to eat lunch without anyone seeing you", "toilets with locks in library", "can you be moved to another form", days=8),
+    _("bullying", "en", 1, "how to get a video taken down that others posted of you", "they all laugh when i walk in", "ways to get sent home", days=7),
+    _("prevent", "en", 1, "who decides what the news does not tell us", "groups for young men who had enough", "why are we not allowed to say it", days=12),
+    _("violence", "en", 1, "they will wish they had been nice to me", "which day is the most people in school", "how do school doors lock", days=9),
+    _("violence", "en", 1, "how to feel nothing when someone gets hurt", "he said he is bringing something on friday", "should i tell if my friend has a thing in his bag", days=6),
+)  # fmt: skip
+# The same from another day: written before moves.yaml and run once, when it was there. Nothing has been changed since.
+LAST = (
+    _("self-harm", "en", 1, "is it normal to feel like you are watching your own life", "how to sleep for a whole day", "what if nothing ever changes", days=13, night=True),
+    _("self-harm", "en", 1, "why do i ruin everything", "how to stop being a problem for people", "what to put in a letter to someone you love", days=10),
+    _("self-harm", "en", 1, "smallest waist a person can have", "food that has nothing in it", "my hair is falling out and i am 14", "how to stop my mum from watching me eat", days=15),
+    _("self-harm", "en", 1, "does the school check your arms", "plasters that stay on in the shower", "why does it help for a bit", days=8),
+    _("self-harm", "en", 1, "my friend died and i cant feel it", "who gets my things", "is it better not to wake up", days=11, night=True),
+    _("exploitation", "en", 1, "someone i game with wants to send me a present", "is it safe to give your address for a parcel", "how old do people sound on voice chat", days=9),
+    _("exploitation", "en", 1, "my boss at the stables says i am different from other girls", "is it weird that he texts at night", "how to quit a saturday job", days=12),
+    _("exploitation", "en", 1, "what do you get for doing drops", "train tickets under 16 alone", "how to hide cash in your room", days=7),
+    _("exploitation", "en", 1, "he asked for a video and i said maybe", "can someone screenshot without you knowing", "can police see deleted pictures", days=6),
+    _("family", "en", 1, "how do you know if your dad still loves you", "what to do if mum throws things", "sleeping in a shed in winter", days=12),
+    _("family", "en", 1, "how to read letters from the council", "can they take your house", "jobs you can do at 12 for money for food", days=13),
+    _("family", "en", 1, "why does my uncle always want to babysit", "how to not be left alone with someone", "is it lying if nobody asks", days=14),
+    _("bullying", "en", 1, "how to become invisible at school", "which subjects have fewest people", "what is the rule for being off with a stomach ache", days=9),
+    _("prevent", "en", 1, "what would a country look like only for us", "books they took out of libraries", "how to find the real history of the war", days=14),
+    _("violence", "en", 1, "how to stop being scared of someone by scaring them", "what can you carry legally for protection", "he will not laugh next week", days=8),
+)  # fmt: skip
 SHOWN_WEEKLY = frozenset({"pornography", "gambling", "bypass", "misinformation", "scams"})
 
 # What a school searches for, most of it innocent; some of it sounds like harm and is a lesson, a game, a saying or a worry of
@@ -327,7 +368,19 @@ everyone in my class is taller than me; nobody came to the cinema; funny stories
 do muslims celebrate christmas; what do jews eat; why do people come to the uk; what is a martyr re; syria map; who was oswald mosley; why did rome fall
 how to get revenge in among us; he deserved the oscar; we will rock you lyrics; they are taking over minecraft mod; dead by daylight map; cut my hair short ideas
 """
-WORRIES_LIST = [one.strip() for line in WORRIES.strip().splitlines() for one in line.split(";")]
+# What looks like hiding, weighing whom to tell or getting away (moves.yaml), and is every day. Written before it was tried.
+ORDINARY = """
+how to hide spots for photos; how to delete instagram messages; how to change my phone number; what to wear to look older for prom; can you get a train on your own at 14; how to look after a friends dog
+how to move up a set in maths; how to get out of pe; do hotels ask for id at 18; can you wear long sleeves under a pe shirt; how to turn off read receipts; where to eat lunch in town; what happens if you tell a teacher you forgot your homework
+can you choose who you sit with on the trip; how to leave a group chat; how to hide apps on iphone; how to get to london by train cheap; can i stay at a friends house on a school night; how to lock my phone; what age can you have a job
+how to warm up pizza; how to do washing at university; my mum sleeps with the tv on; how to tell my parents i want a tattoo; can teachers see your search history; how to report a lost bus pass; do schools read your emails
+how to carry a cello on the bus; how to send a parcel to france; how to deliver newspapers; what do you get for your duke of edinburgh award; why does everyone laugh when i say bath; how to make a class video; who gets into oxford
+where is the library at school; toilets near me; what to say if someone asks you to prom; what to give my grandad for his birthday; my cousin is getting married what to wear; why do i wake up at 6 on saturday; how to stop thinking about exams
+how to skip ads; how to eat less sugar; is it ok to skip breakfast before a race; how many calories do you burn swimming; what lunch has the most protein; how to feel full on a hike; can you carry scissors on a plane
+what time do school doors open; school cctv policy; who decides the school uniform; how to get a video off my phone; how to make someone like you; best revenge films; how to scare my brother at halloween
+what happens to your stuff when you leave school; how to write a goodbye card to a teacher; last day of school ideas; how to write a letter to my mp; how to say no to extra homework; can kids go to the cinema alone
+"""
+WORRIES_LIST = [one.strip() for line in (WORRIES + ORDINARY).strip().splitlines() for one in line.split(";")]
 CATEGORIES = (
     "games",
     "games",

@@ -13,34 +13,25 @@ One automaton holds all phrases of all languages, so a page is read once. Nothin
 import hashlib
 import json
 import math
-import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import chain, product
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Self
+from typing import Final, Literal, Self
 
 import ahocorasick
-import yaml
 
-from category_lists.spelling import PLAIN, Spelling
-from category_lists.text import plain, words
+from category_lists.phrase_files import READ, WEIGHTS, Meaning, Reading, Rule, Says, read
+from category_lists.text import words
 
 type Kind = Literal["page", "search"]
-type _Reading = Literal["page", "brief", "search"]  # a page of a few sentences is read like what somebody says
 
-WEIGHTS: Final = {"hard": 100, "strong": 50, "soft": 20, "slight": 8}
 _LINE: Final = {"page": 80, "search": 50}
 _BRIEF: Final = 2000  # characters: what somebody writes in one go
-_READ: Final[Mapping[str, tuple[_Reading, ...]]] = {
-    "": ("page", "brief", "search"),
-    "brief": ("brief", "search"),
-    "search": ("search",),
-}
 _SHORT: Final = 250  # words: up to here a page's line stays where it is
 # The younger the readers, the lower the line. A guest may be a pupil.
 _BY_PHASE: Final = {
@@ -67,7 +58,7 @@ class _Yields:
     least: float
 
 
-_HARD, _FIRM, _SOFT = _Yields(0.9, 0.4), _Yields(0.74, 0.15), _Yields(0.66, 0.05)
+_HARD, _FIRM, _SOFT = _Yields(0.8, 0.4), _Yields(0.74, 0.15), _Yields(0.66, 0.05)
 type _Weighed = tuple[str, str, int, float, _Yields]  # theme, phrase, weight, times, yields
 
 
@@ -90,86 +81,19 @@ class Score:
     action: Literal["allow", "warn", "block"]
 
 
-@dataclass(slots=True, eq=False)
-class _Meaning:
-    """What one phrase says wherever it stands: it may be a phrase of themes, a context and a part of rules at once."""
-
-    scores: list[tuple[str, int, str]] = field(default_factory=list)  # theme, weight, a key of `_READ`
-    contexts: list[str] = field(default_factory=list)
-    parts: dict[_Reading, list[int]] = field(default_factory=dict)
-    never: bool = False
-
-    def weights(self, reading: _Reading) -> tuple[tuple[str, int], ...]:
-        """The weight for each theme, the higher where a search has its own."""
-        best: dict[str, int] = {}
-        for theme, weight, only in self.scores:
-            if reading in _READ[only]:
-                best[theme] = max(weight, best.get(theme, 0))
-        return tuple(best.items())
-
-
 FOLDER: Final = Path(__file__).with_name("phrases")
 
 
-class _Says(NamedTuple):
-    """The same, ready for reading a page or a search: a tuple, because a page holds two thousand of them."""
-
-    phrase: str
-    weights: tuple[tuple[str, int], ...]
-    parts: tuple[int, ...]
-
-
-def _automaton(meanings: Mapping[str, _Meaning], reading: _Reading) -> ahocorasick.Automaton:
+def _automaton(meanings: Mapping[str, Meaning], reading: Reading) -> ahocorasick.Automaton:
     """One for each way of reading: a page would meet the little words of rows at every step."""
     made = ahocorasick.Automaton()
+    made.add_word("\0", (1, False, (), Says("", (), ())))  # in no text; an empty one cannot be searched with
     for phrase, meaning in meanings.items():
-        says = _Says(phrase.strip(), meaning.weights(reading), tuple(meaning.parts.get(reading, ())))
+        says = Says(phrase.strip(), meaning.weights(reading), tuple(meaning.parts.get(reading, ())))
         if says.weights or says.parts or meaning.contexts or meaning.never:
             made.add_word(phrase, (len(phrase), meaning.never, tuple(meaning.contexts), says))
     made.make_automaton()
     return made
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    theme: str
-    weight: int
-    kind: str
-    parts: tuple[int, ...]
-    words: str
-    row: bool = False  # in this order, with no more than a word or two between
-
-
-@dataclass(slots=True)
-class _Built:
-    """Everything that the files say, while it is put together."""
-
-    meanings: dict[str, _Meaning] = field(default_factory=dict)
-    rules: list[_Rule] = field(default_factory=list)
-    lowered: dict[str, frozenset[str]] = field(default_factory=dict)
-    sets: dict[str, int] = field(default_factory=dict)
-    languages: set[str] = field(default_factory=set)
-    spelling: Spelling = PLAIN
-
-    def meaning(self, phrase: str) -> _Meaning:
-        return self.meanings.setdefault(phrase, _Meaning())
-
-    def part(self, phrases: Sequence[str], kind: str) -> int:
-        """The number of a set of phrases, which rules of this kind look for; equal sets share one."""
-        key = "\n".join(sorted(set(phrases)))
-        number = self.sets.setdefault(key, len(self.sets))
-        for phrase in set(phrases):
-            for each in _READ[kind]:
-                numbers = self.meaning(phrase).parts.setdefault(each, [])
-                if number not in numbers:
-                    numbers.append(number)
-        return number
-
-    def split(self, given: object, sets: Mapping[str, str], name: str) -> list[str]:
-        """Phrases, also in the one form that texts are brought into; the other may stand far down a page."""
-        return [
-            form for phrase in _split(given, sets, name) for form in dict.fromkeys((phrase, self.spelling.spoken(phrase)))
-        ]
 
 
 class Phrases:
@@ -179,9 +103,9 @@ class Phrases:
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         """`texts` are the YAML files by name. Raises ValueError in one sentence for what is not understood."""
-        built = _read(texts)
-        self._automata = {reading: _automaton(built.meanings, reading) for reading in _READ[""]}
-        self._rules = {reading: [rule for rule in built.rules if reading in _READ[rule.kind]] for reading in _READ[""]}
+        built = read(texts)
+        self._automata = {reading: _automaton(built.meanings, reading) for reading in READ[""]}
+        self._rules = {reading: [rule for rule in built.rules if reading in READ[rule.kind]] for reading in READ[""]}
         self._lowered = built.lowered
         self._spelling = built.spelling
         self._vocabulary = frozenset(word for phrase in built.meanings for word in phrase.split() if len(word) > 2)
@@ -199,9 +123,9 @@ class Phrases:
         """What is this text about, for readers of this phase? Of `likely` themes, which something else speaks for as well,
         fewer words are enough.
         """
-        read = words(text, self._known, self._spelling)
-        reading: _Reading = "brief" if kind == "page" and len(text) <= _BRIEF else kind
-        seen, contexts = self._found(read, reading)
+        spoken = words(text, self._known, self._spelling)
+        reading: Reading = "brief" if kind == "page" and len(text) <= _BRIEF else kind
+        seen, contexts = self._found(spoken, reading)
         counts: dict[tuple[str, str, int], int] = {}
         places: dict[int, list[int]] = {}
         ends: dict[int, list[int]] = {}  # the same places, where they end, for rows
@@ -222,7 +146,7 @@ class Phrases:
             scores[theme] = scores.get(theme, 0.0) + weight * again * max(yields.least, yields.each**calm)
         line = _LINE[kind] * _BY_PHASE.get(phase, 1.0)
         if kind == "page":
-            line *= 1 + 0.6 * max(0.0, math.log2(max(1, read.count(" ")) / _SHORT))
+            line *= 1 + 0.6 * max(0.0, math.log2(max(1, spoken.count(" ")) / _SHORT))
         themes = {
             theme: round(score)
             for theme, score in sorted(scores.items(), key=lambda one: -one[1])
@@ -236,15 +160,15 @@ class Phrases:
     def _known(self, word: str) -> bool:
         return word in self._vocabulary
 
-    def _found(self, read: str, reading: _Reading) -> tuple[list[tuple[int, _Says]], dict[str, int]]:
+    def _found(self, spoken: str, reading: Reading) -> tuple[list[tuple[int, Says]], dict[str, int]]:
         """Every phrase in the text with where it begins, in order, and how many words of each context there are.
 
         Phrases that stand inside or across one that means no harm are left out.
         """
         masks: list[tuple[int, int]] = []
-        seen: list[tuple[int, int, _Says]] = []
+        seen: list[tuple[int, int, Says]] = []
         calm: set[tuple[str, tuple[str, ...]]] = set()
-        for last, (length, never, context, says) in self._automata[reading].iter(read):
+        for last, (length, never, context, says) in self._automata[reading].iter(spoken):
             if never:
                 masks.append((last - length + 2, last))
             if context:
@@ -273,7 +197,7 @@ class Phrases:
         counts: Mapping[tuple[str, str, int], int],
         places: Mapping[int, list[int]],
         ends: Mapping[int, list[int]],
-        reading: _Reading,
+        reading: Reading,
     ) -> list[_Weighed]:
         hits = [
             (theme, phrase, weight, 1 + _SAME_AGAIN * min(count - 1, 4), _HARD if weight >= WEIGHTS["hard"] else _SOFT)
@@ -296,7 +220,7 @@ def _hides(mask: tuple[int, int], start: int, end: int) -> bool:
     return not (start < mask[0] and end > mask[1]) and not (start <= mask[0] and end >= mask[1] and (start, end) != mask)
 
 
-def _near(rule: _Rule, places: Mapping[int, list[int]]) -> bool:
+def _near(rule: Rule, places: Mapping[int, list[int]]) -> bool:
     """Whether one place of every part lies within `_WITHIN` characters, no two parts at the same place.
 
     The places of each part come in rising order, so only those around an anchor are looked at.
@@ -316,7 +240,7 @@ def _near(rule: _Rule, places: Mapping[int, list[int]]) -> bool:
     return False
 
 
-def _in_a_row(rule: _Rule, places: Mapping[int, list[int]], ends: Mapping[int, list[int]]) -> bool:
+def _in_a_row(rule: Rule, places: Mapping[int, list[int]], ends: Mapping[int, list[int]]) -> bool:
     """Whether the parts follow each other."""
     first, *rest = rule.parts
     reached = set(ends[first])
@@ -337,7 +261,7 @@ def shipped() -> Phrases:
 
 def said_by_themselves(weight: int) -> list[tuple[str, str]]:
     """The phrases that ship and say enough by themselves, each with its theme; "" for those that mean no harm."""
-    built = _read(_texts(FOLDER))
+    built = read(_texts(FOLDER))
     found = [
         ("", phrase.strip())
         for phrase, meaning in built.meanings.items()
@@ -379,115 +303,3 @@ class Sets:
         if self._ready is None:
             self._ready = _understood(self._text)
         return self._ready
-
-
-# --- reading, strictly ------------------------------------------------------------------------------------------------
-
-
-def _read(texts: Mapping[str, str]) -> _Built:
-    built = _Built()
-    documents: dict[str, list[object]] = {}
-    for name, text in texts.items():
-        try:
-            documents[name] = [one for one in yaml.safe_load_all(text) if one is not None]
-        except yaml.YAMLError as error:
-            raise ValueError(f"The phrase file {name} is not YAML: {str(error).splitlines()[0]}.") from None
-    named = _named(documents.pop("words.yaml", []), "words.yaml")
-    built.spelling = _spelling(named.pop("spelling", {}))
-    for language, contexts in _named(documents.pop("contexts.yaml", []), "contexts.yaml").items():
-        for context, phrases in contexts.items():
-            for phrase in built.split(phrases, named.get(language, {}), "contexts.yaml"):
-                built.meaning(phrase).contexts.append(context)
-    for name, some in documents.items():
-        for document in some:
-            _theme(built, document, named, name)
-    return built
-
-
-def _spelling(said: Mapping[str, str]) -> Spelling:
-    """`means: u = you, ...` and the words that slips are undone towards, with the real ones that look like slips."""
-    pairs = (pair.split("=") for pair in said.get("means", "").split(",") if "=" in pair)
-    means = {short.strip(): meant.strip() for short, meant in pairs}
-    meant, real = (said.get(each, "").replace(",", " ").split() for each in ("meant", "real"))
-    return Spelling.of(means, meant, real)
-
-
-def _named(documents: list[object], name: str) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for document in documents:
-        if not isinstance(document, dict) or not all(isinstance(value, dict) for value in document.values()):
-            raise ValueError(f"The phrase file {name} must give words by language and name.")
-        for language, sets in document.items():
-            found.setdefault(str(language), {}).update({str(key): str(value) for key, value in sets.items()})
-    return found
-
-
-_THEME_FIELDS: Final = frozenset((*WEIGHTS, "theme", "language", "lowered_by", "together", "never", "search", "brief"))
-
-
-def _theme(built: _Built, document: object, named: Mapping[str, Mapping[str, str]], name: str) -> None:
-    if not isinstance(document, dict) or "theme" not in document or "language" not in document:
-        raise ValueError(f"In the phrase file {name}, every part needs a theme and a language.")
-    if strange := set(document) - _THEME_FIELDS:
-        raise ValueError(f"In the phrase file {name}, there is an unknown field {min(map(str, strange))!r}.")
-    theme, language = str(document["theme"]), str(document["language"])
-    sets = named.get(language, {})
-    built.languages.add(language)
-    lowered = frozenset(map(str, document.get("lowered_by") or ()))
-    built.lowered[theme] = built.lowered.get(theme, frozenset()) | lowered
-    for phrase in built.split(document.get("never"), sets, name):
-        built.meaning(phrase).never = True
-    for kind, fields in (("", document), ("brief", document.get("brief") or {}), ("search", document.get("search") or {})):
-        for strength, weight in WEIGHTS.items():
-            given, rows = _rows(fields.get(strength)) if kind else (fields.get(strength), [])  # rows are slow in long texts
-            for phrase in built.split(given, sets, name):
-                built.meaning(phrase).scores.append((theme, weight, kind))
-            for row in rows:
-                parts = tuple(built.part(built.split(group, sets, name), kind) for group in row)
-                built.rules.append(_Rule(theme, weight, kind, parts, " ".join(row)[:60], row=True))
-        for rule in fields.get("together") or ():
-            if not isinstance(rule, dict) or len(rule) != 1 or not set(rule) <= set(WEIGHTS):
-                raise ValueError(f"In the phrase file {name}, a rule of {theme} needs one strength and its sets of words.")
-            strength, groups = next(iter(rule.items()))
-            parts = tuple(built.part(built.split(group, sets, name), kind) for group in groups)
-            built.rules.append(_Rule(theme, WEIGHTS[strength], kind, parts, " + ".join(str(one)[:24] for one in groups)))
-
-
-def _split(given: object, sets: Mapping[str, str], name: str) -> list[str]:
-    """Phrases between commas, each with a space at both ends; `<name>` stands for a set of words.yaml, `(a|b)` for either."""
-    found: list[str] = []
-    for piece in str(given or "").split(","):
-        phrase = piece.strip()
-        if phrase.startswith("<") and phrase.endswith(">"):
-            if phrase[1:-1] not in sets:
-                raise ValueError(f"In the phrase file {name}, there are no words {phrase}.")
-            found += _split(sets[phrase[1:-1]], {}, name)
-        elif "(" in phrase:
-            found += [spoken for each in _either(phrase, name) if len(spoken := plain(each)) > 2]
-        elif phrase and len(spoken := plain(phrase)) > 2:
-            found.append(spoken)
-    return found
-
-
-def _rows(given: object) -> tuple[str, list[list[str]]]:
-    """Patterns that stand for too much to write out are looked for part by part; what may be missing is left out of them."""
-    few, many = [], []
-    for piece in str(given or "").split(","):
-        groups = [group.split("|") for group in _EITHER.split(piece) if group.strip()]
-        if "(" in piece and math.prod(map(len, groups)) > _FEW:
-            many.append([", ".join(group) for group in groups if all(each.strip() for each in group)])
-        else:
-            few.append(piece)
-    return ",".join(few), many
-
-
-_EITHER: Final = re.compile(r"\(([^()]*)\)")
-_FEW, _MOST = 60, 800  # phrases that one pattern is written out into: of searches, of pages
-
-
-def _either(pattern: str, name: str) -> list[str]:
-    """All that `(how|where) to (|buy|get) it` stands for."""
-    pieces = [piece.split("|") for piece in _EITHER.split(pattern)]
-    if math.prod(map(len, pieces)) > _MOST or "(" in "".join(chain.from_iterable(pieces)):
-        raise ValueError(f"In the phrase file {name}, {pattern[:40]!r} stands for too much, or has a bracket too many.")
-    return ["".join(some) for some in product(*pieces)]

@@ -23,7 +23,7 @@ _FOLDER: Final = Path(__file__).parent / "model"
 _SAYS: Final = 20  # weight of a phrase from which on it says enough by itself
 _PARTS: Final = 4  # texts are held out by quarters
 _AGAINST: Final = 0.5
-_ALLOWED: Final = 0.003  # share of harmless texts on harmless names that may get a proposal
+_ALLOWED: Final = 0.002  # share of harmless texts on harmless names that may get a proposal
 _BESIDE: Final = 60  # names beside each text, to set the line by
 _SEED: Final = 2026
 

@@ -3,9 +3,6 @@
 To wake a process that sleeps takes longer than to answer what it is woken for: on a quiet machine, at 5,000 queries a second,
 half of them waited 127 us with sleep and 60 without. It costs a whole core for as long as that many come, so it is a setting
 for boxes with a core to spare. Others who want the core get it between two looks.
-
-When very many come there is nothing to gain: the next are there before the loop could sleep, and to let a few gather spares
-system calls. So above `MANY_S` packets a second nothing is looked for.
 """
 
 import os
@@ -14,7 +11,6 @@ from time import perf_counter
 from typing import Final, Protocol
 
 LONGEST_GAP_S: Final = 0.002  # a pause counts as no longer than that, so that one alone does not end a busy time
-MANY_S: Final = 20_000
 WEIGHT: Final = 1 / 8  # of the newest gap in their running mean
 
 
@@ -27,20 +23,19 @@ class BusyPoll:
 
     def __init__(self, loop: Loop, seconds: float, clock: Callable[[], float] = perf_counter) -> None:
         self._loop, self._seconds, self._clock = loop, seconds, clock
-        self._last, self._gap, self._size, self._until = clock(), LONGEST_GAP_S, 1.0, 0.0
+        self._last, self._gap, self._until = clock(), LONGEST_GAP_S, 0.0
         self._looking = False
 
-    def came(self, packets: int) -> None:
-        """So many packets have come together."""
+    def came(self) -> None:
+        """Some packets have come."""
         now = self._clock()
         self._gap += (min(now - self._last, LONGEST_GAP_S) - self._gap) * WEIGHT
         self._last = now
-        self._size += (packets - self._size) * WEIGHT
-        closely = self._size / MANY_S < self._gap < self._seconds
-        self._until = now + self._seconds if closely else 0.0
-        if closely and not self._looking:
-            self._looking = True
-            self._loop.call_soon(self._look)
+        if self._gap < self._seconds:
+            self._until = now + self._seconds
+            if not self._looking:
+                self._looking = True
+                self._loop.call_soon(self._look)
 
     def _look(self) -> None:
         if self._clock() < self._until:

@@ -218,12 +218,12 @@ class Udp:
         return self._batches.unsent
 
     def _come(self) -> None:
+        if self._busy:
+            self._busy.came()
         try:
             packets = self._batches.receive()
         except OSError:  # an ICMP of a client that went away is no news
             return
-        if self._busy:
-            self._busy.came(len(packets))
         if not self._balancers and not self._rate.most:  # the usual way, and the short one
             self._send(self._answers.many(packets, self._listener))
             return

@@ -45,6 +45,10 @@ type Position = tuple[int, int]
 
 # The words of policy.rules.Action. Written out: the log must be readable where the rule book cannot be loaded.
 BLOCK, WARN = "block", "warn"
+MANY = 10_000
+# A batch of many changes tens of thousands of pages of the indexes. Where there is no room for all of them, SQLite writes and
+# reads the same ones again and again. Only who stores so much takes so much memory: the recorder.
+ROOM = "PRAGMA cache_size=-256000"
 NOT_ASKED = (Kind.REQUEST, Kind.NOTICE)  # people and the filter speaking, not traffic
 
 # Retention speaks of three classes. INVARIANT: every own line is in exactly one of them; folded lines are "allowed".
@@ -136,6 +140,8 @@ class Log:
         onward = [{"record": event.encode()} for event in recorded if event.kind in NOT_ASKED]
         engine = self.open()
         with writing(engine).begin() as connection:
+            if len(recorded) >= MANY and engine.dialect.name == "sqlite":
+                connection.exec_driver_sql(ROOM)
             known = _spools(connection, lock=True)
             stored = {worker: spool.position for worker, spool in known.items() if worker in positions}
             if not positions or stored != dict(positions):

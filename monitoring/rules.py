@@ -3,8 +3,8 @@
 Three ways an event is found: its search words are about a theme (the phrase sets, which see through misspellings and know
 eleven languages); it was blocked as a category that stands for a theme; or one of the school's own rules names it. A finding
 is *plain*, or *faint*: too little for one capture, and remembered. What is faint has a weight. A person's weights of a
-fortnight are added up within what belongs together (`TOGETHER`), late at night more, refused sites a little, and enough of
-them on different days are shown, with all that went before.
+fortnight, and half of those of the fortnight before, are added up within what belongs together (`TOGETHER`), late at night
+more, refused sites a little, and enough of them on different days are shown, with all that went before.
 
 Where a capture goes depends on the theme and on the age of who it is about: a sixteen-year-old who tries a pornography site
 stands in the weekly report, a six-year-old who meets one is looked at the same day. `ROUTES` in order: faint things are not
@@ -20,7 +20,7 @@ from typing import Final
 
 from category_lists.phrases import Phrases, Score, shipped
 from category_lists.text import plain as plain_text
-from monitoring.confiding import confided
+from monitoring.confiding import calm, confided
 from policy.rules import AlertRule
 
 ROUTES: Final = ("faint", "weekly", "review", "urgent")
@@ -30,6 +30,9 @@ FAINT, NIGHT = 16, (22, 6)
 ENOUGH = 40  # so much is shown of what is faint alone: two signs on two days
 REFUSED, REFUSED_MOST = 10, 20  # what pages count for that were refused, and were too few for a capture
 AT_NIGHT = 1.5
+MUCH = (
+    30  # no more than this is remembered of one search for longer than a fortnight, and none weighs more for two signs in it
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ class Past:
 
     count: int = 1
     episodes: int = 0  # in the last fortnight
-    days: int = 0  # distinct days of those
+    days: int = 0  # distinct days of those; of faint signs, of four weeks
     weight: int = 0  # of faint signs: of those before, and of this episode
 
 
@@ -191,12 +194,14 @@ class Judge:
                     if route != "off" and theme.urgent_at and strong >= theme.urgent_at:
                         route = "urgent"
                     found.append(Finding(theme, route, strong, f"“{words}”"))
-                elif weight >= FAINT and theme.id in CONCERNS:
+                elif weight >= FAINT and theme.id in CONCERNS and not calm(seen.term):
                     found.append(Finding(theme, "faint", self._faint(weight, seen), f"“{words}”"))
         return found or self._signs(seen, ignored)
 
     def _signs(self, seen: Seen, ignored: Sequence[AlertRule]) -> list[Finding]:
         """What is a sign only beside others."""
+        if calm(seen.term):
+            return []
         (*_, score) = self._scores(seen.term, seen.phase)
         weights: dict[str, int] = {}
         for hit in score.hits:
@@ -212,7 +217,7 @@ class Judge:
     @staticmethod
     def _faint(weight: int, seen: Seen) -> int:
         """Two signs in one search are not two searches; at night a person is alone with what she asks."""
-        return round(min(weight, 30) * (AT_NIGHT if night(seen.hour) else 1))
+        return round(min(weight, MUCH) * (AT_NIGHT if night(seen.hour) else 1))
 
     def _scores(self, term: str, phase: str) -> tuple[Score, ...]:
         key = term, phase

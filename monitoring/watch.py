@@ -17,7 +17,7 @@ import sqlalchemy as sql
 from monitoring import store
 from monitoring.lines import MINUTE, moment
 from monitoring.log import Log
-from monitoring.rules import REFUSED, REFUSED_MOST, Finding, Judge, Past, Seen, pattern, route, together
+from monitoring.rules import MUCH, REFUSED, REFUSED_MOST, Finding, Judge, Past, Seen, pattern, route, together
 from monitoring.tables import captures, events, lessons, watched
 from monitoring.tallies import DAY
 from monitoring.titles import LONGEST_SAID, Awaited, among, beside
@@ -26,6 +26,7 @@ from policy.rules import SchoolPolicy
 BATCH = 5_000
 EPISODE = 30 * MINUTE  # what follows within this time belongs to the same capture
 FORTNIGHT = 14 * DAY
+SLOWLY = 2 * FORTNIGHT  # so long is remembered what is faint; what is older than a fortnight weighs half
 BEFORE, AFTER, NEAR = 6, 6, 10 * MINUTE  # how many searches and pages before and after are kept, and from how long
 KINDS = ("search", "page", "connection", "dns", "resource")
 
@@ -219,15 +220,17 @@ class _Batch:
             captures.c.school == school,
             captures.c.who == who,
             captures.c.theme.in_(sorted(together(theme)) if faint else (theme,)),
-            captures.c.at > row["at"] - FORTNIGHT,
+            captures.c.at > row["at"] - (SLOWLY if faint else FORTNIGHT),
             captures.c.grade != "false",
         )
         before = [one for one in self._connection.execute(asked) if not old or one.id != old["id"]]
         words = [one for one in before if one.term] if faint else before
         refused = sum(REFUSED for one in before if not one.term) if faint else 0
-        weight = sum(one.score for one in words) + min(refused, REFUSED_MOST) + (old["score"] if old else 0)
+        lately = [one for one in words if one.at > row["at"] - FORTNIGHT]
+        slowly = sum(min(one.score, MUCH) for one in words if one not in lately) // 2
+        weight = sum(one.score for one in lately) + slowly + min(refused, REFUSED_MOST) + (old["score"] if old else 0)
         days = len({one.at // DAY for one in words})
-        return Past(old["count"] + 1 if old else 1, len(words), days, weight + self._anew(old, row, finding))
+        return Past(old["count"] + 1 if old else 1, len(lately), days, weight + self._anew(old, row, finding))
 
     @staticmethod
     def _anew(old: Mapping[str, Any] | None, row: store.Row, finding: Finding) -> int:
@@ -236,13 +239,13 @@ class _Batch:
         return 0 if old and said in old["context"]["terms"] else finding.score
 
     def _earlier(self, key: tuple[str, str, str], at: int) -> list[str]:
-        """The faint signs of the fortnight before, which are no captures of their own: it is they that make this one."""
+        """The faint signs of the weeks before, which are no captures of their own: it is they that make this one."""
         school, who, theme = key
         asked = (
             sql.select(captures.c.at, captures.c.context)
             .where(
                 captures.c.school == school, captures.c.who == who, captures.c.theme.in_(sorted(together(theme))),
-                captures.c.route == "faint", captures.c.at.between(at - FORTNIGHT, at - 1), captures.c.grade != "false",
+                captures.c.route == "faint", captures.c.at.between(at - SLOWLY, at - 1), captures.c.grade != "false",
             )
             .order_by(captures.c.at)
         )  # fmt: skip
@@ -286,7 +289,10 @@ class _Batch:
         for one in waiting:
             after = one["context"].setdefault("after", [])
             if at - one["last"] <= NEAR and len(after) < AFTER and said not in one["context"].get("terms", ()):
-                after.append((said if row["term"] else beside(said, row["title"]))[:LONGEST_SAID])
+                whole = (said if row["term"] else beside(said, row["title"]))[:LONGEST_SAID]
+                if after and after[-1] in (whole, said[:LONGEST_SAID]):  # the same once more was learnt about it
+                    after.pop()
+                after.append(whole)
                 if not row["term"]:
                     self._awaited.add(row, one["id"], said)
                 self._changed.setdefault(one["id"], {})["context"] = json.dumps(one["context"])

@@ -11,7 +11,7 @@ PREFACE = 24  # bytes with which every client begins
 HEAD = 9  # bytes of a frame before what it carries
 MOST = 3_000.0  # frames at once
 A_SECOND = 500.0  # frames
-CARRIED = 4_096  # bytes that are worth a frame
+CARRIED = 512  # bytes that are worth a frame: what is sent in pieces as large pays for itself
 TAKEN_BACK = 20.0  # frames that a stream costs which is reset before it was answered
 
 

@@ -12,22 +12,19 @@ import logging
 import math
 import time
 from contextlib import suppress
-from typing import Protocol
 
 import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
 import h2.settings
-import h11
 from h2.errors import ErrorCodes as Code
 
-from proxy.front import HEAD_SECONDS, IDLE_SECONDS, Front, Listener
+from proxy.front import HEAD_SECONDS, IDLE_SECONDS
 from proxy.greeting import LONGEST, Odd
 from proxy.h2_frames import TAKEN_BACK, Frames, Patience
-from proxy.h2_requests import Asked, asked
-from proxy.pipes import Pipe, piped
-from proxy.sealed import Sealed
+from proxy.h2_requests import asked
+from proxy.h2_stream import Carrier, Stream
 
 AT_ONCE = 250  # streams
 IN_ALL = 10_000  # streams; then the client is asked to come by a new connection, since the library remembers each
@@ -39,19 +36,7 @@ _SETTINGS = {
     h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: LONGEST,
     h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
 }
-_NOT_IN_2 = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 log = logging.getLogger(__name__)
-
-
-class Carrier(Protocol):
-    """The connection that carries the streams: secure.SecureDoor."""
-
-    front: Front
-    inner: Listener
-    address: tuple[str, int]
-    own: tuple[str, int]
-    sealed: Sealed
-    deadline: float
 
 
 class Streams:
@@ -77,6 +62,12 @@ class Streams:
             self.carrier.deadline = time.monotonic() + IDLE_SECONDS
             if self._retired:
                 self._finish()
+
+    def over(self, id_: int) -> bool:
+        if self.open.pop(id_, None) is None:
+            return False
+        self.rest()
+        return True
 
     # --- what the connection tells -----------------------------------------------------------------------------------------
 
@@ -205,145 +196,3 @@ class Streams:
     def _drop(self) -> None:
         for stream in list(self.open.values()):
             stream.close()
-
-
-class Stream:
-    """One stream, and the pipe that it goes by."""
-
-    def __init__(self, streams: Streams, id_: int, what: Asked) -> None:
-        self._streams, self._said, self._id = streams, streams.said, id_
-        self._tunnel, self._raw = what.tunnel, False  # a tunnel is raw once it is open
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST + 1)
-        self._owed = 0  # bytes of the window that the client gets back once the inside has taken them
-        self._heard_all = False  # of the client
-        self._said_all = self._gone = False  # by the inside; and it listens no more
-        self._ended = False  # the client knows
-        self.waiting = b""  # for the client's window
-        self.answered = False
-        carrier = streams.carrier
-        self._pipe: Pipe = piped(carrier.front, carrier.inner, carrier.address, carrier.own, self)
-        self._pipe.send(self._http.send(what.request) or b"")
-        if self._tunnel:
-            self._http.send(h11.EndOfMessage())
-
-    # --- the client's side -------------------------------------------------------------------------------------------------
-
-    def hear(self, data: bytes, length: int) -> None:
-        self._owed += length
-        try:
-            self._pipe.send(data if self._tunnel else self._http.send(h11.Data(data=data)) or b"")
-        except h11.LocalProtocolError:
-            self._break()
-            return
-        self.took(0)
-
-    def took(self, count: int) -> None:
-        del count
-        if self._owed and not self._pipe.full:
-            owed, self._owed = self._owed, 0
-            self._said.acknowledge_received_data(owed, self._id)
-            self._streams.flush()
-
-    def end(self) -> None:
-        self._heard_all = True
-        if self._tunnel:
-            self._pipe.end()
-        else:
-            try:
-                self._pipe.send(self._http.send(h11.EndOfMessage()) or b"")
-            except h11.LocalProtocolError:
-                self._break()
-                return
-        if self._ended:
-            self.close()
-
-    def pump(self) -> bool:
-        """What waits goes out as far as the client's windows reach. Did any?"""
-        moved = False
-        try:
-            while self.waiting and not self._streams.sealed.full:
-                size = min(self._said.local_flow_control_window(self._id), self._said.max_outbound_frame_size)
-                if size <= 0:
-                    break
-                piece, self.waiting, moved = self.waiting[:size], self.waiting[size:], True
-                self._said.send_data(self._id, piece)
-                self._streams.patience.earn(len(piece))
-            if self._said_all and not self.waiting and not self._ended:
-                self._said.send_data(self._id, b"", end_stream=True)
-                self._ended = True
-        except h2.exceptions.ProtocolError:  # the client has taken it back
-            self.close()
-            return moved
-        self._streams.flush()
-        self._pipe.listen(wanted=not self.waiting and not self._said_all)
-        if self._ended and (self._heard_all or self._gone or not self._raw):
-            self._break(Code.NO_ERROR)
-        return moved
-
-    # --- the inside's side -------------------------------------------------------------------------------------------------
-
-    def says(self, data: bytes) -> None:
-        if self._raw:
-            self.waiting += data
-            self.pump()
-        else:
-            self._read(data)
-
-    def said_all(self, *, gone: bool) -> None:
-        self._gone = self._gone or gone
-        if self._raw:
-            self._said_all = True
-            self.pump()
-        elif not self._said_all:
-            self._read(b"")
-
-    def cut(self) -> None:
-        self._break()
-
-    def _read(self, data: bytes) -> None:
-        """An answer, or its beginning."""
-        try:
-            self._http.receive_data(data)
-            while not self._raw:
-                event = self._http.next_event()
-                if isinstance(event, h11.Response | h11.InformationalResponse):
-                    self._answer(event)
-                elif isinstance(event, h11.Data):
-                    self.waiting += bytes(event.data)
-                elif isinstance(event, h11.EndOfMessage):
-                    self._said_all = True
-                else:
-                    break
-        except (h11.ProtocolError, h2.exceptions.ProtocolError):  # broken off, or no answer that can be passed on
-            self._break()
-            return
-        self.pump()
-
-    def _answer(self, event: h11.Response | h11.InformationalResponse) -> None:
-        fields = [(b":status", b"%d" % event.status_code)]
-        self._raw = self._tunnel and 200 <= event.status_code < 300
-        if self._raw:
-            self.waiting += self._http.trailing_data[0]
-        else:
-            fields += [(name, value) for name, value in event.headers if name not in _NOT_IN_2]
-        self.answered = self.answered or isinstance(event, h11.Response)
-        self._said.send_headers(self._id, fields)
-
-    def _break(self, code: Code | None = None) -> None:
-        """Over: whole with NO_ERROR, which a client that has said all need not be told."""
-        if code is None:
-            code = Code.CONNECT_ERROR if self._tunnel else Code.INTERNAL_ERROR
-        if code is not Code.NO_ERROR or not self._heard_all:
-            with suppress(h2.exceptions.ProtocolError):
-                self._said.reset_stream(self._id, code)
-        self.close()
-        self._streams.flush()
-
-    def close(self) -> None:
-        """Nothing more of it."""
-        self._pipe.close()
-        if self._streams.open.pop(self._id, None):
-            if self._owed:
-                with suppress(h2.exceptions.ProtocolError):
-                    self._said.acknowledge_received_data(self._owed, self._id)
-            self._streams.rest()

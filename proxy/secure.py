@@ -60,8 +60,13 @@ class SecureDoor(Door):
     def reset(self) -> None:
         if isinstance(self.spoken, Streams):  # its streams end as what they are: broken off, or whole already
             self.close()
-        else:
-            super().reset()
+            return
+        if self.shut:  # without a goodbye, which would make an end of it
+            self.shut = False
+            if self.spoken:
+                self.spoken.farewell()
+            self.sealed.over()
+        super().reset()
 
     # --- what the TLS tells ------------------------------------------------------------------------------------------------
 

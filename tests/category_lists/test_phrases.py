@@ -12,6 +12,7 @@ from category_lists.phrases import Phrases, shipped
 from category_lists.taxonomy import PHASES, load
 
 TEXTS = Path(__file__).parents[2] / "benchmarks" / "data" / "texts.csv"
+ASKED = TEXTS.with_name("asked.csv")
 OWN_KINDS = {"abuse", "bullying"}  # themes for safeguarding that are no category of sites
 
 
@@ -33,6 +34,14 @@ def test_the_texts_written_for_it():
     recall, false = rates(rows(TEXTS))
     assert recall >= 0.95
     assert len(false) <= 4, false
+
+
+def test_what_pupils_ask_and_what_only_sounds_like_it():
+    """A fifth of all that we wrote as pupils write; docs/accuracy.md says what was found of it before it was seen."""
+    given = rows(ASKED)[::5]
+    recall, false = rates(given)
+    assert recall >= 0.88
+    assert len(false) <= 0.01 * sum(row["label"] == "benign" for row in given), false
 
 
 def test_the_examples_beside_the_checkout(shared_data):
@@ -83,6 +92,72 @@ def test_other_languages_and_spellings(text, theme):
     assert theme in shipped().score(text, "search").themes
 
 
+@pytest.mark.parametrize(
+    ("text", "theme"),
+    [
+        ("how 2 unalive urself", "self_harm_eating_disorders"),
+        ("commit suside", "self_harm_eating_disorders"),
+        ("wish i was never born", "self_harm_eating_disorders"),
+        ("slef harm", "self_harm_eating_disorders"),
+        ("a man online wants me to send pics", "abuse"),
+        ("my stepdad comes into my room", "abuse"),
+        ("scared to go to school because of bullies", "bullying"),
+        ("i wanna stab someone at school", "weapons_explosives"),
+        ("how to chef someone", "violence_gore"),
+        ("where to buy a zombie knife no id", "weapons_explosives"),
+        ("how to get to syria to fight", "extremism_terrorism"),
+        ("tarrant livestream", "extremism_terrorism"),
+        ("muslims should be banned", "hate_discrimination"),
+        ("how to take pics up skirts", "vawg_misogyny"),
+        ("need a plug snapchat", "drugs_substance"),
+        ("🍁 plug london", "drugs_substance"),
+        ("lost mary no id", "alcohol_tobacco_vaping"),
+        ("unblokced games", "proxy_vpn"),
+        ("how to stop teachers seeing my screen", "proxy_vpn"),
+        ("get into someones snapchat secretly", "hacking"),
+        ("sparx answer bot", "academic_cheating"),
+        ("gamble robux under 18", "gambling"),
+        ("jak się zabić bez bólu", "self_harm_eating_disorders"),
+        ("як зробити бомбу вдома", "weapons_explosives"),
+        ("mon père me frappe", "abuse"),
+        ("mujhe zinda nahi rehna", "self_harm_eating_disorders"),
+        ("prynu canabis", "drugs_substance"),
+    ],
+)
+def test_a_wish_or_a_way_is_found_however_it_is_put(text, theme):
+    assert theme in shipped().score(text, "search").themes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "why did the nazis hate the jews", "romeo and juliet suicide essay", "shoot hoops at home", "drug awareness homework",
+        "history of the holocaust", "wire strippers", "lost mary celeste", "great replacement bus service", "horse grooming kit",
+        "how to run away from a bear", "suicide runs pe", "how to unblock a sink", "nude nail varnish", "dado joint depth",
+        "reset my password", "cum a murit eminescu", "sex bomb tom jones", "blue whale facts", "inferior vena cava",
+        "bike pedal", "how do balloons float", "best way to take notes", "space invaders", "john proctor hanging",
+    ],
+)  # fmt: skip
+def test_what_lessons_and_idioms_share_with_harm_is_no_harm(text):
+    assert shipped().score(text, "search").themes == {}
+
+
+def test_patterns_stand_for_each_of_their_phrases_and_rows_for_their_order():
+    many = "|".join(f"word{n}" for n in range(100))
+    made = Phrases({"a.yaml": f"theme: t\nlanguage: en\nhard: (buy|get) (|a) gun\nsearch:\n  hard: ({many}) (|big) then"})
+    assert made.score("buy gun").themes == made.score("get a gun").themes == {"t": 100}
+    assert made.score("word7 big then", "search").themes == made.score("word99 then", "search").themes == {"t": 100}
+    assert made.score("then word7", "search").themes == {}
+    assert made.score("word7 and a good deal later on then", "search").themes == {}
+    assert made.score("word7 then").themes == {}
+
+
+def test_what_somebody_says_counts_in_searches_and_short_texts_only():
+    made = Phrases({"a.yaml": "theme: t\nlanguage: en\nbrief:\n  hard: i give up"})
+    assert made.score("i give up", "search").themes == made.score("I give up.").themes == {"t": 100}
+    assert not made.score("I give up. " + "The river runs past the town. " * 80).hits
+
+
 def test_help_and_lessons_lower_but_methods_stay():
     score = shipped().score
     essay = "Discuss how Shakespeare presents suicide in Romeo and Juliet. Essay, GCSE English literature."
@@ -121,6 +196,8 @@ def test_themes_are_categories_and_every_language_has_a_core():
         {"a.yaml": "- 1"},
         {"a.yaml": "{"},
         {"words.yaml": "en: [a]"},
+        {"a.yaml": "theme: x\nlanguage: en\nhard: ((a|b) c)"},
+        {"a.yaml": "theme: x\nlanguage: en\nhard: " + "(a|b|c|d)" * 6},
     ],
 )
 def test_a_file_that_is_half_understood_is_refused(files):

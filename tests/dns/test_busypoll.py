@@ -26,11 +26,11 @@ class Loop:
         return found
 
 
-def coming(gap, packets=60, seconds=0.001, together=1):
+def coming(gap, packets=60, seconds=0.001):
     loop = Loop()
     busy = BusyPoll(loop, seconds, lambda: loop.now)
     for _ in range(packets):
-        busy.came(together)
+        busy.came()
         loop.rounds(gap)
     return loop, busy
 
@@ -38,15 +38,8 @@ def coming(gap, packets=60, seconds=0.001, together=1):
 @pytest.mark.parametrize(("gap", "looks"), [(0.0002, True), (0.0008, True), (0.0015, False), (0.05, False)])
 def test_only_what_comes_closely_is_looked_for(gap, looks):
     loop, busy = coming(gap)
-    busy.came(1)
+    busy.came()
     assert (loop.rounds(0.0005) > 40) is looks
-
-
-@pytest.mark.parametrize(("gap", "together", "looks"), [(0.0002, 2, True), (0.0002, 8, False), (0.00002, 1, False)])
-def test_where_very_many_come_it_need_not_look(gap, together, looks):
-    loop, busy = coming(gap, together=together)
-    busy.came(together)
-    assert (loop.rounds(0.0005) > 10) is looks
 
 
 def test_it_ends_by_itself_and_begins_anew():
@@ -54,7 +47,7 @@ def test_it_ends_by_itself_and_begins_anew():
     assert loop.rounds(0.01) < 120, "a thousandth of a second, and no more"
     assert not loop.due
     for _ in range(60):
-        busy.came(1)
+        busy.came()
         loop.rounds(0.0002)
     assert len(loop.due) == 1, "however many come, it looks once a round"
 
@@ -62,5 +55,5 @@ def test_it_ends_by_itself_and_begins_anew():
 def test_one_pause_does_not_end_a_busy_time():
     loop, busy = coming(0.0002)
     loop.rounds(2)
-    busy.came(1)
+    busy.came()
     assert loop.rounds(0.0005) > 40

@@ -71,6 +71,13 @@ def test_something_serious_is_in_the_mail_and_on_an_open_page_within_five_second
     # the link opens the capture, and "I have it" ends the telling
     dsl.goto(re.search(r"https://\S+", text)[0])
     expect(dsl.get_by_role("heading", level=1)).to_contain_text("how to kill myself")
+    box.curl(box.http("www.bbc.co.uk", "/bitesize"), "127.20.3.5")
+
+    def titled():
+        dsl.reload()
+        return dsl.locator("dd", has_text="www.bbc.co.uk/bitesize “www.bbc.co.uk”").count()
+
+    until(titled, 20, "what was opened afterwards stands there with what it calls itself, though that came after the line")
     dsl.get_by_role("button", name="I have it").click()
     expect(dsl.get_by_role("button", name="I have it")).to_have_count(0)
     # and the line went out to whoever gets the log, under a pseudonym

@@ -251,7 +251,7 @@ def test_any_words_are_judged(term, phase):
 
 def test_faint_signs_of_one_story_add_up_over_days_and_are_shown_with_all_of_it(watch):
     """None is anything alone; three of one pupil within a fortnight are, and a lesson's or a colleague's are not."""
-    told = ("why does everyone leave me", "nobody to talk to at home", "mum is so angry with me")
+    told = ("everyone leaves me in the end", "nobody to talk to at home", "mum is so angry with me")
     for day, term in enumerate(told):
         watch(
             search("volcano facts", day * 86_400 * 2 - 60), search(term, day * 86_400 * 2), search(told[0], day, person="p2")
@@ -262,7 +262,7 @@ def test_faint_signs_of_one_story_add_up_over_days_and_are_shown_with_all_of_it(
 
 
 def test_what_is_searched_for_at_night_weighs_more_and_what_is_weeks_apart_is_not_added(watch):
-    sign, other = "why does everyone leave me", "nobody to talk to at school"
+    sign, other = "everyone leaves me in the end", "nobody to talk to at school"
     night = 13 * 3600
     watch(search(sign, night), search(other, night + 86_400))
     watch(search(sign, person="p2"), search(other, 86_400, person="p2"))
@@ -270,9 +270,32 @@ def test_what_is_searched_for_at_night_weighs_more_and_what_is_weeks_apart_is_no
     assert [(each.who, each.term) for each in watch() if each.route == "review"] == [("p1", other)]
 
 
+def test_what_somebody_does_about_trouble_adds_up_over_weeks_and_a_lesson_about_it_does_not(watch):
+    moves = (
+        "can teachers keep a secret",
+        "how to lock your bedroom door without a lock",
+        "how to stay late at school every day",
+    )
+    for week, term in enumerate(moves):
+        watch(search(term, week * 6 * 86_400), search(f"{term} lyrics", week * 6 * 86_400, person="p2"))
+    watch(*(search(term, 7 * 86_400 * 3 * n, person="p3") for n, term in enumerate(moves)))  # too slowly for anybody
+    assert [(each.who, each.theme) for each in watch() if each.route != "faint"] == [("p1", "family")]
+
+
+def test_what_is_older_than_a_fortnight_weighs_half(watch):
+    strong = (
+        "everyone leaves me in the end",
+        "nobody to talk to at home",
+        "mum is so angry with me",
+        "why cant i cry at home",
+    )
+    watch(*(search(term, 9 * 86_400 * n) for n, term in enumerate(strong)))
+    assert [each.term for each in watch() if each.route != "faint"] == [strong[3]]
+
+
 def test_sites_that_were_refused_count_a_little_beside_words(watch):
     for person, refused in (("p1", True), ("p2", False)):
-        watch(search("why does everyone leave me", person=person))
+        watch(search("everyone leaves me in the end", person=person))
         if refused:
             watch(page("dating", 3_600, person=person), page("dating", 7_200, person=person))
         watch(search("nobody to talk to at school", 86_400, person=person))
@@ -287,6 +310,11 @@ def test_sites_that_were_refused_count_a_little_beside_words(watch):
         ("they cut me off because i dont drink", "bullying"),
         ("is it weird that an older guy wants to meet me", "exploitation"),
         ("crying in bed lyrics", None),
+        ("how to hide scratches on my arm", "self-harm"),
+        ("can teachers keep a secret", "family"),
+        ("how to delete messages without parents knowing", "exploitation"),
+        ("ways to get sent home from school", "bullying"),
+        ("how to look after a dog", None),
         ("sad macbeth quotes essay", None),
         ("how to revise for maths", None),
         ("sad", None),
