@@ -47,6 +47,7 @@ def _page(desk: Desk, said: str, errors: Mapping[str, str], typed: Mapping[str, 
     plan, who = rota.plan(log, school), reviewers(desk)
     with desk.read() as session:
         written_to = outbox.addresses(session, school, ("headteacher", "dsl", "online_safety_coordinator"))
+        dsl = outbox.addresses(session, school, ("dsl",))
     asked = {*plan.cover, *(one for day in plan.rota for one in day), *(one for each in plan.dates for one in each.people)}
     return desk.page(
         "escalation.html",
@@ -56,6 +57,7 @@ def _page(desk: Desk, said: str, errors: Mapping[str, str], typed: Mapping[str, 
         typed=typed,
         plan=plan,
         would=would(plan, who, desk.office.now(), zone(desk), terms(desk)),
+        no_dsl=not dsl,
         unreachable=[who[one] for one in who if one in asked and one not in written_to],
         past=alarms.past(log, school, my_subjects(desk), desk.office.now() - timedelta(days=90)),
         reviewers=who,

@@ -62,6 +62,18 @@ def test_whoever_is_on_the_rota_is_told_whatever_her_role_and_the_la_is_asked_to
     assert "/captures/" not in mails[-1][3]  # whom it is about is the school's to see
 
 
+def test_the_page_says_who_cannot_be_written_to(world):
+    sara = world.browser("sara")
+    assert "No DSL has given an e-mail address" in sara.get("/escalation").text
+    addresses(world, sara="dsl@oakfield.example")
+    with world.store.read() as session:
+        olive = session.scalars(select(PersonRow.id).where(PersonRow.username == "olive")).one()
+    rota.set_plan(world.log, "oakfield", rota.Plan(rota=((olive,),) * 7), person="sara", now=MONDAY)
+    page = sara.get("/escalation").text
+    assert "No DSL has given" not in page
+    assert "No e-mail address: Olive" in page
+
+
 def test_reports_are_told_once_on_their_day(world):
     addresses(world, sara="dsl@oakfield.example", helen="head@oakfield.example")
     for at in (MONDAY, MONDAY, MONDAY.replace(day=24), MONDAY.replace(hour=5)):
