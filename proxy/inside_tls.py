@@ -120,8 +120,9 @@ class Spoken(Handler):
             line.tls = self._to_site(server)
             await line.greet()
         except SSL.Error as error:
+            words = _said(line, error)
             line.close()
-            raise OSError(_said(line, error)) from None
+            raise OSError(words) from None
         except BaseException:
             line.close()
             raise

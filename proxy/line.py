@@ -92,11 +92,10 @@ class Line:
 
     async def _more(self) -> None:
         """Wait until there is more from the other side, or its end."""
+        if self.fd < 0:
+            return
         if self._unsaid:
             self._say()
-        if self.fd < 0:
-            self._ended = True
-            return
         self._waiter = self.wires.loop.create_future()
         if not self._resting:
             self.watch(self.watched | READ)
@@ -245,7 +244,8 @@ class Line:
     def _over(self) -> None:
         self.watch(0)
         self.sock.close()
-        self.fd, self._ended = -1, True
+        self.fd, self._ended, self.held = -1, True, False
+        vars(self).pop("tls", None)  # now, and not when garbage is collected: it is by far the largest part of all this
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
         if self._room:
