@@ -360,6 +360,20 @@ def test_a_list_waits_for_the_head_where_there_is_no_mandate(run, installation, 
     assert run("changes", "verify", "--data", data)[0] == 0
 
 
+def test_a_list_of_papers_vouches_and_says_so_unless_it_is_told_not_to(run, installation, tmp_path):
+    data, _ = installation
+    source = tmp_path / "papers.txt"
+    source.write_text("paper.invalid.example\n")
+    words = ("lists", "import", source, "--format", "domains", "--data", data)
+    _, out, _ = run(*words, "--category", "news", "--id", "papers")
+    assert "vouching-papers: 1 entries taken" in out
+    assert out.count("waits for approval (lists of News that vouch also open sites") == 2
+    _, out, _ = run(*words, "--category", "news", "--id", "papers", "--no-vouching")
+    assert out.startswith("papers: 1 entries taken")
+    code, _, errors = run(*words, "--category", "gambling", "--id", "vouching-bets")
+    assert (code, "given by the product" in errors[0]) == (2, True)
+
+
 def test_importing_a_list_twice_is_no_error_and_tells_every_log(run, installation):
     data, _ = installation
     source = data / "lists" / "starter-gambling"
