@@ -1,14 +1,12 @@
 """New opened connections, a handshake on either side of each: ours and mitmdump beside squid in each way to set it up.
 
-What squid spends on one depends on three things, so each is a row of its own:
+What squid spends on one depends on two things, so each is a row of its own:
 
 - the key of its authority, which it uses for the sites' certificates too: RSA of 2,048 bits, as its documentation makes one,
   or P-256 as ours is;
-- whether it answers the client at once ("bump") or looks at the greeting and asks the site first, as its documentation has it
-  ("peek, bump"). Only then is each client's connection one to the site: otherwise it takes what others have left open, and no
-  handshake with the site is made at all, unless it is told not to ("one for one");
-- whether the site lets sessions be resumed. Then squid proves a site's certificate once and goes on from there; we and
-  mitmdump prove it each time. So each is asked through to two origins: one that gives tickets, and one that gives none.
+- whether it looks at the greeting and asks the site first, as its documentation has it ("peek, bump"), or answers the client
+  at once, as we do ("bump"). Then it takes connections that others have left open, and makes no handshake with the site at
+  all, unless it is told not to ("one for one").
 
 All contenders stay up, share one core and are asked in turn, a few hundred connections at a time, so that a busy machine is
 busy for all of them. Counted at the origin: the connections that it accepted for each request, and those of them resumed.
@@ -43,7 +41,6 @@ WAYS = {
 CONTEXT = ssl.create_default_context()  # of the visitors, who take any certificate
 CONTEXT.check_hostname, CONTEXT.verify_mode = False, ssl.CERT_NONE
 AT_ONCE = 16
-ORIGINS = {"full": ("--full",), "resumed": ()}  # what a second connection to the site may be
 
 
 def rsa_authority(path: Path) -> None:
@@ -113,32 +110,28 @@ def processor(bench, process) -> float:
     return bench.processor(process, finely=True)
 
 
-def measure(bench, up, origins, rounds: int, each: int):
+def measure(bench, up, origin: int, rounds: int, each: int):
     cost, seen = {}, {}
     for round_ in range(-1, rounds):  # the first warms
         for name, (port, process) in up.items():
-            for origin, at in origins.items():
-                before, came = processor(bench, process), counted(at)
-                with ThreadPoolExecutor(AT_ONCE) as visitors:
-                    list(visitors.map(visit, [(port, at)] * each))
-                now = counted(at)
-                if round_ >= 0:
-                    cost.setdefault((name, origin), []).append((processor(bench, process) - before) / each)
-                    seen.setdefault((name, origin), []).append((now[0] - came[0] - 1, now[1] - came[1]))
+            before, came = processor(bench, process), counted(origin)
+            with ThreadPoolExecutor(AT_ONCE) as visitors:
+                list(visitors.map(visit, [(port, origin)] * each))
+            now = counted(origin)
+            if round_ >= 0:
+                cost.setdefault(name, []).append((processor(bench, process) - before) / each)
+                seen.setdefault(name, []).append((now[0] - came[0] - 1, now[1] - came[1]))
     return cost, seen
 
 
 def show(cost, seen, each: int) -> None:
-    middle = {key: statistics.median(found) for key, found in cost.items()}
-    print(
-        "| who | with the site | ms of processor each | a second of processor | ours / it | accepted by the site | resumed |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    for (name, origin), took in sorted(middle.items(), key=lambda item: -item[1]):
-        came = statistics.median(came for came, _ in seen[name, origin]) / each
-        again = statistics.median(again for _, again in seen[name, origin]) / each
-        ours = took / middle[OURS, origin]
-        print(f"| {name} | {origin} | {1000 * took:.2f} | {1 / took:,.0f} | {ours:.2f}x | {came:.2f} | {again:.2f} |")
+    middle = {name: statistics.median(found) for name, found in cost.items()}
+    print("| who | ms of processor each | a second of processor | ours / it | connections the site saw for each | resumed |")
+    print("|---|---|---|---|---|---|")
+    for name, took in sorted(middle.items(), key=lambda item: -item[1]):
+        came = statistics.median(came for came, _ in seen[name]) / each
+        again = statistics.median(again for _, again in seen[name]) / each
+        print(f"| {name} | {1000 * took:.2f} | {1 / took:,.0f} | {took / middle[OURS]:.2f}x | {came:.2f} | {again:.2f} |")
 
 
 def main() -> None:
@@ -156,16 +149,14 @@ def main() -> None:
     try:
         bench.certificates(folder)
         with contextlib.ExitStack() as stack:
-            origins = {}
-            for name, more in ORIGINS.items():
-                port = origins[name] = bench.free_port()
-                serve = [sys.executable, str(bench.HERE), "--folder", str(folder), "--port", str(port), "--serve", "origin"]
-                stack.enter_context(bench.running([*serve, *more], bench.LOAD_CORE, port))
+            port = bench.free_port()
+            serve = [sys.executable, str(bench.HERE), "--folder", str(folder), "--port", str(port), "--serve", "origin"]
+            stack.enter_context(bench.running(serve, bench.LOAD_CORE, port))
             up = {
-                name: (port, stack.enter_context(bench.running(command, bench.PROXY_CORE, port)))
-                for name, (port, command) in contenders(bench, folder).items()
+                name: (at, stack.enter_context(bench.running(command, bench.PROXY_CORE, at)))
+                for name, (at, command) in contenders(bench, folder).items()
             }
-            show(*measure(bench, up, origins, told.rounds, told.each), told.each)
+            show(*measure(bench, up, port, told.rounds, told.each), told.each)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

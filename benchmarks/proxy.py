@@ -126,14 +126,11 @@ def certificates(folder: Path, hosts: tuple[str, ...] = ("localhost",)) -> None:
     shutil.copy(folder / "ours" / "mitmproxy-ca.pem", folder / "squid-ca.pem")
 
 
-def run_origin(folder: Path, port: int, *, full: bool) -> None:
-    """`full`: each connection is a whole handshake; otherwise sessions may be resumed."""
+def run_origin(folder: Path, port: int) -> None:
     import uvloop
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "origin.pem")
-    if full:
-        context.num_tickets, context.options = 0, context.options | ssl.OP_NO_TICKET
 
     async def main():
         server = await asyncio.get_running_loop().create_server(Origin, "127.0.0.1", port, ssl=context)
@@ -469,10 +466,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--serve", choices=("open", "direct", "origin"), help=argparse.SUPPRESS)
-    parser.add_argument("--full", action="store_true", help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.serve == "origin":
-        run_origin(told.folder, told.port, full=told.full)
+        run_origin(told.folder, told.port)
     elif told.serve:
         run_ours(told.folder, told.port, direct=told.serve == "direct")
     else:

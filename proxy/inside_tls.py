@@ -101,6 +101,8 @@ class Spoken(Handler):
         line.tls.bio_write(data)
         try:
             await line.greet()
+        except TimeoutError:  # it refused nothing, so nothing is learnt from it
+            return False
         except (OSError, SSL.Error) as error:
             client.error = _said(line, error)
             self.call("tls_failed_client", told)
@@ -118,8 +120,9 @@ class Spoken(Handler):
             line.tls = self._to_site(server)
             await line.greet()
         except SSL.Error as error:
+            words = _said(line, error)
             line.close()
-            raise OSError(_said(line, error)) from None
+            raise OSError(words) from None
         except BaseException:
             line.close()
             raise

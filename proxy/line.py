@@ -92,11 +92,10 @@ class Line:
 
     async def _more(self) -> None:
         """Wait until there is more from the other side, or its end."""
+        if self.fd < 0:
+            return
         if self._unsaid:
             self._say()
-        if self.fd < 0:
-            self._ended = True
-            return
         self._waiter = self.wires.loop.create_future()
         if not self._resting:
             self.watch(self.watched | READ)
@@ -228,10 +227,11 @@ class Line:
             return
         self.watch(self.watched & ~WRITE)
         if self._last and not self._deaf:
-            self.sock.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # it has gone: reading tells
+                self.sock.shutdown(socket.SHUT_WR)
 
     def watch(self, what: int) -> None:
-        if what == self.watched:
+        if what == self.watched or self.fd < 0:
             return
         before, self.watched = self.watched, what
         if not what:  # not even for the end of it, which would be told again and again
@@ -244,7 +244,8 @@ class Line:
     def _over(self) -> None:
         self.watch(0)
         self.sock.close()
-        self.fd, self._ended = -1, True
+        self.fd, self._ended, self.held = -1, True, False
+        vars(self).pop("tls", None)  # now, and not when garbage is collected: it is by far the largest part of all this
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
         if self._room:

@@ -104,6 +104,7 @@ def test_what_was_written_still_goes_out_after_the_end(pem):
         line.write(b"more")
         async with asyncio.timeout(20):
             await line.drain()
+        assert not hasattr(line, "tls")  # its memory is not kept until garbage is collected
         return waiting > 0, line.is_closing(), await line.read()
 
     def theirs(far):
