@@ -17,6 +17,12 @@ def outside(lists: Sequence[Mapping[str, Any]], bounds: Mapping[str, Any]) -> li
     return [why for one in lists for why in _outside(one, bounds)]
 
 
+def opening(lists: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which of these lists open sites, and so never come in by a mandate that says nothing of that."""
+    some = [one for one in lists if str(one["id"]).startswith(_VOUCHING) or int(one.get("exceptions") or 0)]
+    return [f"{one['id']} opens sites" for one in some]
+
+
 def _outside(one: Mapping[str, Any], bounds: Mapping[str, Any]) -> list[str]:
     name, before = str(one["id"]), int(one["before"])
     entries, added, removed = int(one["entries"]), int(one["added"]), int(one["removed"])
