@@ -104,10 +104,13 @@ class Front:
 
     def _sweep(self) -> None:
         """Close those who kept us waiting. One look a second costs less than a timer for each."""
+        self.sweep = self.loop.call_later(SWEEP_SECONDS, self._sweep)  # first: whatever comes of this look
         now = time.monotonic()
         for door in [door for door in self.open.values() if door.deadline < now]:
-            door.close()
-        self.sweep = self.loop.call_later(SWEEP_SECONDS, self._sweep)
+            try:
+                door.close()
+            except Exception:  # the others' time is up all the same
+                log.exception("a connection could not be closed")
 
     def cut(self, ids: list[str]) -> None:
         """Reset these connections, and what they are joined to: a body that breaks off shall not look whole."""

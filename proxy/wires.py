@@ -68,7 +68,8 @@ class Wires:
                 watcher(what)
             except Exception:  # one connection's trouble is not the others'
                 log.exception("a connection's event could not be handled")
-                self.forget(fd)
+                if watchers.get(fd) is watcher:  # or the number is another's by now
+                    self.forget(fd)
 
     async def connect(self, address: str, port: int) -> socket.socket:
         """A socket that is connected to an address. It is its taker's to close."""
