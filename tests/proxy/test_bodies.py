@@ -7,6 +7,7 @@ import random
 import select
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -183,6 +184,15 @@ def test_a_client_that_goes_ends_the_sites_answer(school, ask):
             head(sock)
             body(sock)
         assert ended.wait(20)
+
+
+def test_a_site_that_goes_once_it_has_greeted_did_not_answer(school, ask):
+    def serve(talk: socket.socket) -> None:
+        talk.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with site(school.internet.https.context, serve) as port, ask(port, secure=True) as (sock, path):
+        sock.sendall(get(path))
+        assert b" 502 " in head(sock)
 
 
 @pytest.mark.parametrize("politely", [True, False])

@@ -111,3 +111,25 @@ def test_what_is_no_connect_is_answered_and_closed():
         await writer.wait_closed()
 
     assert not at_a_door(story).front.open
+
+
+def test_one_that_cannot_be_closed_keeps_no_other_open(caplog):
+    def broken():
+        raise RuntimeError
+
+    async def story(seen, address):
+        with socket.create_connection(address) as client:
+            door = await arrived(seen)
+            seen.front.open["x"] = SimpleNamespace(deadline=0, close=broken, reset=lambda: None)
+            seen.front.open[door.id] = seen.front.open.pop(door.id)  # behind it
+            door.deadline = 0
+            before = seen.front.sweep
+            before.cancel()
+            seen.front._sweep()
+            assert door.fd < 0
+            assert seen.front.sweep is not before
+            client.settimeout(5)
+            assert client.recv(1) == b""
+
+    at_a_door(story)
+    assert "could not be closed" in caplog.text
