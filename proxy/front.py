@@ -195,7 +195,11 @@ class Door:
             self.front.tunnels.trouble("a connection", self.address[0])
             self.close()
         if self.fd >= 0:
-            self.front.wires.watch(self.fd, READ, self._happened)
+            try:
+                self.front.wires.watch(self.fd, READ, self._happened)
+            except OSError as error:
+                log.warning("cannot watch more connections just now: %s", error)
+                self.close()
 
     def _known(self) -> None:
         """The client's address is known."""

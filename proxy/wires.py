@@ -39,8 +39,8 @@ class Wires:
         self.loop.add_reader(self._epoll.fileno(), self._turn)
 
     def watch(self, fd: int, what: int, watcher: Watcher) -> None:
+        self._epoll.register(fd, what)  # OSError when the kernel watches no more: then nobody is told of it
         self._watchers[fd] = watcher
-        self._epoll.register(fd, what)
 
     def change(self, fd: int, what: int) -> None:
         self._epoll.modify(fd, what)

@@ -260,3 +260,24 @@ def test_where_a_site_is_that_has_gone_is_not_known():
         line = Line(Later(), sock)
         assert line.get_extra_info("peername") is None
         assert line.get_extra_info("sockname") is not None
+
+
+def test_who_asks_and_does_not_listen_is_not_heard_on(pem):
+    over = threading.Event()
+
+    async def ours(line):
+        await line.greet()
+        line.write(b"x" * 5_000_000)
+        line._unsaid = True  # an answer to a question of TLS's own
+        reading = asyncio.ensure_future(line.read())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert line._waiter is None
+        over.set()
+        return await reading
+
+    def theirs(far):
+        with greeted(far):
+            return over.wait(20)
+
+    assert talk(pem, ours, theirs) == (b"", True)
