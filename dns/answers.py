@@ -152,14 +152,20 @@ class Answers:
         began = stamp(now)
         lines: list[bytes] = []
         replies: list[bytes | Waiting | None] = []
-        snapshot = self._follow_snapshot()
-        if self._rehearsal:
-            self._rehearsal.hear(listener, packets)
+        try:
+            snapshot = first = self._follow_snapshot()
+            if self._rehearsal:
+                self._rehearsal.hear(listener, packets)
+        except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
+            return [self._undecided(packet, text_of(source), error, now) for packet, source in packets]
         near, find = self._seats.near(listener), self._ready.find
         kinds: list[tuple[str, str]] = []
         held: list[tuple[int, bytes, Seat, Found]] = []  # what a gateway's kernel has to know of first
         for packet, source in packets:
             try:
+                if self._snapshot is not snapshot:  # another policy came into force, and a packet before this one met it
+                    snapshot = self._follow_snapshot()
+                    near = self._seats.near(listener)
                 seat = near.get(source) or self._seats.sit(snapshot, listener, source)
                 if found := find(packet, seat, now):
                     reply, written, kind, needs = found
@@ -178,7 +184,8 @@ class Answers:
             if isinstance(said, bytes) and len(said) > LARGE:
                 said = self._moderated(packet, said, seat.who[5], now)
             replies.append(said)
-        permitted = not held or self._permitted(listener, [(seat, found) for _, _, seat, found in held], now)
+        same = self._snapshot is first  # or what is held back was decided by a policy that is over
+        permitted = same and (not held or self._permitted(listener, [(seat, found) for _, _, seat, found in held], now))
         for place, packet, seat, (reply, written, kind, _) in held:
             if permitted:
                 lines.append(began + seat.opening + written)
@@ -393,6 +400,7 @@ class Answers:
         now = self._clock()
         if now < self._latest:
             self._ready.clear()
+            self._rehearsal = None
         self._latest = now
         return now
 
@@ -400,13 +408,18 @@ class Answers:
         """The policy in force, and with other people at the addresses, who sat there is forgotten."""
         snapshot = self._live.snapshot
         presence = snapshot.clients.presence
-        if snapshot is not self._snapshot:
-            self._turn_to(snapshot)
-        if presence.version != self._present:
-            changed, self._present = presence.since(self._present), presence.version
-            self._seats.clear() if changed is None else self._seats.leave(changed)
-            if self.steering:
-                self.steering.turned(changed)
+        try:
+            if snapshot is not self._snapshot:
+                self._turn_to(snapshot)
+            if (version := presence.version) != self._present:
+                changed = presence.since(self._present)
+                self._seats.clear() if changed is None else self._seats.leave(changed)
+                if self.steering:
+                    self.steering.turned(changed)
+                self._present = version  # from before `since`: what came in between is seen the next time
+        except BaseException:
+            self._snapshot = self._rehearsal = None  # nothing that was remembered is used: the next question begins afresh
+            raise
         return snapshot
 
     def _turn_to(self, snapshot: Snapshot) -> None:

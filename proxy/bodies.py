@@ -14,6 +14,7 @@ theirs and changed here. The other direction and whatever else happens stay with
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import h11
@@ -28,7 +29,7 @@ from OpenSSL import SSL
 
 from proxy.line import Line
 from proxy.reach import LARGEST_PIECE, Reader
-from proxy.records import lib, opened, seal, space, to_send
+from proxy.records import ended, lib, opened, seal, space, to_send
 
 READ_AGAINST = "26.4.0"  # pyOpenSSL
 LONG = LARGEST_PIECE  # bytes still to come, for which a detour pays
@@ -192,12 +193,9 @@ class Detour(asyncio.BufferedProtocol):
             self.handler.broken()
 
     def _carry(self, count: int) -> None:
-        if self.sink.is_closing():  # the layers know what becomes of a body that nobody takes
-            self._back()
-            self.handler.happened(events.DataReceived(self.conn, bytes(space.came[:count])))
-            return
-        left = self.counts._remaining - TAIL  # noqa: SLF001
-        rest, end = b"", False
+        end = self.sink.is_closing()  # the layers know what becomes of a body that nobody takes
+        left = 0 if end else self.counts._remaining - TAIL  # noqa: SLF001
+        rest = b""
         if self.opens is None:
             taken = min(count, left)
             rest = bytes(space.came[taken:count])
@@ -208,7 +206,7 @@ class Detour(asyncio.BufferedProtocol):
             said = 1
             while left and said > 0:
                 taken, said = opened(self.opens, min(left, LARGEST_PIECE))
-                end = said <= 0 and lib.SSL_get_error(self.opens._ssl, said) != lib.SSL_ERROR_WANT_READ  # noqa: SLF001
+                end = ended(self.opens, said)
                 left -= taken
                 if taken:
                     self._pass_on(space.opened_at, space.opened, taken)
@@ -237,10 +235,8 @@ class Detour(asyncio.BufferedProtocol):
             waiting.add_done_callback(self.handler.wakeup_timer.discard)
 
     async def _taken(self) -> None:
-        try:
+        with suppress(OSError):  # with what comes next it is seen that nobody takes it
             await self.sink.drain()
-        except OSError:
-            return  # its own reader hears of that
         self.source.resume_reading()
 
     def _back(self) -> None:

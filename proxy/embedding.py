@@ -66,11 +66,11 @@ class Gate(Proxyserver):
         self.started.set()
 
     def _sweep(self) -> None:
+        self.sweep = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)  # first: whatever comes of this look
         now = time.time()
         for each in list(self.connections.values()):
             if isinstance(each, Handler):
                 each.look(now)
-        self.sweep = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
     def let_through(self, client: connection.Client, host: str, port: int) -> None:
         """A decision allows this client's connection to be carried on to this host and port."""

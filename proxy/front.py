@@ -104,10 +104,13 @@ class Front:
 
     def _sweep(self) -> None:
         """Close those who kept us waiting. One look a second costs less than a timer for each."""
+        self.sweep = self.loop.call_later(SWEEP_SECONDS, self._sweep)  # first: whatever comes of this look
         now = time.monotonic()
         for door in [door for door in self.open.values() if door.deadline < now]:
-            door.close()
-        self.sweep = self.loop.call_later(SWEEP_SECONDS, self._sweep)
+            try:
+                door.close()
+            except Exception:  # the others' time is up all the same
+                log.exception("a connection could not be closed")
 
     def cut(self, ids: list[str]) -> None:
         """Reset these connections, and what they are joined to: a body that breaks off shall not look whole."""
@@ -192,7 +195,11 @@ class Door:
             self.front.tunnels.trouble("a connection", self.address[0])
             self.close()
         if self.fd >= 0:
-            self.front.wires.watch(self.fd, READ, self._happened)
+            try:
+                self.front.wires.watch(self.fd, READ, self._happened)
+            except OSError as error:
+                log.warning("cannot watch more connections just now: %s", error)
+                self.close()
 
     def _known(self) -> None:
         """The client's address is known."""

@@ -82,7 +82,8 @@ class Streams:
                 if not self._over:
                     self._take(event)
         except h2.exceptions.ProtocolError as error:  # its goodbye is among what is to be sent
-            log.info("closed a connection that is no HTTP/2: %s", error)
+            # Its words may say what was asked for, which is not for our log.
+            log.info("closed a connection that is no HTTP/2: %s", type(error).__name__)
             self.carrier.front.tunnels.refused(self.carrier.inner.name, self.carrier.address[0], "", "odd")
             self._finish()
             return

@@ -144,6 +144,7 @@ class Spoken(Handler):
             made.set_tlsext_host_name(name)
             good = _lib.X509_VERIFY_PARAM_set1_host(about, name, len(name))
         if good != 1:
+            _lib.ERR_clear_error()
             raise OSError("a name that no certificate can be checked for")
         if server.alpn_offers:
             made.set_alpn_protos(list(server.alpn_offers))
@@ -162,6 +163,8 @@ class Spoken(Handler):
                 await self.handle_connection(self.client)
         except asyncio.CancelledError:
             log.debug("a connection was closed")
+        except Exception:  # what it opened is closed all the same
+            log.warning("closed a connection", exc_info=True)
         for timer in self.wakeup_timer:
             timer.cancel()
         self.client.timestamp_end = time.time()

@@ -19,10 +19,12 @@ from typing import Any
 
 from OpenSSL import SSL
 
-from proxy.records import ffi, lib, opened, seal, space, to_send
+from proxy.records import ended, ffi, opened, seal, space, to_send
 from proxy.wires import BROKEN, NOT_YET, READ, WRITE, Wires
 
 GREETING_SECONDS = 30.0  # for a handshake, all of it
+LAST_SECONDS = 300.0  # for what is still to go out after the end
+MOST_UNSAID = 1 << 18  # bytes for the other side that it does not take, before more of it is heard
 
 
 class Line:
@@ -83,19 +85,20 @@ class Line:
         found = bytes(space.opened[:count])
         if said > 0:
             self.held = True
-        elif lib.SSL_get_error(self.tls._ssl, said) != lib.SSL_ERROR_WANT_READ:  # noqa: SLF001
-            self._ended = True  # a farewell, an alert, or something that is no TLS
-            lib.ERR_clear_error()
+        elif ended(self.tls, said):
+            self._ended = True
         if not count:
             self._unsaid = True  # it may have been a question of TLS's own
         return found
 
     async def _more(self) -> None:
         """Wait until there is more from the other side, or its end."""
+        if self._unsaid and self.fd >= 0:
+            self._say()
+            if len(self.unsent) > MOST_UNSAID:  # it asks and asks, and does not listen
+                await self.drain()
         if self.fd < 0:
             return
-        if self._unsaid:
-            self._say()
         self._waiter = self.wires.loop.create_future()
         if not self._resting:
             self.watch(self.watched | READ)
@@ -148,11 +151,12 @@ class Line:
     def get_extra_info(self, name: str, default: object = None) -> Any:
         if known := self._known.get(name):
             return known
-        match name:
-            case "peername":
-                return self.sock.getpeername()
-            case "sockname":
-                return self.sock.getsockname()
+        with suppress(OSError):  # it is gone already: reading tells
+            match name:
+                case "peername":
+                    return self.sock.getpeername()
+                case "sockname":
+                    return self.sock.getsockname()
         return default
 
     def is_closing(self) -> bool:
@@ -178,11 +182,12 @@ class Line:
             self.sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """What was written still goes out; then it is over."""
+        """What was written still goes out, if it is taken in time; then it is over."""
         if not self._closing:
             self._closing = True
             if self.unsent:
                 self.watch(WRITE)
+                self.wires.loop.call_later(LAST_SECONDS, self._over)
             else:
                 self._over()
 
@@ -242,6 +247,8 @@ class Line:
             self.wires.watch(self.fd, what, self._happened)
 
     def _over(self) -> None:
+        if self.fd < 0:
+            return
         self.watch(0)
         self.sock.close()
         self.fd, self._ended, self.held = -1, True, False

@@ -164,12 +164,13 @@ class Pipe:
 def piped(front: Front, listener: Listener, peer: tuple[str, int], own: tuple[str, int], outer: Outer) -> Pipe:
     """A pipe to a new door. OSError when there is no file left for it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    door = Inner(front, listener, theirs, peer, own, outer.cut)
     try:
         for sock in (ours, theirs):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL // 2)  # the kernel doubles it
-        Inner(front, listener, theirs, peer, own, outer.cut).begin()
+        door.begin()
         return Pipe(front.wires, ours, outer)
     except BaseException:
         ours.close()
-        theirs.close()
+        door.close()
         raise

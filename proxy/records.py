@@ -38,6 +38,14 @@ def opened(tls: Any, most: int = LARGEST_PIECE) -> tuple[int, int]:
     return count, said
 
 
+def ended(tls: Any, said: int) -> bool:
+    """Is what `opened` said at the end that nothing more comes: a farewell, an alert, or something that is no TLS?"""
+    if said > 0 or lib.SSL_get_error(tls._ssl, said) == lib.SSL_ERROR_WANT_READ:  # noqa: SLF001
+        return False
+    lib.ERR_clear_error()  # there is one list for a thread, and the next connection's words are looked for in it
+    return True
+
+
 def seal(tls: Any, at: Any, count: int) -> None:
     """Into its own buffer, which takes all, one record at a time."""
     ssl, write = tls._ssl, lib.SSL_write  # noqa: SLF001

@@ -39,8 +39,8 @@ class Wires:
         self.loop.add_reader(self._epoll.fileno(), self._turn)
 
     def watch(self, fd: int, what: int, watcher: Watcher) -> None:
+        self._epoll.register(fd, what)  # OSError when the kernel watches no more: then nobody is told of it
         self._watchers[fd] = watcher
-        self._epoll.register(fd, what)
 
     def change(self, fd: int, what: int) -> None:
         self._epoll.modify(fd, what)
@@ -68,7 +68,8 @@ class Wires:
                 watcher(what)
             except Exception:  # one connection's trouble is not the others'
                 log.exception("a connection's event could not be handled")
-                self.forget(fd)
+                if watchers.get(fd) is watcher:  # or the number is another's by now
+                    self.forget(fd)
 
     async def connect(self, address: str, port: int) -> socket.socket:
         """A socket that is connected to an address. It is its taker's to close."""

@@ -7,6 +7,7 @@ import random
 import select
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -15,11 +16,14 @@ import pytest
 from h11._readers import ContentLengthReader
 from mitmproxy import http
 from mitmproxy.proxy.layers import tls
+from OpenSSL import SSL
 
 from policy.rules import Action, SiteRule
 from proxy import bodies
 from proxy.bodies import LONG, TAIL, Detour, is_long
 from proxy.reach import spoken_to
+
+from .conftest import site_context
 
 SIZE = 3_000_000
 BODY = random.Random(7).randbytes(SIZE)
@@ -182,6 +186,15 @@ def test_a_client_that_goes_ends_the_sites_answer(school, ask):
         assert ended.wait(20)
 
 
+def test_a_site_that_goes_once_it_has_greeted_did_not_answer(school, ask):
+    def serve(talk: socket.socket) -> None:
+        talk.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with site(school.internet.https.context, serve) as port, ask(port, secure=True) as (sock, path):
+        sock.sendall(get(path))
+        assert b" 502 " in head(sock)
+
+
 @pytest.mark.parametrize("politely", [True, False])
 def test_a_site_that_goes_ends_it_short_for_the_client(school, ask, politely):
     def serve(talk: socket.socket) -> None:
@@ -331,6 +344,45 @@ async def test_what_nobody_takes_any_more_is_the_layers_matter():
         site_end.send(b"late")
         await until(lambda: made.handler.heard)
         assert made.handler.heard == [b"late"]
+
+
+@pytest.mark.anyio
+async def test_what_nobody_takes_any_more_is_still_tls(internet, tmp_path):
+    """Of a site under TLS nothing goes to the layers as it came, and nothing of it is lost."""
+    site_context(tmp_path, internet.ca, ("body.test",))
+    (pem,) = tmp_path.glob("site-*.pem")
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.use_certificate_file(str(pem))
+    context.use_privatekey_file(str(pem))
+    client, server = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD)), SSL.Connection(context)
+    client.set_connect_state()
+    server.set_accept_state()
+    for one, other in ((client, server), (server, client), (client, server), (server, client)):
+        with contextlib.suppress(SSL.WantReadError):
+            one.do_handshake()
+        with contextlib.suppress(SSL.WantReadError):
+            other.bio_write(one.bio_read(65_536))
+    server.send(b"late")
+    async with detour(1 << 40) as (site_end, _, made, _reader):
+        made.opens = client
+        made.begin()
+        made.sink.close()
+        site_end.send(server.bio_read(65_536))
+        await until(lambda: made.handler.heard)
+        assert made.handler.heard == [b""], "the layers look for what there is"
+        assert client.recv(100) == b"late"
+
+
+@pytest.mark.anyio
+async def test_when_the_receiver_breaks_off_the_sender_is_heard_again():
+    async with detour(1 << 40) as (site_end, client_end, made, _reader):
+        made.begin()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await asyncio.get_running_loop().sock_sendall(site_end, b"b" * 5_000_000)
+        assert not made.source.is_reading()
+        client_end.close()
+        await until(made.source.is_reading)
 
 
 @pytest.mark.anyio

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from proxy import pipes
 from proxy.destinations import Destinations
 from proxy.front import Entrance, Front, Listener
 from proxy.reach import Reach
@@ -33,11 +34,11 @@ async def resolve(_host):
     return ()
 
 
-def at_a_door(story) -> SimpleNamespace:
+def at_a_door(story, wires=Wires) -> SimpleNamespace:
     seen = SimpleNamespace(tunnels=Everyone())
 
     async def told() -> None:
-        seen.wires = Wires()
+        seen.wires = wires()
         seen.front = Front(seen.tunnels, Reach(resolve, Destinations(()), 5), nobody, seen.wires)
         sock = socket.create_server(("127.0.0.1", 0))
         entrance = Entrance(seen.front, Listener("x"), sock)
@@ -111,3 +112,57 @@ def test_what_is_no_connect_is_answered_and_closed():
         await writer.wait_closed()
 
     assert not at_a_door(story).front.open
+
+
+def test_one_that_cannot_be_closed_keeps_no_other_open(caplog):
+    def broken():
+        raise RuntimeError
+
+    async def story(seen, address):
+        with socket.create_connection(address) as client:
+            door = await arrived(seen)
+            seen.front.open["x"] = SimpleNamespace(deadline=0, close=broken, reset=lambda: None)
+            seen.front.open[door.id] = seen.front.open.pop(door.id)  # behind it
+            door.deadline = 0
+            before = seen.front.sweep
+            before.cancel()
+            seen.front._sweep()
+            assert door.fd < 0
+            assert seen.front.sweep is not before
+            client.settimeout(5)
+            assert client.recv(1) == b""
+
+    at_a_door(story)
+    assert "could not be closed" in caplog.text
+
+
+class Full(Wires):
+    """The kernel watches no more than the listener."""
+
+    places = 1
+
+    def watch(self, fd, what, watcher):
+        self.places -= 1
+        if self.places < 0:
+            raise OSError(28, "No space left on device")
+        super().watch(fd, what, watcher)
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_one_too_many_to_be_watched_is_closed_and_the_listener_goes_on(piped, caplog):
+    async def story(seen, address):
+        seen.front.wires.places = 1 if piped else 0
+        if piped:
+            with pytest.raises(OSError, match="No space"):
+                pipes.piped(seen.front, Listener("x"), ("127.0.0.1", 1), address, SimpleNamespace(cut=None))
+            assert not seen.front.open
+        else:
+            with socket.create_connection(address) as client:
+                client.setblocking(False)
+                assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+        seen.front.wires.places = 9
+        with socket.create_connection(address):
+            await arrived(seen)
+
+    at_a_door(story, Full)
+    assert piped or "cannot watch" in caplog.text

@@ -91,6 +91,13 @@ def test_what_is_odd(headers):
     assert caught.value.outcome == "odd"
 
 
+@pytest.mark.parametrize("more", [("cookie", "secret\r\nx: y"), ("host", "secret.test"), ("te", "secret"), ("secret ", "x")])
+def test_what_is_refused_is_not_repeated_in_our_log(more):
+    with pytest.raises(Odd) as caught:
+        asked(get(more), whole=True)
+    assert "secret" not in str(caught.value)
+
+
 def test_an_extended_connect_is_refused():
     headers = fields((":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":path", "/"))
     with pytest.raises(Odd) as caught:

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 from OpenSSL import SSL
 
-from proxy import inside_tls
+from proxy import inside_tls, records
 from proxy.greeting import greeting
-from proxy.line import Line
+from proxy.line import LAST_SECONDS, Line
 from proxy.wires import Wires
 
 from .conftest import site_context
@@ -197,3 +197,87 @@ def test_who_is_silent_too_long_is_closed(silent, busy, closed):
     )
     inside_tls.Spoken.look(one, 1000.0 + silent)
     assert said == (["timeout"] if closed else [])
+
+
+def test_what_one_connection_did_wrong_is_not_anothers(pem):
+    """OpenSSL has one list of errors for a thread."""
+    bad = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD))
+    bad.set_connect_state()
+    with pytest.raises(SSL.WantReadError):
+        bad.do_handshake()
+    bad.bio_write(b"this is no TLS" * 9)
+
+    async def ours(line):
+        await line.greet()
+        assert records.ended(bad, records.opened(bad)[1])
+        assert not records.lib.ERR_peek_error()
+        first = await line.read()
+        line.write(b"go on")
+        return first, await line.read()
+
+    def theirs(far):
+        with greeted(far) as sock:
+            sock.sendall(b"good")
+            assert exactly(sock, 5) == b"go on"
+            sock.sendall(b"still good")
+            return True
+
+    assert talk(pem, ours, theirs) == ((b"good", b"still good"), True)
+
+
+class Later:
+    """The sockets' keeper and its loop, by hand."""
+
+    def __init__(self):
+        self.loop, self.calls = self, []
+
+    def call_later(self, seconds, what):
+        self.calls.append((seconds, what))
+
+    def watch(self, *_):
+        pass
+
+    change = forget = watch
+
+
+def test_what_is_not_taken_in_the_end_is_let_go():
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        wires = Later()
+        line = Line(wires, near)
+        line.send(b"x" * 5_000_000)
+        line.close()
+        assert near.fileno() >= 0
+        ((seconds, over),) = wires.calls
+        assert seconds == LAST_SECONDS
+        over()
+        assert near.fileno() < 0
+
+
+def test_where_a_site_is_that_has_gone_is_not_known():
+    with socket.socket() as sock:  # as after a reset
+        line = Line(Later(), sock)
+        assert line.get_extra_info("peername") is None
+        assert line.get_extra_info("sockname") is not None
+
+
+def test_who_asks_and_does_not_listen_is_not_heard_on(pem):
+    over = threading.Event()
+
+    async def ours(line):
+        await line.greet()
+        line.write(b"x" * 5_000_000)
+        line._unsaid = True  # an answer to a question of TLS's own
+        reading = asyncio.ensure_future(line.read())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert line._waiter is None
+        over.set()
+        return await reading
+
+    def theirs(far):
+        with greeted(far):
+            return over.wait(20)
+
+    assert talk(pem, ours, theirs) == (b"", True)
