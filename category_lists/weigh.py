@@ -25,6 +25,7 @@ Never outweighed: what the school itself says (a correction), the sealed categor
 broken into, and then it is dangerous). What is outweighed is not lost: `lists lookup` shows it, marked as set aside. Pure.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -113,6 +114,12 @@ _VETTED_ENDS: Final = frozenset(name.rpartition(".")[2] for name in VETTED)
 
 def curated(list_id: str) -> bool:
     return list_id.startswith(CURATED)
+
+
+def vouching(name: str, longest: int = 64) -> str:
+    """What a list is called as one that vouches; two long names that begin alike stay two."""
+    whole = f"{VOUCHING}{name}"
+    return whole if len(whole) <= longest else f"{whole[: longest - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def vouches(list_id: str) -> bool:

@@ -19,7 +19,7 @@ from category_lists.parsers import FORMATS, Report
 from category_lists.sources import opened_lists, read_batches, stem_of
 from category_lists.suffixes import PRIVATE, usual_exceptions
 from category_lists.taxonomy import Taxonomy
-from category_lists.weigh import GIVEN, VOUCHED, VOUCHING
+from category_lists.weigh import GIVEN, VOUCHED, vouching
 from change_control import list_service
 from change_control.list_service import Taken
 from change_control.service import Asked
@@ -158,7 +158,7 @@ class Importing:
         _tell(name, version.entries, version.version, report, brief=bool(words.map))
         yield Taken(version, report.exceptions)
         if category in VOUCHED and not words.no_vouching:
-            yield Taken(called(office.dictionaries.lists, version, f"{VOUCHING}{name}"[:64]), report.exceptions)
+            yield Taken(called(office.dictionaries.lists, version, vouching(name)), report.exceptions)
 
 
 def _tell(name: str, entries: int, version: str, report: Report, *, brief: bool) -> None:

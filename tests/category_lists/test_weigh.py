@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from category_lists.index import Match
 from category_lists.lists import starter
 from category_lists.taxonomy import load
-from category_lists.weigh import _SENSE, PROTECTIVE, UNMOVED, WEAK, curated, doubted, set_aside, vetted, weigh
+from category_lists.weigh import _SENSE, PROTECTIVE, UNMOVED, WEAK, curated, doubted, set_aside, vetted, vouches, weigh
+from category_lists.weigh import vouching as called
 
 
 def ours(category, host, path=""):
@@ -152,3 +153,11 @@ def test_what_the_school_itself_says_is_outweighed_by_nothing(host, category):
     said = Match(category, "corrections-oakfield-games", "1", host, "")
     assert weigh([feed(category, host)], host) == ()
     assert weigh([said, vouching("education", host)], host)[0] is said
+
+
+def test_two_long_names_stay_two_as_lists_that_vouch():
+    one, other = (called(f"{'a' * 60}-{end}") for end in "xy")
+    assert one != other
+    assert len(one) == len(other) == 64
+    assert vouches(one)
+    assert called("papers") == "vouching-papers"
