@@ -155,6 +155,9 @@ class Stream:
 
 
 def as_json(line: Line, code: str) -> Mapping[str, Any]:
-    """A line for a webhook. Its `id` is the same whenever it is sent, by which a receiver knows what it has already."""
-    said = fields(line, lambda _: code, named=False)
+    """A line for a webhook. Its `id` is the same whenever it is sent, by which a receiver knows what it has already.
+
+    Without its title: a page of somebody's own account has her name in it, which would tell whose the pseudonym is.
+    """
+    said = {**fields(line, lambda _: code, named=False), "title": ""}
     return {"id": line.id, **{name: value.isoformat() if name in {"at", "last"} else value for name, value in said.items()}}

@@ -219,8 +219,7 @@ def export_log(
     elif format == "jsonl":
         body = export.json_lines(told(line) for line in lines)
     else:
-        whose = ((line, who_of(line)) for line in lines)
-        body = (export.syslog(line, sees.name(who, line.group), named=sees.sees(who)) + "\n" for line, who in whose)
+        body = (export.syslog(line, sees.name(who_of(line), line.group), titled=True) + "\n" for line in lines)
     return StreamingResponse(
         (part.encode("utf-8", "replace") for part in body),
         media_type={"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}.get(format, "text/plain; charset=utf-8"),

@@ -10,7 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitoring import alarms, captures, constancy, export, incidents, meetings, reports, retention, rota, saved, store
+from monitoring import (
+    alarms,
+    captures,
+    constancy,
+    export,
+    incidents,
+    meetings,
+    reports,
+    retention,
+    rota,
+    saved,
+    store,
+    stream,
+)
 from monitoring.incidents import NotYet, Reader
 from monitoring.lines import Completeness, Line, Query, microseconds
 from monitoring.masks import Masks, who_of
@@ -448,12 +461,11 @@ def test_a_syslog_line_is_one_line_whatever_was_typed(term):
     assert json.loads(next(iter(export.json_lines([{"term": line.term}]))))["term"] == line.term
 
 
-def test_a_title_leaves_only_beside_the_name():
+def test_no_title_is_streamed():
     line = Line(**{**BLANKS, "at": NOW, "last": NOW, "count": 1, "change": 0, "kind": "page", "title": "Inbox of Ada"})
-    assert export.fields(line, lambda _: "Pupil 1", named=False)["title"] == ""
-    assert export.fields(line, lambda _: "Ada", named=True)["title"] == "Inbox of Ada"
+    assert "Ada" not in str(stream.as_json(line, "Pupil 1"))
     assert "Ada" not in export.syslog(line, "Pupil 1")
-    assert 'title="Inbox of Ada"' in export.syslog(line, "Ada", named=True)
+    assert 'title="Inbox of Ada"' in export.syslog(line, "Pupil 1", titled=True)
 
 
 def test_a_report_says_what_it_means_and_small_numbers_stay_small(log):
