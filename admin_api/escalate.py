@@ -41,7 +41,7 @@ def raise_for(log: Log, caught: Caught, now: datetime) -> bool:
 def teller(store: Store, url: Callable[[], str], now: Callable[[], datetime]) -> alarms.Tell:
     """Puts a message to whoever is next into the outbox, and an event without a name to the webhooks."""
 
-    def tell(what: Telling) -> None:
+    def tell(what: Telling) -> bool:
         one = what.alarm
         path = f"/captures/{one.capture}" if one.capture else "/constancy"
         text = TEXT.format(words=one.words, link=f"{url()}{path}?school={one.school}")
@@ -58,6 +58,7 @@ def teller(store: Store, url: Callable[[], str], now: Callable[[], datetime]) ->
             if one.subject in {"pupil", "review"}:  # what hooks lead to, such as a chat of the team, is no place for staff's
                 said = outbox.event("alarm", now(), {"school": one.school, "alarm": one.id, "words": one.words})
                 outbox.put(session, outbox.Message(one.school, outbox.WEBHOOK, outbox.ALL_HOOKS, "alarm", said, key), now())
+        return bool(chosen)
 
     return tell
 

@@ -16,7 +16,7 @@ import yaml
 
 from category_lists.names import shown
 from category_lists.parsers import FORMATS
-from category_lists.weigh import VOUCHED, VOUCHING
+from category_lists.weigh import GIVEN, VOUCHED, VOUCHING
 
 OWN: Final = "feeds.yaml"  # a school's or authority's own feeds, in the data folder
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}").fullmatch
@@ -127,6 +127,8 @@ def _feed(raw: Any, known: Collection[str]) -> Feed:
         raise ValueError(f"{where}: a signature needs its key, and a key its signature")
     if texts["id"].startswith(VOUCHING):
         raise ValueError(f"{where}: whether a list vouches is said by `vouches: true`, not by its id")
+    if texts["id"].startswith(GIVEN):
+        raise ValueError(f"{where}: ids beginning with {', '.join(GIVEN)} are given by the product")
     mapping, vouches = _mapping(where, raw.get("categories"), known), raw.get("vouches", False)
     if type(vouches) is not bool:
         raise ValueError(f"{where}: vouches is true or false")

@@ -177,7 +177,7 @@ class Model:
             if magic != _MAGIC or len(data) < end:
                 raise ValueError(_DAMAGED)
             table = json.loads(data[_HEADER.size : _HEADER.size + table_size])
-            if len(data) - end != table.get("texts", 0) or (within and len(data) != end):
+            if not isinstance(table, dict) or len(data) - end != table.get("texts", 0) or (within and len(data) != end):
                 raise ValueError(_DAMAGED)
             texts = cls.from_bytes(data[end:], within=True) if len(data) > end else None
             kinds = tuple(map(str, table["kinds"]))

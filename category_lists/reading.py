@@ -15,12 +15,13 @@ from category_lists.text import plain
 _BEGINNING: Final = 4000  # characters of a page that are looked at
 _WORDS: Final = 200  # different words of it
 _LONG: Final = 5  # letters of a word that is cut into pieces as well
+_LONGEST: Final = 60  # letters of a word that are looked at: what is longer is no word, and would fill what is remembered
 _PIECE: Final = 4
 
 
 def rows_of_text(text: str, rows: int) -> list[int]:
     """The rows of a text's words and pieces in a model that has so many rows (a power of two)."""
-    words = list(dict.fromkeys(plain(text[:_BEGINNING]).split()))[:_WORDS]
+    words = list(dict.fromkeys(word[:_LONGEST] for word in plain(text[:_BEGINNING]).split()))[:_WORDS]
     return sorted(set(chain.from_iterable(_rows_of_word(word, rows) for word in words)))
 
 

@@ -19,6 +19,7 @@ from category_lists.spelling import PLAIN, Spelling
 
 _TRICKY: Final = 4096  # characters at the start of a text that are looked at for tricks; searches and titles lie within
 _TYPED: Final = 120  # characters: a text as short as a search
+_RUN: Final = 100  # characters beyond ASCII in a row, up to which what became of them is remembered: longer ones fill memory
 _KEPT = "abcdefghijklmnopqrstuvwxyz0123456789"
 # ASCII: letters and digits stay, apostrophes vanish ("can't" is one word), all else separates words.
 # `None`, not "", for what vanishes: only then does Python translate by table.
@@ -59,7 +60,8 @@ def plain(text: str) -> str:
 
 
 def _letters(found: re.Match[str]) -> str:
-    return _spelt_plainly(found[0])
+    run = found[0]
+    return _spelt_plainly(run) if len(run) <= _RUN else _spelt_plainly.__wrapped__(run)
 
 
 @lru_cache(maxsize=1 << 14)

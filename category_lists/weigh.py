@@ -21,19 +21,23 @@ counts for more than what a feed says:
    that it names: a game, a tracker, a shop (`YIELDING`), and nothing that could do a child harm. A feed of schools and
    newspapers is wrong as well, so it may take away what was tidy to refuse, and never what was right to.
 
-Never outweighed: the sealed categories, and malware (a school's site can be broken into, and then it is dangerous). What
-is outweighed is not lost: `lists lookup` shows it, marked as set aside. Pure.
+Never outweighed: what the school itself says (a correction), the sealed categories, and malware (a school's site can be
+broken into, and then it is dangerous). What is outweighed is not lost: `lists lookup` shows it, marked as set aside. Pure.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from category_lists.corrections import PREFIX as CORRECTIONS
+from category_lists.corrections import is_correction
 from category_lists.index import Match
 from category_lists.names import path_covers
 
 CURATED: Final = "starter-"  # the lists that ship with us; `lists import` refuses names that begin so
 VOUCHING: Final = "vouching-"  # lists that also open sites; each waits for the headteacher's signature
+# How no imported list and no feed may be called: such lists outweigh others.
+GIVEN: Final = (CURATED, CORRECTIONS, VOUCHING)
 
 # Categories that our own lists protect: all of them are open to Key Stage 3 by default.
 PROTECTIVE: Final = frozenset(
@@ -150,7 +154,7 @@ def set_aside(matches: Sequence[Match], host: str) -> frozenset[Match]:
 
 
 def _outweighed(match: Match, guards: Iterable[Match], vouchers: Iterable[Match], *, below: bool) -> bool:
-    if match.category in PROTECTIVE or match.category in UNMOVED:
+    if match.category in PROTECTIVE or match.category in UNMOVED or is_correction(match.list_id):
         return False
     if curated(match.list_id):
         return any(guard.category in PROTECTIVE and _inside(guard, match) for guard in guards)

@@ -21,7 +21,7 @@ from category_lists.lists import ListVersion
 from category_lists.names import canonical_site
 from category_lists.sealed import Bundle
 from category_lists.taxonomy import Taxonomy
-from category_lists.weigh import vouches
+from category_lists.weigh import curated, vouches
 from change_control import passing, standing
 from change_control.book import CONSOLE, policy_of
 from change_control.changes import DefaultsWish, Diff, ListChange, ListsWish
@@ -92,6 +92,8 @@ def _sorted_by_mandate(office: "Office", dictionary: str, taken: Sequence[Taken]
 
 def _uncovered(taxonomy: Taxonomy, one: Taken, *, vouched: bool = False) -> str:
     """Why a list waits for the headteacher whatever was mandated; `vouched`: she signed already that it vouches."""
+    if curated(one.version.id) or is_correction(one.version.id):
+        return f"the list {one.version.id} would stand above every other list, so it waits for the headteacher"
     category, opens = taxonomy.categories[one.version.category], vouches(one.version.id) and not vouched
     return covered_by_mandate(category, taxonomy.unknown, one.exceptions, vouches=opens)
 

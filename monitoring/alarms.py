@@ -1,9 +1,9 @@
 """What cannot wait for the weekly review: told at once, until somebody says that she has it.
 
 An alarm goes along a chain of people (rota.py). Each step has so many minutes; when nobody has acknowledged by then the next
-is told as well, and nobody is told less. About pupils: whoever is on the rota today, then all DSLs, the headteacher, the LA.
-About staff: the headteacher, then the chair of governors; about the headteacher: the chair of governors, then the LA. So
-nothing about a member of staff ever passes the people she works beside.
+is told as well, and nobody is told less; where a step reaches nobody, the next does not wait. About pupils: whoever is on the
+rota today, then all DSLs, the headteacher, the LA. About staff: the headteacher, then the chair of governors; about the
+headteacher: the chair of governors, then the LA. So nothing about a member of staff ever passes the people she works beside.
 
 No alarm holds a name, not even a pseudonym: its words go out by e-mail. INVARIANT: raising the same thing again tells nobody
 twice; what was told at a step is told before the step is taken, so a crash tells once more rather than never.
@@ -55,7 +55,7 @@ class Telling:
     people: tuple[str, ...]
 
 
-type Tell = Callable[[Telling], None]
+type Tell = Callable[[Telling], bool | None]  # False: nobody could be written to
 
 
 def _alarm(row: store.Row) -> Alarm:
@@ -99,11 +99,12 @@ def go_on(
         if isinstance(turn, datetime):
             _wait(log, one, turn)
             continue
-        tell(Telling(one, turn.roles, turn.people))
+        reached = tell(Telling(one, turn.roles, turn.people)) is not False
         told = [*one.told, {"at": now.isoformat(), "step": turn.step, "roles": turn.roles, "people": turn.people}]
         last = turn.step >= len(rota.CHAINS.get(one.subject, rota.CHAINS["pupil"])) - 1
-        due_next = now + timedelta(minutes=wanted.minutes * (6 if last else 1))
-        _told(log, one, turn.step if last else turn.step + 1, told, due_next)
+        waits = timedelta(minutes=wanted.minutes * 6) if last else timedelta(minutes=wanted.minutes) * reached
+        again = 0 if not reached else turn.step  # the last one cannot be reached either: from the beginning, after a while
+        _told(log, one, again if last else turn.step + 1, told, now + waits)
     return len(due)
 
 

@@ -7,7 +7,8 @@ import sqlalchemy as sql
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from monitoring.tables import NOT_ASKED, SIZES, day_sums, events, folded, hour_sums, hours, meta, metadata
+from monitoring.lines import HOUR
+from monitoring.tables import NOT_ASKED, SIZES, UNCOUNTED, day_sums, events, folded, hour_sums, hours, meta, metadata
 from monitoring.tidying import PAGES
 
 VERSION = 6
@@ -63,12 +64,20 @@ def _create(connection: sql.Connection) -> None:
                     connection.execute(sql.schema.CreateIndex(index, if_not_exists=True))
                 connection.execute(sql.text(f"DROP INDEX IF EXISTS {replaced}"))
             _sum_up(connection)
+            _note_begin(connection)
             connection.execute(sql.update(meta).where(meta.c.name == "version").values(value=str(VERSION)))
             return
     metadata.create_all(connection)
     connection.execute(sql.insert(meta).values(name="version", value=str(VERSION)))
     # What pseudonyms are made with: theirs are this log's own, and mean nothing in another.
     connection.execute(sql.insert(meta).values(name="pseudonyms", value=token_hex(32)))
+
+
+def _note_begin(connection: sql.Connection) -> None:
+    """The last day of lines of which `mixes` and `seats` say nothing: one that comes late must not hide them."""
+    if connection.scalar(sql.select(meta.c.value).where(meta.c.name == UNCOUNTED)) is None:
+        last = max(connection.scalar(sql.select(sql.func.max(table.c.at))) or 0 for table in (events, folded))
+        connection.execute(sql.insert(meta).values(name=UNCOUNTED, value=str(last // (24 * HOUR))))
 
 
 def _sum_up(connection: sql.Connection) -> None:

@@ -42,19 +42,24 @@ def json_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def fields(line: Line, who: Callable[[Line], str], *, named: bool) -> Mapping[str, Any]:
-    """A line as it leaves the house: under its pseudonym, and with device and address only where the name is shown."""
+    """A line as it leaves the house: under its pseudonym, and with device, address and title only where the name is shown.
+
+    A page of somebody's own account has her name in its title, which would tell whose the pseudonym is.
+    """
     said = {name: getattr(line, name) for name in line.__slots__ if name not in {"id", "person", "device", "address"}}
+    said["title"] = line.title if named else ""
     shown = {name: getattr(line, name) for name in ("person", "device", "address")} if named else {}
     return {"at": said.pop("at"), "who": who(line), **shown, **said}
 
 
-def syslog(line: Line, who: str, host: str = "schoolgate") -> str:
-    """One line as RFC 5424, its fields as structured data. No line break can stand in it."""
+def syslog(line: Line, who: str, host: str = "schoolgate", *, named: bool = False) -> str:
+    """One line as RFC 5424, its fields as structured data, with its title as in `fields`. No line break can stand in it."""
     at = line.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     said = {
         "school": line.school, "group": line.group, "who": who, "by": line.identified_by, "kind": line.kind,
         "host": line.host,
-        "path": line.path, "term": line.term, "title": line.title, "action": line.action, "reason": line.reason,
+        "path": line.path, "term": line.term, "title": line.title if named else "",
+        "action": line.action, "reason": line.reason,
         "category": line.category, "rule": line.rule, "change": str(line.change or ""), "count": str(line.count),
     }  # fmt: skip
     data = " ".join(f'{name}="{_param(value)}"' for name, value in said.items() if value)

@@ -5,6 +5,7 @@ its timetables name. What happens on closed days and out of hours is the school'
 than until the next Monday to Friday, holiday or not: who waits for "the morning" does not wait for the end of summer.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -24,6 +25,7 @@ HEAD = CHAINS["pupil"].index(("headteacher",))
 NOBODY: tuple[tuple[str, ...], ...] = ((),) * 7
 CHOICES = ("at_once", "head", "morning")
 MOST_DATES, LONGEST = 40, timedelta(days=100)
+_HOURS = re.compile("(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII).fullmatch
 
 type Terms = Sequence[tuple[date, date]]
 
@@ -133,10 +135,9 @@ def set_plan(log: Log, school: str, wanted: Plan, *, person: str, now: datetime)
         raise ValueError("each step has 5 to 240 minutes")
     if wanted.outside not in CHOICES or wanted.closed not in (*CHOICES, ""):
         raise ValueError("choose what happens out of hours")
-    try:
-        begins, ends = (time.fromisoformat(text) for text in (wanted.starts, wanted.ends))
-    except ValueError:
-        raise ValueError("write the school's hours as 08:00 and 17:00") from None
+    if not all(map(_HOURS, (wanted.starts, wanted.ends))):  # they are compared as text: "8:00" would be after noon
+        raise ValueError("write the school's hours as 08:00 and 17:00")
+    begins, ends = (time.fromisoformat(text) for text in (wanted.starts, wanted.ends))
     if begins >= ends:
         raise ValueError("the school's hours end before they begin")
     if any(one.last < one.first for one in wanted.dates):

@@ -30,9 +30,8 @@ FAINT, NIGHT = 16, (22, 6)
 ENOUGH = 40  # so much is shown of what is faint alone: two signs on two days
 REFUSED, REFUSED_MOST = 10, 20  # what pages count for that were refused, and were too few for a capture
 AT_NIGHT = 1.5
-MUCH = (
-    30  # no more than this is remembered of one search for longer than a fortnight, and none weighs more for two signs in it
-)
+# No more than this is remembered of one search for longer than a fortnight, and none weighs more for two signs in it.
+MUCH = 30
 
 
 @dataclass(frozen=True, slots=True)

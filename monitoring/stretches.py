@@ -21,7 +21,21 @@ import sqlalchemy as sql
 from monitoring import tallies
 from monitoring.lines import HOUR, LARGEST, Cursor, Query, microseconds, moment
 from monitoring.rows import FOLDED_ACTIONS
-from monitoring.tables import MIXED, NOT_ASKED, SIZES, clean, day_sums, events, folded, hour_sums, mixes, seats, site
+from monitoring.tables import (
+    MIXED,
+    NOT_ASKED,
+    SIZES,
+    UNCOUNTED,
+    clean,
+    day_sums,
+    events,
+    folded,
+    hour_sums,
+    meta,
+    mixes,
+    seats,
+    site,
+)
 from monitoring.tables import tallies as tally_rows
 from policy.event import Kind
 
@@ -260,7 +274,9 @@ def _people(connection: sql.Connection, school: str, query: Query, first: int) -
 def _since(connection: sql.Connection, table: sql.Table, school: str) -> int:
     """The first day of which there are such counts: of it, and of what was before, they need not tell all."""
     day: int | None = connection.scalar(sql.select(sql.func.min(table.c.day)).where(table.c.school == school))
-    return LARGEST if day is None else day
+    if day is None:
+        return LARGEST
+    return max(day, int(connection.scalar(sql.select(meta.c.value).where(meta.c.name == UNCOUNTED)) or 0))
 
 
 def _days(

@@ -457,6 +457,7 @@ handovers = sql.Table(  # requests and notices not yet handed on; gone once they
     sql.Column("record", sql.LargeBinary, nullable=False),
 )
 
+UNCOUNTED = "uncounted"  # in `meta`: the last day of lines that were stored before `mixes` and `seats` were kept
 meta = sql.Table(
     "meta",
     metadata,

@@ -30,9 +30,7 @@ BLOCK, WARN = "block", "warn"
 def add(connection: sql.Connection, own: Sequence[Event], folded: Sequence[Event]) -> None:
     """Count events as they are stored: column by column (see rows.py), and all that has few values once, together."""
     mixed: Counter[tuple[Any, ...]] = Counter()  # school, hour, what is MIXED, change
-    seated: Counter[tuple[Any, ...]] = (
-        Counter()
-    )  # school, day, group, action, who, device, address; below, with hosts and words
+    seated: Counter[tuple[Any, ...]] = Counter()  # school, day, group, action, who, device, address; hosts: without the last
     hosts: Counter[tuple[Any, ...]] = Counter()
     places: set[tuple[Any, ...]] = set()  # of those who spoke to the filter: that is no traffic
     for few in batched((*own, *folded), FEW):

@@ -10,8 +10,28 @@ import sqlite3
 import time
 from threading import Lock, Thread
 
+from sqlalchemy.engine.interfaces import DBAPICursor
+
 MANY, LATE = 60_000, 60.0  # after so many events, or seconds, it is looked after
 PAGES = 48_000  # some 200 MB: what a committer suffers before it does the work itself
+
+
+PATIENCE = 10.0  # seconds that whoever deletes waits for those who copy or read
+PAUSE = 0.1
+
+
+def emptied(cursor: DBAPICursor, patience: float = PATIENCE) -> bool:
+    """Bring all of it home and cut the file to nothing, so that nothing deleted stands in it.
+
+    A tidier that copies just then makes SQLite give up at once, whatever its `busy_timeout`: so it is asked again.
+    """
+    last = time.monotonic() + patience
+    while True:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        busy, *_ = cursor.fetchone() or (0,)
+        if not busy or time.monotonic() >= last:
+            return not busy
+        time.sleep(PAUSE)
 
 
 class Tidier:

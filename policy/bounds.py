@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 _VOUCHING: Final = "vouching-"  # lists that also open sites (weigh.py); here once more, as this file is read alone, too
+_ABOVE: Final = ("starter-", "corrections-")  # what the product or a school itself says, above every other list
 
 
 def outside(lists: Sequence[Mapping[str, Any]], bounds: Mapping[str, Any]) -> list[str]:
@@ -15,6 +16,12 @@ def outside(lists: Sequence[Mapping[str, Any]], bounds: Mapping[str, Any]) -> li
     if not lists:
         return ["it names no list"]
     return [why for one in lists for why in _outside(one, bounds)]
+
+
+def opening(lists: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which of these lists open sites, and so never come in by a mandate that says nothing of that."""
+    some = [one for one in lists if str(one["id"]).startswith((_VOUCHING, *_ABOVE)) or int(one.get("exceptions") or 0)]
+    return [f"{one['id']} opens sites" for one in some]
 
 
 def _outside(one: Mapping[str, Any], bounds: Mapping[str, Any]) -> list[str]:
@@ -31,6 +38,8 @@ def _outside(one: Mapping[str, Any], bounds: Mapping[str, Any]) -> list[str]:
         why.append(f"{name} gains {added:,} entries on {before:,}, more than {int(bounds['max_growth_percent'])}%")
     if name.startswith(_VOUCHING) and bounds.get("vouches") is not True:
         why.append(f"{name} vouches for sites, and the subscription does not say so")
+    if name.startswith(_ABOVE):
+        why.append(f"{name} is called as only lists of the product or a school's own corrections are")
     if int(one["exceptions"]):
         why.append(f"{name} opens {int(one['exceptions']):,} sites")
     if before - removed + added != entries:

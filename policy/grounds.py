@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from policy import passages
-from policy.bounds import outside
+from policy.bounds import opening, outside
 from policy.proof import (
     Entry,
     Holds,
@@ -216,7 +216,8 @@ def _check_mandate(entry: Entry, rests: Mapping[str, Any], known: Mapping[int, E
         raise ProofRefused(f"entry {number}: the mandate does not cover who acted")
     if not _within(entry, terms):
         raise ProofRefused(f"entry {number}: the mandate was not in force then")
-    if "bounds" in terms and (why := outside(diff.get("lists") or (), terms["bounds"])):
+    some = diff.get("lists") or ()
+    if why := outside(some, terms["bounds"]) if "bounds" in terms else opening(some):
         raise ProofRefused(f"entry {number} goes beyond the mandate: {why[0]}")
     if diff["kind"] in TAKEN_IN and not terms.get("break_glass"):
         return  # what a list does to whom was judged by the desk, when it was taken in

@@ -119,6 +119,8 @@ def add_dates(desk: Planner, form: Form) -> Response:
         last = _day(typed["last"], zone(desk), "last") if typed["last"] else first
         if last < first:
             raise Wrong({"last": "the dates end before they begin"})
+        if last < desk.office.now().astimezone(ZoneInfo(zone(desk))).date():
+            raise Wrong({"last" if typed["last"] else "first": "these dates are over"})
     except Wrong as wrong:
         return _page(desk, "", wrong.fields, typed, 422)
     more = Dates(first, last, tuple(one for one in form.many("people") if one in known), form.text("closed") != "no")
@@ -127,8 +129,10 @@ def add_dates(desk: Planner, form: Form) -> Response:
 
 @router.post("/escalation/dates/away")
 def take_dates(desk: Planner, form: Form) -> Response:
+    """Two may be of the same days: a holiday, and who covers in it. So each is known by its place, too."""
     before, chosen = rota.plan(filter_log(desk), desk.place.log), form.text("dates", 30)
-    return _keep(desk, replace(before, dates=tuple(one for one in before.dates if f"{one.first}/{one.last}" != chosen)))
+    kept = tuple(one for n, one in enumerate(before.dates) if f"{one.first}/{one.last}/{n}" != chosen)
+    return _keep(desk, replace(before, dates=kept))
 
 
 def _keep(desk: Desk, wanted: Plan) -> Response:

@@ -219,7 +219,8 @@ def export_log(
     elif format == "jsonl":
         body = export.json_lines(told(line) for line in lines)
     else:
-        body = (export.syslog(line, sees.name(who_of(line), line.group)) + "\n" for line in lines)
+        whose = ((line, who_of(line)) for line in lines)
+        body = (export.syslog(line, sees.name(who, line.group), named=sees.sees(who)) + "\n" for line, who in whose)
     return StreamingResponse(
         (part.encode("utf-8", "replace") for part in body),
         media_type={"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}.get(format, "text/plain; charset=utf-8"),

@@ -19,7 +19,7 @@ from category_lists.parsers import FORMATS, Report
 from category_lists.sources import opened_lists, read_batches, stem_of
 from category_lists.suffixes import PRIVATE, usual_exceptions
 from category_lists.taxonomy import Taxonomy
-from category_lists.weigh import CURATED, VOUCHED, VOUCHING, curated, vouches
+from category_lists.weigh import GIVEN, VOUCHED, VOUCHING
 from change_control import list_service
 from change_control.list_service import Taken
 from change_control.service import Asked
@@ -137,9 +137,9 @@ class Importing:
     def _keep(self, name: str, category: str, batches: Iterator[list[bytes]]) -> Iterator[Taken]:
         """A list, and the same as one that vouches, if it could: the headteacher is asked for that one."""
         office, words = self._founded.office, self._words
-        if curated(name) or vouches(name):
+        if name.startswith(GIVEN):
             raise WrongWords(
-                f"names beginning with {CURATED!r} or {VOUCHING!r} are given by the product; choose another --id"
+                f"names beginning with {', '.join(map(repr, GIVEN))} are given by the product; choose another --id"
             )
         wide: Collection[str] = {*words.allow_wide, *usual_exceptions(category)}
         version, report = store_lines(

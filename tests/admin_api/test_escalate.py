@@ -98,3 +98,15 @@ def test_the_la_is_told_once_a_month_of_her_schools_in_counts(world):
     ((_, to, _, text),) = messages(world)
     assert to == "la@birchwood.example"
     assert "https://desk/rollup?period=month" in text
+
+
+def test_a_step_that_reaches_nobody_does_not_keep_the_next_waiting(world):
+    addresses(world, helen="head@oakfield.example")
+    escalate.raise_for(world.log, Caught(1, "oakfield", "self-harm", "pupil", MONDAY, "ks2"), MONDAY)
+    for _ in range(4):  # the rota and the DSLs cannot be written to
+        escalate.go_on(world.log, world.store, "https://desk", lambda: MONDAY, {}, {})
+    assert [to for kind, to, _, _ in messages(world) if kind == "email"] == ["head@oakfield.example"]
+    for minutes in (20, 200):  # nor can the LA officer: it begins anew
+        for _ in range(3):
+            escalate.go_on(world.log, world.store, "https://desk", lambda at=MONDAY + timedelta(minutes=minutes): at, {}, {})
+    assert [to for kind, to, _, _ in messages(world) if kind == "email"] == ["head@oakfield.example"] * 2

@@ -232,7 +232,12 @@ def test_an_alarm_is_raised_acknowledged_and_its_plan_kept(watched):
     assert "In the next holiday, Monday 21 December at 11:00" in page
     for wrong in ({"first": "soon"}, {"first": ""}, {"first": "2026-12-02", "last": "2026-12-01"}):
         assert sara.post("/escalation/dates", wrong).status_code == 422
-    assert sara.post("/escalation/dates/away", {"dates": "2026-12-21/2027-01-01"}).status_code == 303
+    assert "hese dates are over" in sara.post("/escalation/dates", {"first": "1/10/2025"}).text
+    again = {"first": "21/12/2026", "last": "01/01/2027", "closed": "no"}  # the same days once more
+    assert sara.post("/escalation/dates", again).status_code == 303
+    assert sara.post("/escalation/dates/away", {"dates": "2026-12-21/2027-01-01/1"}).status_code == 303
+    assert [one.closed for one in rota.plan(watched.log, "oakfield").dates] == [True]
+    assert sara.post("/escalation/dates/away", {"dates": "2026-12-21/2027-01-01/0"}).status_code == 303
     assert rota.plan(watched.log, "oakfield").dates == ()
     assert sara.post("/captures/welfare").status_code == 303
     assert "would like to talk" in watched.browser("helen").get("/captures").text

@@ -370,6 +370,7 @@ def test_the_head_is_asked_whether_a_list_of_papers_shall_vouch(run, installatio
     assert "vouch" not in out
     _, out, _ = run(*words)
     assert out.count("waits for approval (lists of News that vouch also open sites") == 2
+    assert run(*words[:-3], "gambling", "--id", "corrections-oakfield-games")[0] == 2
     code, _, errors = run(*words[:-3], "gambling", "--id", "vouching-bets")
     assert (code, "given by the product" in errors[0]) == (2, True)
 

@@ -52,6 +52,8 @@ def test_own_feeds_stand_beside_it(tmp_path: Path) -> None:
     [
         ("id: mine", "id: ../up", "an id is"),
         ("id: mine", "id: 7", "id is a text"),
+        ("id: mine", "id: corrections-oakfield-games", "given by the product"),
+        ("id: mine", "id: starter-games", "given by the product"),
         ("games", "nonsense", "no category"),
         ("https://lists.example/a.txt", "gopher://x/", "https address"),
         ("licence: CC0", "licence:", "licence is a text"),

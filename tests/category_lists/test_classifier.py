@@ -1,6 +1,7 @@
 """The model of names: what it proposes, that damaged bytes are refused, that training is repeatable."""
 
 import json
+import struct
 from array import array
 from dataclasses import replace
 
@@ -93,7 +94,10 @@ def test_damaged_bytes_are_refused_in_one_sentence_or_read(at, byte, cut):
         assert "damaged" in str(error)  # noqa: PT017 - most damage is harmless, and then nothing is raised
 
 
-@pytest.mark.parametrize("data", [b"", b"SGNAMES\x03", b"\0" * 40, json.dumps({}).encode()])
+NO_TABLE = struct.pack("<8sII", b"SGNAMES\x04", 2, 0) + b"[]"
+
+
+@pytest.mark.parametrize("data", [b"", b"SGNAMES\x03", b"\0" * 40, json.dumps({}).encode(), NO_TABLE])
 def test_what_is_no_model(data):
     with pytest.raises(ValueError, match="damaged"):
         Model.from_bytes(data)

@@ -62,3 +62,8 @@ def test_any_text_can_be_read(text):
 def test_a_long_page_costs_no_more_than_its_beginning():
     words = " ".join(f"word{number}" for number in range(20_000))
     assert rows_of_text(words, ROWS) == rows_of_text(words[:4000], ROWS)
+
+
+def test_what_is_no_word_is_looked_at_to_sixty_letters():
+    assert rows_of_text("b" * 60 + "c" * 3000, ROWS) == rows_of_text("b" * 60, ROWS)
+    assert all(len(word) <= 60 for some in corpus().values() for text in some for word in text.split())

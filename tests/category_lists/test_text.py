@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from category_lists.text import plain, words
+from category_lists.text import _spelt_plainly, plain, words
 
 KNOWN = frozenset(("porn", "sex", "nude", "suicide", "weed", "pussy", "fuck", "niggers", "vape"))
 
@@ -81,3 +81,10 @@ def test_plain_is_a_fixed_point_for_ascii(text):
 def test_long_texts_are_read_to_the_end():
     text = "word " * 3000 + "weed"
     assert words(text, KNOWN.__contains__).endswith(" weed ")
+
+
+def test_long_runs_of_strangers_letters_are_not_remembered():
+    _spelt_plainly.cache_clear()
+    assert plain("漢" * 5000) == f" {'漢' * 5000} "
+    assert plain("漢字") == " 漢字 "
+    assert _spelt_plainly.cache_info().currsize == 1

@@ -145,3 +145,10 @@ ends = st.sampled_from([".example", ".org", ".org.uk", ".gov", ".nhs.uk", ".com"
 def test_a_name_whose_letters_may_count_is_doubted(name, end):
     host = name + end
     assert doubted(host) == (vetted(host) or any(sense(host) for sense in _SENSE.values()))
+
+
+@pytest.mark.parametrize(("host", "category"), [("maths-arcade.example", "games"), ("games.oak.sch.uk", "games")])
+def test_what_the_school_itself_says_is_outweighed_by_nothing(host, category):
+    said = Match(category, "corrections-oakfield-games", "1", host, "")
+    assert weigh([feed(category, host)], host) == ()
+    assert weigh([said, vouching("education", host)], host)[0] is said

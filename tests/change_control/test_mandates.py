@@ -28,7 +28,7 @@ def mandate(world, days=30):
         )
 
 
-def accept(world, tmp_path, names="bets.example\n", category="gambling", form="domains"):
+def accept(world, tmp_path, names="bets.example\n", category="gambling", form="domains", name="mine"):
     file = tmp_path / f"{category}.txt"
     file.write_text(names)
     world.data.joinpath("lists").unlink()  # a shared link in tests; this one is the test's own
@@ -37,7 +37,7 @@ def accept(world, tmp_path, names="bets.example\n", category="gambling", form="d
     for folder in shipped.iterdir():
         (world.data / "lists" / folder.name).symlink_to(folder)
     version, report = store(
-        world.data / "lists", file, list_id=f"mine-{category}", category=category, format=form, at=world.clock()
+        world.data / "lists", file, list_id=f"{name}-{category}", category=category, format=form, at=world.clock()
     )
     with world.store.write() as session:
         asked = world.office.accept_list(session, "oakfield", version, report.exceptions, by=None, roles=("technician",))
@@ -88,6 +88,14 @@ def test_some_lists_wait_even_under_a_mandate(world, tmp_path, names, category, 
     assert not asked.in_force
     assert re.search(why, asked.waits_because)
     verified(world)
+
+
+@pytest.mark.parametrize("name", ["corrections-oakfield", "starter-of-mine", "vouching"])
+def test_no_list_comes_in_by_its_name_that_outweighs_others(world, tmp_path, name):
+    mandate(world)
+    asked = accept(world, tmp_path, name=name)
+    assert not asked.in_force
+    assert "waits for the headteacher" in asked.waits_because
 
 
 def test_a_mandate_ends(world, tmp_path):

@@ -92,7 +92,8 @@ def test_a_teller_that_fails_is_asked_again(log):
     with pytest.raises(OSError):
         alarms.go_on(log, dies, NOW, {})
     assert len(told(log, NOW)) == 1
-    for wrong in ({"minutes": 1}, {"outside": "never"}, {"starts": "soon"}, {"starts": "18:00"}):
+    for wrong in ({"minutes": 1}, {"outside": "never"}, {"starts": "soon"}, {"starts": "18:00"}, {"starts": "T0800"},
+                  {"starts": "08+01"}):  # fmt: skip
         with pytest.raises(ValueError):
             rota.set_plan(log, "hillview", rota.Plan(**wrong), person="h", now=NOW)
 
@@ -445,6 +446,14 @@ def test_a_syslog_line_is_one_line_whatever_was_typed(term):
     assert said.startswith("<108>1 2026-11-18T11:00:00.000000Z schoolgate schoolgate - filter [")
     assert not any(ord(letter) < 32 for letter in said)
     assert json.loads(next(iter(export.json_lines([{"term": line.term}]))))["term"] == line.term
+
+
+def test_a_title_leaves_only_beside_the_name():
+    line = Line(**{**BLANKS, "at": NOW, "last": NOW, "count": 1, "change": 0, "kind": "page", "title": "Inbox of Ada"})
+    assert export.fields(line, lambda _: "Pupil 1", named=False)["title"] == ""
+    assert export.fields(line, lambda _: "Ada", named=True)["title"] == "Inbox of Ada"
+    assert "Ada" not in export.syslog(line, "Pupil 1")
+    assert 'title="Inbox of Ada"' in export.syslog(line, "Ada", named=True)
 
 
 def test_a_report_says_what_it_means_and_small_numbers_stay_small(log):

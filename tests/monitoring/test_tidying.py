@@ -3,7 +3,7 @@ from contextlib import closing
 from pathlib import Path
 from sqlite3 import connect
 
-from monitoring.tidying import MANY, Tidier
+from monitoring.tidying import MANY, Tidier, emptied
 
 
 def test_what_was_written_ahead_comes_home_while_others_write(tmp_path: Path):
@@ -32,3 +32,21 @@ def test_a_database_that_is_gone_or_in_memory_troubles_nobody(tmp_path: Path):
         tidier = Tidier(database)
         tidier.stored(MANY)
         tidier.close()
+
+
+class Busy:
+    """What SQLite says while somebody else copies, so often."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def execute(self, _: str) -> None:
+        self.times -= 1
+
+    def fetchone(self) -> tuple[int, int, int]:
+        return (self.times >= 0, 0, 0)
+
+
+def test_whoever_deletes_waits_for_who_copies():
+    assert emptied(Busy(2))
+    assert not emptied(Busy(2), patience=0.0)

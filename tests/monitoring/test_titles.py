@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from monitoring import archive, store
 from monitoring.archive import Sought
+from monitoring.database import _create, writing
 from monitoring.lines import Query
 from monitoring.log import Log
 from monitoring.recorder import Recorder
@@ -139,3 +140,38 @@ def test_a_log_from_before_titles_is_brought_up(log: Log, url: str):
         assert [line.title for line in opened.search(Query()).rows] == ["New", ""]
         with opened.open().connect() as connection:
             assert {"title"} <= {each["name"] for each in sql.inspect(connection).get_columns(events.name)}
+
+
+def older(log: Log) -> None:
+    """As a database of version 4 is."""
+    with log.open().begin() as connection:
+        for table in ("mixes", "seats"):
+            connection.execute(sql.text(f"DROP TABLE {table}"))
+        connection.execute(sql.text("ALTER TABLE events DROP COLUMN title"))
+        connection.execute(sql.text("UPDATE meta SET value = '4' WHERE name = 'version'"))
+
+
+def test_bringing_up_that_is_cut_off_begins_again(log: Log, url: str):
+    log.append([PAGE], {"w0": (1, 1)})
+    older(log)
+    with writing(log.open()).connect() as connection:
+        cut = connection.begin()
+        _create(connection)
+        cut.rollback()  # what the database does when its process is killed
+    with log.open().connect() as connection:
+        assert "title" not in {each["name"] for each in sql.inspect(connection).get_columns(events.name)}
+        assert not sql.inspect(connection).has_table("mixes")
+    log.close()
+    with Log(url) as opened:
+        assert [line.title for line in opened.search(Query()).rows] == [""]
+
+
+def test_a_line_that_comes_late_hides_none_from_before_they_were_counted(log: Log, url: str):
+    day = 86_400
+    log.append([PAGE._replace(category="games", device="d1")], {"w0": (1, 1)})
+    older(log)
+    log.close()
+    with Log(url) as opened:
+        opened.append([PAGE._replace(at=T + day), PAGE._replace(at=T - 2 * day)], {"w0": (1, 2)})
+        assert len(opened.search(Query(category="games", kind="page")).rows) == 1
+        assert len(opened.search(Query(device="d1")).rows) == 1

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from category_lists.index import Match
 from category_lists.names import canonical_host, parents
-from policy.decide import PRECEDENCE, Question, Reason, alike, decide, sealed, unknown_name
+from policy.decide import PRECEDENCE, Question, Reason, alike, decide
+from policy.precedence import sealed, unknown_name
 from policy.rules import STRICTNESS, Action, CategoryRule, Handling, ListedSite, Portal, SiteRule, Suspension
 
 from .conftest import LESSON, LUNCH, NAMES, FakeNames

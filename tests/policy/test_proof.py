@@ -203,6 +203,9 @@ NOT_BASE64["signatures"][0]["signature"] = "***"
         (mandated(diff=DIFF), {5: mandate()}, "does not cover site"),
         (mandated(by_roles=["teacher"]), {5: mandate()}, "does not cover who acted"),
         (mandated(by_roles=[]), {5: mandate()}, "does not cover who acted"),
+        (mandated(diff=LIST | {"lists": [{"id": "vouching-news"}]}), {5: mandate()}, "vouching-news opens sites"),
+        (mandated(diff=LIST | {"lists": [{"id": "corrections-oakfield-games"}]}), {5: mandate()}, "opens sites"),
+        (mandated(diff=LIST | {"lists": [{"id": "news", "exceptions": 1}]}), {5: mandate()}, "news opens sites"),
         (mandated(at="2026-12-01T00:00:00Z"), {5: mandate()}, "not in force"),
         (mandated(at="2026-10-31T23:59:59Z"), {5: mandate()}, "not in force"),
         # lapses
