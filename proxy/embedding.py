@@ -1,4 +1,4 @@
-"""Where mitmproxy meets our listeners and our guard. What reaches further inside it is in proxy/inside.py.
+"""Where mitmproxy meets our listeners and our guard. What reaches further inside it is in proxy/inside.
 
 - `GateMode`, `GateInstance`, `Gate`: a kind of server of our own, by mitmproxy's own registry of modes. It listens on sockets
   that we bound (SO_REUSEPORT, so that workers share a port), through the front, which hands over what is to be opened.
@@ -56,7 +56,7 @@ class Gate(Proxyserver):
         self.chief: Master
         self.hooks: Hooks = {}
         self.slow_hooks: frozenset[str] = frozenset()  # those that have to be awaited
-        self.handler: type[Handler] = Handler  # proxy/inside.py has a quicker one
+        self.handler: type[Handler] = Handler  # proxy/inside has a quicker one
         self.modes: dict[str, GateMode] = {}
         self.sweep: asyncio.TimerHandle | None = None
 

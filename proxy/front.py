@@ -107,16 +107,13 @@ class Front:
         self.sweep = self.loop.call_later(SWEEP_SECONDS, self._sweep)  # first: whatever comes of this look
         now = time.monotonic()
         for door in [door for door in self.open.values() if door.deadline < now]:
-            try:
-                door.close()
-            except Exception:  # the others' time is up all the same
-                log.exception("a connection could not be closed")
+            _ended(door.close)
 
     def cut(self, ids: list[str]) -> None:
         """Reset these connections, and what they are joined to: a body that breaks off shall not look whole."""
         for id_ in ids:
             if door := self.open.get(id_):
-                door.reset()
+                _ended(door.reset)
 
     async def close(self) -> None:
         self.sweep.cancel()
@@ -125,6 +122,14 @@ class Front:
             task.cancel()
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=1)
+
+
+def _ended(end: Callable[[], None]) -> None:
+    """One that cannot be ended as it should keeps no other open."""
+    try:
+        end()
+    except Exception:
+        log.exception("a connection could not be closed")
 
 
 class Entrance:

@@ -260,7 +260,7 @@ class Line:
 
 
 class Below:
-    """A line below TLS, in the words of asyncio's transports: for a body's short cut (proxy/bodies.py)."""
+    """A line below TLS, in the words of asyncio's transports: for a body's short cut (proxy/inside/bodies.py)."""
 
     __slots__ = ("line",)
 

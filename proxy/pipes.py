@@ -49,8 +49,10 @@ class Inner(Door):
         self.own, self._cut = own, cut
 
     def reset(self) -> None:
-        self._cut()
-        super().reset()
+        try:
+            self._cut()
+        finally:
+            super().reset()
 
 
 class Pipe:

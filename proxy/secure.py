@@ -51,10 +51,14 @@ class SecureDoor(Door):
         """With a goodbye, as far as it can be said at once."""
         if self.shut:
             self.shut = False
-            if self.spoken:
-                self.spoken.farewell()
-            self.sealed.finish()
-            self.sealed.over()
+            try:
+                if self.spoken:
+                    self.spoken.farewell()
+                self.sealed.finish()
+            finally:
+                self.sealed.over()
+                super().close()
+            return
         super().close()
 
     def reset(self) -> None:

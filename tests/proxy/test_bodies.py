@@ -19,8 +19,8 @@ from mitmproxy.proxy.layers import tls
 from OpenSSL import SSL
 
 from policy.rules import Action, SiteRule
-from proxy import bodies
-from proxy.bodies import LONG, TAIL, Detour, is_long
+from proxy.inside import bodies
+from proxy.inside.bodies import LONG, TAIL, Detour, is_long
 from proxy.reach import spoken_to
 
 from .conftest import site_context

@@ -19,17 +19,16 @@ from mitmproxy.options import Options
 from mitmproxy.proxy.commands import OpenConnection
 from mitmproxy.test import tutils
 
-from proxy import inside_often
 from proxy.destinations import Destinations
 from proxy.embedding import GateMode, Handler
 from proxy.failures import NOT_DECIDED
-from proxy.inside import READ_AGAINST, Quick, install
+from proxy.inside import READ_AGAINST, Quick, install, often
 from proxy.reach import INNER_ADDRESS, Reach
 from proxy.server import bind
 
 
 def test_the_overrides_were_read_against_this_mitmproxy():
-    assert version.VERSION == READ_AGAINST, "read proxy/inside.py beside the new version, then change READ_AGAINST"
+    assert version.VERSION == READ_AGAINST, "read proxy/inside beside the new version, then change READ_AGAINST"
 
 
 def test_with_another_version_the_plain_path_is_taken_and_said(caplog):
@@ -56,28 +55,28 @@ FIELDS = st.lists(st.tuples(st.sampled_from([b"Host", b"host", b"Accept", b"X"])
 def test_a_field_is_found_as_mitmproxy_finds_it(fields, key):
     headers = messages.Headers(fields)
     found = headers.get_all(key)
-    assert inside_often.header(headers, key) == (", ".join(found) if found else None)
-    assert inside_often.has_header(headers, key) is bool(found)
+    assert often.header(headers, key) == (", ".join(found) if found else None)
+    assert often.has_header(headers, key) is bool(found)
 
 
 @pytest.mark.parametrize("value", ["text", None, True, 7, ["a", "b"]])
 def test_an_option_is_what_it_was_set_to_and_nobodys_to_change(value):
     option = optmanager._Option("x", object, value, "help", None)
-    found = inside_often.current(option)
+    found = often.current(option)
     assert found == value
     assert found is not value or not isinstance(value, list)
 
 
 def test_a_message_is_made_of_what_it_should_be_made_of():
     good = tutils.treq().data
-    inside_often.typed(good)
+    often.typed(good)
     good.timestamp_end = 1  # a whole number of seconds is a time too
-    inside_often.typed(good)
+    often.typed(good)
     for name, value in (("method", "GET"), ("headers", {}), ("port", "80"), ("content", "text")):
         bad = tutils.treq().data
         setattr(bad, name, value)
         with pytest.raises(TypeError, match=name):
-            inside_often.typed(bad)
+            often.typed(bad)
 
 
 def test_two_workers_share_a_port(school):

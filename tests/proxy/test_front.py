@@ -114,23 +114,25 @@ def test_what_is_no_connect_is_answered_and_closed():
     assert not at_a_door(story).front.open
 
 
-def test_one_that_cannot_be_closed_keeps_no_other_open(caplog):
+@pytest.mark.parametrize("cut", [False, True])
+def test_one_that_cannot_be_closed_keeps_no_other_open(cut, caplog):
     def broken():
         raise RuntimeError
 
     async def story(seen, address):
-        with socket.create_connection(address) as client:
+        with socket.create_connection(address):
             door = await arrived(seen)
-            seen.front.open["x"] = SimpleNamespace(deadline=0, close=broken, reset=lambda: None)
+            seen.front.open["x"] = SimpleNamespace(deadline=0, close=broken, reset=broken)
             seen.front.open[door.id] = seen.front.open.pop(door.id)  # behind it
             door.deadline = 0
             before = seen.front.sweep
-            before.cancel()
-            seen.front._sweep()
+            if cut:
+                seen.front.cut(["x", door.id])
+            else:
+                before.cancel()
+                seen.front._sweep()
+                assert seen.front.sweep is not before
             assert door.fd < 0
-            assert seen.front.sweep is not before
-            client.settimeout(5)
-            assert client.recv(1) == b""
 
     at_a_door(story)
     assert "could not be closed" in caplog.text
@@ -166,3 +168,18 @@ def test_one_too_many_to_be_watched_is_closed_and_the_listener_goes_on(piped, ca
 
     at_a_door(story, Full)
     assert piped or "cannot watch" in caplog.text
+
+
+def test_what_is_cut_in_a_pipe_is_closed_whatever_its_other_side_does():
+    def broken():
+        raise RuntimeError
+
+    async def story(seen, address):
+        pipe = pipes.piped(seen.front, Listener("x"), ("127.0.0.1", 1), address, SimpleNamespace(cut=broken))
+        (door,) = seen.front.open.values()
+        seen.front.cut([door.id])
+        assert door.fd < 0
+        assert not seen.front.open
+        pipe.close()
+
+    at_a_door(story)

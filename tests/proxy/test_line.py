@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 from OpenSSL import SSL
 
-from proxy import inside_tls, records
+from proxy import records
 from proxy.greeting import greeting
+from proxy.inside import tls as inside_tls
 from proxy.line import LAST_SECONDS, Line
 from proxy.wires import Wires
 

@@ -4,8 +4,8 @@ Read against mitmproxy 12.3.1. A test checks the version, and so does `install` 
 left out, loudly, and the plain path is taken, which is slower and stumbles over the oddities below, but lets nothing more
 through: what guards is in proxy/embedding.py and proxy/addon.py.
 
-- proxy/inside_tls.py: TLS with both sides, spoken by us.
-- proxy/bodies.py: TLS in buffers of ours, and a short cut for long bodies.
+- tls.py: TLS with both sides, spoken by us.
+- bodies.py: TLS in buffers of ours, and a short cut for long bodies.
 - `Quick`: hooks are called where they arise, without a task and a turn of the loop for each; half of the time of a request
   went there. A layer that waits for a hook is told of its end once its generator is through, so the order stays mitmproxy's.
   What one event sends to one side goes out in one write, and events enter below the layers that have nothing more to say.
@@ -14,7 +14,7 @@ through: what guards is in proxy/embedding.py and proxy/addon.py.
   left out: mitmproxy keeps all, takes a 103 for the answer, and stumbles.
 - `Stream` again: an answer that is held back to be judged is judged at the latest when so much of it is here.
 - error pages in our words.
-- proxy/inside_often.py: what is asked some fifty times a request, said without the detours.
+- often.py: what is asked some fifty times a request, said without the detours.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
+import OpenSSL
 from mitmproxy import connection, http, optmanager
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
@@ -33,13 +34,13 @@ from mitmproxy.proxy.layers.modes import TransparentProxy
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.version import VERSION
 
-from proxy import bodies
-from proxy.bodies import MOST_WAITING
 from proxy.content import LONGEST_PAGE
 from proxy.embedding import Gate
 from proxy.failures import failure
-from proxy.inside_often import args_of, current, has_header, header, typed
-from proxy.inside_tls import Spoken, fork, no_layer
+from proxy.inside import bodies
+from proxy.inside.bodies import MOST_WAITING
+from proxy.inside.often import args_of, current, has_header, header, typed
+from proxy.inside.tls import Spoken, fork, no_layer
 
 READ_AGAINST = "12.3.1"
 LONGEST_HEAD = 65_536  # bytes of a request's or an answer's head
@@ -226,7 +227,10 @@ def _informs(start: bytes) -> bool:
 def install(gate: Gate, version: str = VERSION) -> bool:
     """Put all this in place. False, and the plain path, with another version."""
     if version != READ_AGAINST or not bodies.install():
-        log.error("mitmproxy %s is not %s: the proxy takes the slow path. Install the locked version.", version, READ_AGAINST)
+        log.error(
+            "mitmproxy %s with pyOpenSSL %s is not %s with %s: the proxy takes the slow path. Install the locked versions.",
+            version, OpenSSL.__version__, READ_AGAINST, bodies.READ_AGAINST,
+        )  # fmt: skip
         return False
     gate.handler = Quick
     _http.Http1Server, _http.Http1Client = Server1, Client1  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The part of what overrides mitmproxy's inside (proxy/inside.py, which says the version) that is about connections: TLS is
+"""The part of what overrides mitmproxy's inside (the package says the version) that is about connections: TLS is
 spoken by us, on both sides, before mitmproxy hears of it.
 
 - `Spoken.made`: a client that greeted honestly is answered here, under the certificate that the hooks give, and mitmproxy

@@ -1,6 +1,6 @@
 """How bytes get through TLS cheaply, and how long bodies take a short cut round mitmproxy's layers.
 
-Overrides mitmproxy's inside, as proxy/inside.py does, which puts it in place and checks the versions: read against
+A part of what overrides mitmproxy's inside; the package puts it in place and checks the versions. Read against
 mitmproxy 12.3.1 and pyOpenSSL 26.4.0.
 
 What a long body costs is not its encryption but its copies: made as asked by pyOpenSSL's public functions, each record of

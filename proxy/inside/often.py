@@ -1,6 +1,6 @@
 """What mitmproxy asks of itself some fifty times a request, said without the detours.
 
-A part of what overrides its inside: proxy/inside.py puts it in place, and says the version that it was read against.
+A part of what overrides its inside; the package puts it in place, and says the version that it was read against.
 """
 
 import copy
