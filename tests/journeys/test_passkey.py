@@ -26,6 +26,17 @@ def virtual_authenticator(page: Page) -> None:
     session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
 
 
+def signed_by_passkey(head, sentence, picture=""):
+    """Sign what the page says, and wait for the page that follows: the sentence stands there too, but not as its title."""
+    title = head.get_by_role("heading", level=1)
+    expect(title).to_contain_text(sentence)
+    if picture:
+        keep(head, picture)
+    head.get_by_role("button", name="Sign it with your passkey").click()
+    expect(title).not_to_contain_text(sentence)
+    expect(head.get_by_text(sentence).first).to_be_visible()
+
+
 def test_a_passkey_from_adding_it_to_the_signature_in_the_log(box, browser):
     teacher = box.desk("hillview-teacher")
     asked = teacher.ask("hillview", kind="site", site="poki.com", action="allow", groups=["ks3", "ks4"])
@@ -62,10 +73,7 @@ def test_a_passkey_from_adding_it_to_the_signature_in_the_log(box, browser):
     head.get_by_label("Online safety co-ordinator").check()
     head.get_by_label("Until when?").fill((datetime.now(UTC) + timedelta(days=9)).strftime("%Y-%m-%d"))
     head.get_by_role("button", name="Read it once more and sign").last.click()
-    expect(head.get_by_role("heading", level=1)).to_contain_text("may block a site at once until")
-    keep(head, "sign-passkey")
-    head.get_by_role("button", name="Sign it with your passkey").click()
-    expect(head.get_by_text("may block a site at once until").first).to_be_visible()
+    signed_by_passkey(head, "may block a site at once until", "sign-passkey")
     expect(head.get_by_text("Signed by").first).to_be_visible()
     keep(head, "standing-passkey")
 
@@ -74,9 +82,7 @@ def test_a_passkey_from_adding_it_to_the_signature_in_the_log(box, browser):
     head.get_by_label("Technician").check()
     head.get_by_label("Until when?").fill((datetime.now(UTC) + timedelta(days=9)).strftime("%Y-%m-%d"))
     head.get_by_role("button", name="Read it once more and sign").click()
-    expect(head.get_by_role("heading", level=1)).to_contain_text("may take in lists until")
-    head.get_by_role("button", name="Sign it with your passkey").click()
-    expect(head.get_by_text("may take in lists until").first).to_be_visible()
+    signed_by_passkey(head, "may take in lists until")
 
     head.goto(f"{box.ready['admin']}/standing")
     head.get_by_text("Sign a delegation…").click()
@@ -86,9 +92,7 @@ def test_a_passkey_from_adding_it_to_the_signature_in_the_log(box, browser):
     head.get_by_label("To the end of").fill((datetime.now(UTC) + timedelta(days=9)).strftime("%Y-%m-%d"))
     keep(head, "teacher-of-a-group")
     head.get_by_role("button", name="Read it once more and sign").first.click()
-    expect(head.get_by_role("heading", level=1)).to_contain_text("looks first at what pupils in Years 7-9 ask for")
-    head.get_by_role("button", name="Sign it with your passkey").click()
-    expect(head.get_by_text("looks first at what pupils in Years 7-9 ask for").first).to_be_visible()
+    signed_by_passkey(head, "looks first at what pupils in Years 7-9 ask for")
 
     head.get_by_role("button", name="Sign out").click()
     head.get_by_role("button", name="Sign in with a passkey").click()
