@@ -220,6 +220,10 @@ def _portal(school: SchoolPolicy, group_id: str) -> Portal | None:
     return next((one for one in school.portals if start == NOT_SIGNED_IN and one.required and one.network == network), None)
 
 
+def _alike(one: object, other: object) -> bool:
+    return one is other or one == other
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """All schools' policies at one generation. `revisions` says which entry of its log each school's document rests on."""
@@ -246,16 +250,16 @@ class Snapshot:
 
         A dictionary counts as the same only where it is the very one that is open: nobody compares five million names.
         """
-        if self.authority != other.authority or self.revisions.get(school) != other.revisions.get(school):
-            return False
+        if any(self.revisions.get(log) != other.revisions.get(log) for log in (self.authority.log, school)):
+            return False  # first: thousands of an authority's rules are not gone through once for each school
         mine, others = ((each.schools.get(school) if school else each.authority) for each in (self, other))
-        if mine is None or mine != others:
+        if mine is None or not _alike(mine, others) or not _alike(self.authority, other.authority):
             return False
         if self.dictionaries.get(mine.dictionary) is not other.dictionaries.get(mine.dictionary):
             return False
-        return not isinstance(mine, SchoolPolicy) or self.authorities.get(mine.authority) == other.authorities.get(
-            mine.authority
-        )
+        if not isinstance(mine, SchoolPolicy):
+            return True
+        return _alike(self.authorities.get(mine.authority), other.authorities.get(mine.authority))
 
     def _make(self, school: str, group: str) -> Profile:
         if (school, group) == (UNASSIGNED.school, UNASSIGNED.group):
