@@ -14,7 +14,8 @@ counts for more than what a feed says:
 4. What is only a weak word about a site (a tracker, a shortener) gives way to any curated entry as
    specific, protective or not: a tracker list that names `facebook.com` means its buttons on other pages.
 5. A feed's entry whose own name says that it is help, not harm (`...rehab...` on a drugs list), needs no list of ours to be
-   doubted: see `_SENSE`, one narrow pattern a category.
+   doubted: see `_SENSE`, one narrow pattern a category. So are the sites of charities and clubs (`name.org.uk`) on lists of
+   games, shops, films and advertising, which mostly know them by a word in their name.
 
 6. Between two of our own entries the more specific one speaks: `education.minecraft.net` is no game.
 7. A list that somebody signed for as one that *vouches* (`vouching-...`) outweighs weak words of other lists about the sites
@@ -100,8 +101,12 @@ _WORDS_OF: Final = {
         r"phonics|times-?tables|spelling|literacy|numeracy|preschool|multiplication|kindergarten|geograph"
         r"|(?<!cool)(?<!cool-)math(?:s|ematic|-?games)|educational|education-?quiz|typing-?(?:club|games?|practice)"
         r"|learning-?games|to-?learn|esl-?games"
+        r"|playhouse|playgroup|playwork|playscheme|play-?therap|chess-?(?:club|association|federation)|bridge-?club"
     ),
 }
+# Charities and clubs register there, and what follows visitors about is a name below theirs, not theirs.
+_CLUBS: Final = ".org.uk"
+_OF_CLUBS: Final = frozenset(("ads_trackers", "games", "shopping", "streaming_media"))
 _SENSE: Final = {category: re.compile(words).search for category, words in _WORDS_OF.items()} | {
     category: re.compile("|".join(filter(None, (_HELP, _WORDS_OF.get(category))))).search for category in _HELPED
 }
@@ -137,9 +142,13 @@ def vetted(host: str) -> bool:
 
 def doubted(host: str) -> bool:
     """Whether the letters of a name may outweigh what lists say of it, so that names on the same list fare differently."""
-    if (host.rpartition(".")[2] in _VETTED_ENDS and vetted(host)) or _OTHER_SENSE(host):
+    if (host.rpartition(".")[2] in _VETTED_ENDS and vetted(host)) or _OTHER_SENSE(host) or _club(host):
         return True
     return host.endswith(_HELP_ENDS) and _HELPS(host) is not None
+
+
+def _club(host: str) -> bool:
+    return host.endswith(_CLUBS) and host.count(".") == 2
 
 
 def weigh(matches: Sequence[Match], host: str) -> Sequence[Match]:
@@ -170,6 +179,8 @@ def _outweighed(match: Match, guards: Iterable[Match], vouchers: Iterable[Match]
     if any(_outranks(guard.category, match.category) and _as_specific(guard, match) for guard in guards):
         return True
     if match.category in YIELDING and any(_as_specific(voucher, match) for voucher in vouchers):
+        return True
+    if match.category in _OF_CLUBS and not match.path and _club(match.host):
         return True
     sense = _SENSE.get(match.category)
     return sense is not None and sense(match.host) is not None

@@ -145,7 +145,29 @@ ends = st.sampled_from([".example", ".org", ".org.uk", ".gov", ".nhs.uk", ".com"
 @given(names, ends)
 def test_a_name_whose_letters_may_count_is_doubted(name, end):
     host = name + end
-    assert doubted(host) == (vetted(host) or any(sense(host) for sense in _SENSE.values()))
+    club = host.removesuffix(".org.uk").count(".") == 0 if host.endswith(".org.uk") else False
+    assert doubted(host) == (vetted(host) or club or any(sense(host) for sense in _SENSE.values()))
+
+
+@pytest.mark.parametrize(
+    ("category", "host", "counts"),
+    [
+        ("games", "leedsplayhouse.org.uk", False),
+        ("ads_trackers", "carers.org.uk", False),
+        ("ads_trackers", "metrics.carers.org.uk", True),
+        ("games", "town-playhouse.example", False),
+        ("pornography", "anything.org.uk", True),
+        ("gambling", "anything.org.uk", True),
+        ("games", "arcade.co.uk", True),
+    ],
+)
+def test_a_clubs_own_site_is_no_game_and_no_tracker(category, host, counts):
+    assert bool(weigh([feed(category, host)], host)) is counts
+
+
+def test_a_page_of_a_clubs_site_can_be_a_game():
+    page = Match("games", "ut1-games", "1", "scouts.org.uk", "/arcade")
+    assert weigh([page], "scouts.org.uk") == [page]
 
 
 @pytest.mark.parametrize(("host", "category"), [("maths-arcade.example", "games"), ("games.oak.sch.uk", "games")])
