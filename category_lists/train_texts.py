@@ -39,7 +39,7 @@ _ALLOWED: Final = 0.002  # share of harmless texts on harmless names that may ge
 # Share of unseen harmless lines that may be called harmful by what they read like alone; a page that is refused is gone.
 _ALLOWED_WORDS: Final = {"search": 0.0035, "page": 0.002}
 # Hands that wrote what a test of a filter asks, in such shares. The others wrote to teach, and harder than people search.
-_JUDGES: Final = ("computing-teacher", "librarian-and-officer", "safeguarding-lead", "test-laboratory")
+JUDGES: Final = ("computing-teacher", "librarian-and-officer", "safeguarding-lead", "test-laboratory")
 _BESIDE: Final = 20  # names beside each text, to set the line by
 _SEED: Final = 2026
 
@@ -142,7 +142,7 @@ def taught(names: Model, calm: Sequence[str], lines: Sequence[Line], sets: Phras
     unseen = [
         (line.kind, reader.read(text), reader.scores_of(text))
         for line, reader in held_out(lines, sets)
-        if line.category == HARMLESS and line.hand in _JUDGES
+        if line.category == HARMLESS and line.hand in JUDGES
         for text in (sets.spoken(line.text),)
     ]
     odds = {kind: [found.odds for which, found, _ in unseen if which == kind] for kind in _ALLOWED_WORDS}
