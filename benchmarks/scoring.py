@@ -79,7 +79,7 @@ def loading() -> Iterator[str]:
     kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     size = len(reader.keys) * (reader.keys.itemsize + len(reader.kinds))
-    yield f"the reader: {len(reader.keys)} pieces, {len(reader.kinds)} kinds, {size / 1e6:.2f} MB; a file of {len(text) / 1e6:.2f} MB"
+    yield f"{len(reader.keys)} pieces, {len(reader.kinds)} kinds: {size / 1e6:.2f} MB; a file of {len(text) / 1e6:.2f} MB"
     yield f"loads in {statistics.median(times) * 1e3:.0f} ms, keeps {kept / 1e6:.2f} MB"
     yield f"remembered words {_of_word.cache_info().currsize}, pieces {key.cache_info().currsize}"
     yield f"the process grew to {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"

@@ -158,12 +158,12 @@ def _rows(title: str, ways: Mapping[str, _Way], lines: Iterable[Line]) -> None:
 
 
 @cache
-def _unseen() -> list[tuple[Line, Reader]]:
-    """Each line with a reader that learned from no line of its hand, at the lines that ship."""
+def _unseen(hands: tuple[str, ...] = ()) -> list[tuple[Line, Reader]]:
+    """Each line (those of some hands at least) with a reader that learned from no line of its hand, at the lines that ship."""
     own = learned()
     return [
         (line, replace(reader, lines=own.lines, line=own.line, alone=own.alone))
-        for line, reader in held_out(corpus(), by_hand())
+        for line, reader in held_out(corpus(), by_hand(), hands)
     ]
 
 
@@ -258,7 +258,7 @@ def pages(trained: Model, names: Mapping[str, Sequence[str]], dice: random.Rando
             else {"texts": 1, "some": some, "right": some and likely == kind}
         )
 
-    for line, reader in _unseen():
+    for line, reader in _unseen(JUDGES):
         kind = line.category
         if line.kind != "page" or line.hand not in JUDGES:
             continue
