@@ -159,7 +159,7 @@ def _rows(title: str, ways: Mapping[str, _Way], lines: Iterable[Line]) -> None:
 
 @cache
 def _unseen(hands: tuple[str, ...] = ()) -> list[tuple[Line, Reader]]:
-    """Each line (those of some hands at least) with a reader that learned from no line of its hand, at the lines that ship."""
+    """Lines (of some hands at least), each with a reader that learned from none of its hand, at the lines that ship."""
     own = learned()
     return [
         (line, replace(reader, lines=own.lines, line=own.line, alone=own.alone))
