@@ -202,12 +202,12 @@ def growth() -> None:
                 some = frozenset(dice.sample(hands, many))
                 reader = learn([line for line in lines if line.hand in some], by_hand())
                 count = totals[f"all {many}" if many == len(hands) else str(many)]
-                count["taught", 0] += 1  # type: ignore[index]
+                count["readers"] += 1
                 count["lines"] += sum(line.hand in some for line in lines)
                 for kind in _KINDS:
                     count.update(_found(reader, [line for line in lines if line.hand in away and line.kind == kind], kind))
     for title, count in totals.items():
-        taught = count["lines"] // count["taught", 0]  # type: ignore[index]
+        taught = count["lines"] // count["readers"]
         cells = [percent(count[f"{kind} found"], count[kind]) for kind in _KINDS]
         print(f"{title:14} {taught:13} {cells[0]:>15} {cells[1]:>12}")
 
