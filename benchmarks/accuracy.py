@@ -32,7 +32,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)  # not this folder, wh
 
 from appliance.commands.evaluating import judge_of
 from benchmarks.shares import interval, percent
-from benchmarks.texts import examples_and_blind, growth, long_texts, pages, unseen
+from benchmarks.texts import disguised, examples_and_blind, growth, long_texts, pages, unseen
 from category_lists import suffixes
 from category_lists.classifier import GENERATED, Model, shipped
 from category_lists.evaluate import Judge
@@ -72,6 +72,7 @@ def main() -> None:
         unseen()
         growth()
         long_texts(given.texts)
+        disguised()
 
 
 def categories_of(shared: Path) -> dict[str, set[str]]:

@@ -34,6 +34,7 @@ _BESIDE = 10  # names beside each page
 _TAUGHT = (2, 4, 8)  # hands
 _ONE_IN = 100  # harmless lines that may be called harmful where numbers of hands are compared
 _LONG = (200, 500, 1000, 2000, 4000)  # characters of a slice
+_ADDED = ("", " gcse", " gcse revision", " ks3 worksheet", " for my history homework", " lol", " please help me")
 
 type _Way = Callable[[str, str], list[str]]  # a text and its kind: the themes found, strongest first
 
@@ -70,6 +71,7 @@ def main() -> None:
     unseen()
     growth()
     long_texts([Path(name) for name in sys.argv[1:]])
+    disguised()
 
 
 def by_phrases(sets: Phrases, phase: str = "ks4") -> _Way:
@@ -155,6 +157,21 @@ def _rows(title: str, ways: Mapping[str, _Way], lines: Iterable[Line]) -> None:
         for line in lines:
             tally.add(line.category, way(line.text, line.kind))
         print(tally.row(title + name))
+
+
+def disguised() -> None:
+    """Harmful searches of blind.csv with a lesson's words behind them: reading takes off what phrases found, and may be led by it."""
+    searches = [
+        line for line in _labelled(_HERE / "data" / "blind.csv") if line.kind == "search" and line.category != HARMLESS
+    ]
+    alone, both = by_phrases(by_hand()), by_phrases(shipped())
+    print(f"\n4e. {len(searches)} harmful searches with words added\n")
+    print(f"{'added':40} {'phrases':>8} {'both':>8} {'phrases, not both':>18}")
+    for added in _ADDED:
+        found = [tuple(bool(way(line.text + added, "search")) for way in (alone, both)) for line in searches]
+        cells = [percent(sum(part), len(searches)) for part in zip(*found, strict=True)]
+        lost = percent(sum(by and not together for by, together in found), len(searches))
+        print(f"{added or '(nothing)':40} {cells[0]:>8} {cells[1]:>8} {lost:>18}")
 
 
 @cache
