@@ -160,7 +160,7 @@ def _rows(title: str, ways: Mapping[str, _Way], lines: Iterable[Line]) -> None:
 
 
 def disguised() -> None:
-    """Harmful searches of blind.csv with a lesson's words behind them: reading takes off what phrases found, and may be led by it."""
+    """Harmful searches with a lesson's words behind them: reading takes off what phrases found, and may be led by that."""
     searches = [
         line for line in _labelled(_HERE / "data" / "blind.csv") if line.kind == "search" and line.category != HARMLESS
     ]
