@@ -10,7 +10,7 @@ One reload says little, since the machine holds queries up as well. So ours is t
 in some nothing happens, in some a rule changes, in some another list comes into force (another file, to be read through for
 its digest); and dnsmasq in some in which nothing happens. Of the longest delay in each: the median, the ninth of ten, the
 worst, and how many were over 20 ms. Of ours also what of it was its own doing: the longest turn of its event loop by the
-serving thread's processor time, by that of all its threads, and by the clock. What is long by the clock alone was the machine's.
+serving thread's processor time, by that of all its threads, and by the clock. What is long by the clock alone was not ours.
 
     .venv/bin/python benchmarks/dns.py [--names 100000 1000000 5000000] [--rounds 3] [--seconds 3] [--windows 10]
 """

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from dns import proxied
-from dns.answers import Answers, InForce, Write
+from dns.answers import Answers, InForce
 from dns.busypoll import BusyPoll
 from dns.datagrams import Batches
 from dns.explain import Questions
@@ -25,6 +25,7 @@ from dns.seats import text_of
 from dns.settings import Settings
 from dns.streams import Door, Listener
 from dns.tasks import Tasks
+from dns.telling import Write
 from dns.waiting import Waiting
 from policy.event import Event
 from policy.snapshot import Snapshot
