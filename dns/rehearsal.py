@@ -50,7 +50,11 @@ class Rehearsal:
         self, snapshot: Snapshot, seats: Seats, cache: Cache, ways: Ways, worker: str, steering: Steering | None = None
     ) -> None:
         """`seats` are those under the new policy."""
-        self.snapshot, self.seats, self.ready = snapshot, seats, ReadyReplies(2 * MOST)
+        self.snapshot, self.seats, self.ready = (
+            snapshot,
+            seats,
+            ReadyReplies(4 * MOST),
+        )  # more than twice what is heard: all in one generation
         self._cache, self._ways, self._worker, self._steering = cache, ways, worker, steering
         self._heard: deque[tuple[str, bytes, bytes | str, bool]] = deque()
         self.present = snapshot.clients.presence.version  # what is known of people later is looked at when it is in force
