@@ -11,9 +11,8 @@ each other's share and say nothing for a harmless site, so a line on the likelie
 
 One kind is no category: *generated* looks like the names that programs make up by the thousand.
 
-A page can be asked about with its text. A second model of the same form, in the same file, has learned words and pieces of
-words from short texts that we wrote (model/texts.txt). What the name says for a kind against harmless, beyond what is so of
-any name, is added at half its weight to what the text says, so that both make one probability with a line of its own.
+A page can be asked about with its text. What the name says for a kind against harmless, beyond what is so of any name, is
+added at half its weight to what the text reads like (reading.py), so that both make one probability with a line of its own.
 
 It proposes and never decides: a proposal is for a person, or for a rule that somebody signed, and lists always go first.
 The weights are one byte each; reading them needs no numpy, so a worker stays small. Pure but for `load`.
@@ -26,7 +25,7 @@ import re
 import struct
 import zlib
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -34,14 +33,14 @@ from typing import Final, Self
 
 from xxhash import xxh32_intdigest as hash_of
 
+from category_lists.linear import HARMLESS, harm_in, scores, shares
 from category_lists.names import is_address
-from category_lists.reading import rows_of_text
+from category_lists.reading import NO_CATEGORIES, Reader
 from category_lists.weigh import vetted
 
 BITS: Final = 16
 ROWS: Final = 1 << BITS
 SHORTEST, LONGEST = 3, 5  # letters of a piece
-HARMLESS: Final = "harmless"  # the first of a model's kinds
 GENERATED: Final = "generated"  # the kind that is no category
 CLASSIFIER: Final = "classifier"  # what stands in the place of a list where a proposal decided
 READER: Final = "classifier-page"  # the same where the text of a page counted, too
@@ -51,10 +50,8 @@ _TOLD: Final = 3  # proposals for one name at most
 _LEAST: Final = 0.1  # probability of what is told
 _SURE: Final = 0.5  # of *generated*, to be called so
 _COMMON: Final = frozenset(("www", "m", "mobile", "en", "uk"))  # labels in front that say nothing
-_SMALLEST: Final = 1e-9  # probability that is told from none
 _MOST_KINDS: Final = 200
 _KEPT: Final = 4096  # guesses that are remembered
-_AT_ONCE: Final = 256  # rows that can be added without running over (see `_added`)
 _NAME_COUNTS: Final = 0.5  # how much of what a name says counts beside a text
 
 _LETTERS, _DIGITS = re.compile("[a-z]+"), re.compile("[0-9]+")
@@ -92,44 +89,34 @@ class Model:
     against: float  # the power of the probability of being harmless by which harm is divided
     weights: "array[int]" = field(repr=False)  # ROWS * len(kinds) signed bytes, a row of kinds after the other
     about: Mapping[str, object]
-    alone: float = math.inf  # of a model of texts: the line where no name says anything
-    texts: "Model | None" = field(default=None, repr=False)  # what it knows of page texts
     version: str = field(default="", compare=False)  # the beginning of its file's digest: by what a decision names it
     _kept: dict[str, Guess] = field(default_factory=dict, compare=False, repr=False)  # the same names are asked all day
 
     def probabilities(self, host: str) -> dict[str, float]:
         """The probability of every kind for a canonical name; nothing for an address."""
-        return {} if is_address(host) else _shares(self._scores(rows_of(host), biased=True))
+        return {} if is_address(host) else shares(self._scores(host, self.biases))
 
-    def read(self, host: str, text: str) -> Guess:
-        """What a name that no list knows and the text of a page there suggest together. `host` "": the text alone."""
-        if self.texts is None or vetted(host):
+    def read(self, host: str, reader: Reader | None, text: str) -> Guess:
+        """What a name that no list knows and the text of a page there suggest together. `host` "": the text alone.
+
+        `reader` and `text` are as `Phrases.reading` gives them; older phrase sets come without a reader.
+        """
+        if reader is None or vetted(host):
             return NOTHING
-        found = self.together(host, self.texts.scores_of(text))
-        line = self.texts.line if host and not is_address(host) else self.texts.alone
-        return NOTHING if harm_in(found, self.texts.against) < line else Guess(_told_of(found))
+        found = self.together(host, reader.scores_of(text))
+        line = reader.line if host and not is_address(host) else reader.alone
+        return NOTHING if harm_in(found, reader.against) < line else Guess(_told_of(found))
 
-    def together(self, host: str, scores: Mapping[str, float]) -> dict[str, float]:
+    def together(self, host: str, text_scores: Mapping[str, float]) -> dict[str, float]:
         """One probability for each kind, from what a text scored and what the letters of the name say beyond any name."""
+        known = {kind: score for kind, score in text_scores.items() if kind not in NO_CATEGORIES}
         if not host or is_address(host):
-            return _shares(scores)
-        name = self._scores(rows_of(host), biased=False)
-        return _shares({kind: score + _NAME_COUNTS * name.get(kind, name[HARMLESS]) for kind, score in scores.items()})
+            return shares(known)
+        name = self._scores(host, (0.0,) * len(self.kinds))
+        return shares({kind: score + _NAME_COUNTS * name.get(kind, name[HARMLESS]) for kind, score in known.items()})
 
-    def scores_of(self, text: str) -> dict[str, float]:
-        """What a text scores for each kind; for a model of texts."""
-        return self._scores(rows_of_text(text, ROWS), biased=True)
-
-    def _scores(self, rows: list[int], *, biased: bool) -> dict[str, float]:
-        width = len(self.kinds)
-        sums = _added(memoryview(self.weights), width, rows[:_AT_ONCE])
-        for at in range(_AT_ONCE, len(rows), _AT_ONCE):
-            sums = list(map(int.__add__, sums, _added(memoryview(self.weights), width, rows[at : at + _AT_ONCE])))
-        long = math.sqrt(max(len(rows), 1))
-        return {
-            kind: (bias if biased else 0.0) + total * scale / long
-            for kind, bias, total, scale in zip(self.kinds, self.biases, sums, self.scales, strict=True)
-        }
+    def _scores(self, host: str, biases: Sequence[float]) -> dict[str, float]:
+        return scores(memoryview(self.weights), rows_of(host), self.kinds, biases, self.scales)
 
     def guess(self, host: str) -> Guess:
         """What a canonical name suggests, if anything does."""
@@ -151,7 +138,6 @@ class Model:
         return self.guess(host).proposals
 
     def to_bytes(self) -> bytes:
-        texts = self.texts.to_bytes() if self.texts else b""
         table = json.dumps(
             {
                 "kinds": self.kinds,
@@ -160,26 +146,24 @@ class Model:
                 "line": round(self.line, 5),
                 "against": self.against,
                 "about": dict(self.about),
-                **({"texts": len(texts)} if texts else {}),
-                **({"alone": round(self.alone, 5)} if math.isfinite(self.alone) else {}),
             },
             sort_keys=True,
         ).encode()
         packed = zlib.compress(self.weights.tobytes(), 9)
-        return _HEADER.pack(_MAGIC, len(table), len(packed)) + table + packed + texts
+        return _HEADER.pack(_MAGIC, len(table), len(packed)) + table + packed
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, within: bool = False) -> Self:
-        """Read what `to_bytes` wrote; `within`: the model of texts in another's file. Raises ValueError for anything else."""
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read what `to_bytes` wrote. Raises ValueError for anything else."""
         try:
             magic, table_size, packed_size = _HEADER.unpack_from(data)
             end = _HEADER.size + table_size + packed_size
             if magic != _MAGIC or len(data) < end:
                 raise ValueError(_DAMAGED)
             table = json.loads(data[_HEADER.size : _HEADER.size + table_size])
-            if not isinstance(table, dict) or len(data) - end != table.get("texts", 0) or (within and len(data) != end):
+            # Older files held a model of texts as well, behind this one.
+            if not isinstance(table, dict) or len(data) - end != table.get("texts", 0):
                 raise ValueError(_DAMAGED)
-            texts = cls.from_bytes(data[end:], within=True) if len(data) > end else None
             kinds = tuple(map(str, table["kinds"]))
             if not 1 < len(kinds) <= _MOST_KINDS or kinds[0] != HARMLESS:
                 raise ValueError(_DAMAGED)
@@ -193,53 +177,15 @@ class Model:
             line, against = float(table["line"]), float(table.get("against", 0))  # models of older versions say nothing of it
             if not math.isfinite(line) or not 0 <= against <= 1:
                 raise ValueError(_DAMAGED)
-            alone = float(table.get("alone", math.inf))
-            if math.isnan(alone):
-                raise ValueError(_DAMAGED)
             version = hashlib.sha256(data).hexdigest()[:12]
-            return cls(kinds, biases, scales, line, against, weights, dict(table["about"]), alone, texts, version)
+            return cls(kinds, biases, scales, line, against, weights, dict(table["about"]), version)
         except (struct.error, zlib.error, KeyError, TypeError, RecursionError, OverflowError, ValueError) as error:
             raise ValueError(_DAMAGED) from error
-
-
-def _shares(scores: Mapping[str, float]) -> dict[str, float]:
-    highest = max(scores.values())
-    shares = {kind: math.exp(score - highest) for kind, score in scores.items()}
-    whole = sum(shares.values())
-    return {kind: share / whole for kind, share in shares.items()}
 
 
 def _told_of(found: Mapping[str, float]) -> tuple[Proposal, ...]:
     likely = sorted(((share, kind) for kind, share in found.items() if kind not in {HARMLESS, GENERATED}), reverse=True)
     return tuple(Proposal(kind, round(share, 3)) for share, kind in likely[:_TOLD] if share >= _LEAST)
-
-
-def _added(weights: "memoryview[int]", width: int, rows: list[int]) -> list[int]:
-    """The sums of the columns of some rows.
-
-    A row is read as one large number whose bytes are its weights, raised by 128 so that none is negative; every other byte is
-    masked out, so that sums have sixteen bits each and do not run into their neighbours: a name has fewer than 257 pieces.
-    That is a quarter of the time that adding them one by one takes.
-    """
-    size = width + width % 2
-    every_other = int.from_bytes(b"\xff\0" * (size // 2), "little")
-    raised = int.from_bytes(b"\x80" * width, "little")
-    first = second = 0
-    for row in rows:
-        found = int.from_bytes(weights[row * width : (row + 1) * width], "little") ^ raised
-        first += found & every_other
-        second += found >> 8 & every_other
-    too_much = 128 * len(rows)
-    sums = [0] * size
-    for start, lanes in enumerate((first, second)):
-        sums[start::2] = (lane - too_much for (lane,) in struct.iter_unpack("<H", lanes.to_bytes(size, "little")))
-    return sums[:width]
-
-
-def harm_in(probabilities: Mapping[str, float], against: float) -> float:
-    """How likely the likeliest kind but harmless is against harmless: what has to pass the line."""
-    likeliest = max(share for kind, share in probabilities.items() if kind != HARMLESS)
-    return likeliest / math.pow(max(probabilities[HARMLESS], _SMALLEST), against)
 
 
 def pieces(host: str) -> list[bytes]:

@@ -6,6 +6,11 @@ and news lower what a theme found, except for its hardest phrases, which they lo
 is no harm, a page with methods is, whatever else it says. A theme is found when its score passes a line; the line rises
 with a text's length, because long texts hold some of every word. Searches have more phrases and a lower line.
 
+What nobody put into a phrase is told by what a text reads like (reading.py): its odds are points as well, for the likeliest
+theme, up to `_MOST_READ` lines. In what somebody writes in one go, odds that speak for a harmless text are taken off what
+phrases found ("does our filter block pornography and self-harm"), and phrases count up to `_MOST_SAID` lines against them. A
+long page is not excused by how it begins.
+
 A name for the words of strangers: the files are data, this is the engine, category_lists/text.py makes words of text.
 One automaton holds all phrases of all languages, so a page is read once. Nothing here blocks: it says what was found.
 """
@@ -26,6 +31,7 @@ from typing import Final, Literal, Self
 import ahocorasick
 
 from category_lists.phrase_files import READ, WEIGHTS, Meaning, Reading, Rule, Says, read
+from category_lists.reading import Reader
 from category_lists.text import words
 
 type Kind = Literal["page", "search"]
@@ -47,6 +53,9 @@ _BY_PHASE: Final = {
 _LIKELY: Final = 0.6  # of the line, for a theme that the name of the site speaks of too
 _WITHIN: Final = 80  # characters between the first and the last word of a rule's words, about twelve words
 _BESIDE: Final = 14  # characters between words of a row, two short words
+_MOST_READ, _LEAST_READ = 2.0, -2.0  # lines that what a text reads like can add and take off
+_FEW: Final = 9  # words
+_MOST_SAID: Final = 2.0  # lines that phrases count for beside it
 _SAME_AGAIN: Final = 0.15  # what each further occurrence of a phrase adds, up to four of them
 
 
@@ -82,6 +91,7 @@ class Score:
 
 
 FOLDER: Final = Path(__file__).with_name("phrases")
+LEARNED: Final = "learned.json"  # among the files: what category_lists/reading.py reads with
 
 
 def _automaton(meanings: Mapping[str, Meaning], reading: Reading) -> ahocorasick.Automaton:
@@ -99,17 +109,18 @@ def _automaton(meanings: Mapping[str, Meaning], reading: Reading) -> ahocorasick
 class Phrases:
     """Phrase sets, ready to score with. Nothing in it changes; share one between threads."""
 
-    __slots__ = ("_automata", "_lowered", "_rules", "_spelling", "_vocabulary", "digest", "languages", "themes")
+    __slots__ = ("_automata", "_lowered", "_rules", "_spelling", "_vocabulary", "digest", "languages", "reader", "themes")
 
     def __init__(self, texts: Mapping[str, str]) -> None:
-        """`texts` are the YAML files by name. Raises ValueError in one sentence for what is not understood."""
-        built = read(texts)
+        """`texts` are the files by name. Raises ValueError in one sentence for what is not understood."""
+        built = read({name: text for name, text in texts.items() if name != LEARNED})
+        self.reader = Reader.from_text(texts[LEARNED]) if LEARNED in texts else None
         self._automata = {reading: _automaton(built.meanings, reading) for reading in READ[""]}
         self._rules = {reading: [rule for rule in built.rules if reading in READ[rule.kind]] for reading in READ[""]}
         self._lowered = built.lowered
         self._spelling = built.spelling
         self._vocabulary = frozenset(word for phrase in built.meanings for word in phrase.split() if len(word) > 2)
-        self.themes = tuple(sorted(built.lowered))
+        self.themes = tuple(sorted(set(built.lowered) | (self.reader.themes if self.reader else set())))
         self.languages = tuple(sorted(built.languages))
         named = sorted((name, hashlib.sha256(text.encode()).hexdigest()) for name, text in texts.items())
         self.digest: str = hashlib.sha256(json.dumps(named, separators=(",", ":")).encode()).hexdigest()
@@ -119,11 +130,15 @@ class Phrases:
         """The sets that ship with the product, or those of a folder."""
         return cls(_texts(folder or FOLDER))
 
+    def spoken(self, text: str) -> str:
+        """The words of a text, with tricks undone: what phrases are found in, and what it is read by."""
+        return words(text, self._known, self._spelling)
+
     def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4", likely: Collection[str] = ()) -> Score:
         """What is this text about, for readers of this phase? Of `likely` themes, which something else speaks for as well,
         fewer words are enough.
         """
-        spoken = words(text, self._known, self._spelling)
+        spoken = self.spoken(text)
         reading: Reading = "brief" if kind == "page" and len(text) <= _BRIEF else kind
         seen, contexts = self._found(spoken, reading)
         counts: dict[tuple[str, str, int], int] = {}
@@ -144,18 +159,48 @@ class Phrases:
         for theme, _, weight, again, yields in hits:
             calm = sum([contexts.get(context, 0) for context in self._lowered[theme]])
             scores[theme] = scores.get(theme, 0.0) + weight * again * max(yields.least, yields.each**calm)
+        told = [Hit(theme, phrase, weight) for theme, phrase, weight, _, _ in hits]
         line = _LINE[kind] * _BY_PHASE.get(phase, 1.0)
         if kind == "page":
             line *= 1 + 0.6 * max(0.0, math.log2(max(1, spoken.count(" ")) / _SHORT))
+        count = scores  # what is held against the line
+        if self.reader:
+            hit, off = self._read(self.reader, spoken, kind, excused=reading != "page")
+            if hit:
+                told.append(hit)
+                scores[hit.theme] = scores.get(hit.theme, 0.0) + hit.weight
+            if reading != "page":
+                most = _MOST_SAID * _LINE[kind]
+                read = {hit.theme: hit.weight} if hit else {}
+                count = {
+                    theme: min(score - read.get(theme, 0), most) + read.get(theme, 0) - off for theme, score in scores.items()
+                }
         themes = {
             theme: round(score)
             for theme, score in sorted(scores.items(), key=lambda one: -one[1])
-            if score >= (line * _LIKELY if theme in likely else line)
+            if count[theme] >= (line * _LIKELY if theme in likely else line)
         }
-        top = max(scores.values(), default=0.0)
+        top = max(count.values(), default=0.0)
         action: Literal["allow", "warn", "block"] = "block" if themes else "warn" if top >= line * 0.85 else "allow"
-        told = sorted((Hit(theme, phrase, weight) for theme, phrase, weight, _, _ in hits), key=lambda hit: -hit.weight)
-        return Score(round(top), themes, tuple(told), action)
+        told.sort(key=lambda hit: -hit.weight)
+        return Score(round(max(scores.values(), default=0.0)), themes, tuple(told), action)
+
+    @staticmethod
+    def _read(reader: Reader, spoken: str, kind: Kind, *, excused: bool) -> tuple[Hit | None, float]:
+        """What a text reads like as points: for a theme, or to take off all of them."""
+        found = reader.read(spoken)
+        few = spoken.count(" ") <= _FEW  # a page of so few words is a title, and says as little as a search
+        lines = found.odds - reader.lines["search" if few else kind] + 1
+        if lines <= 0:
+            return None, -max(lines, _LEAST_READ) * _LINE[kind] if excused else 0.0
+        said = " ... ".join(reader.why(spoken, found.theme))
+        return Hit(
+            found.theme, f"reads like it: {said}" if said else "reads like it", round(min(lines, _MOST_READ) * _LINE[kind])
+        ), 0.0
+
+    def reading(self, text: str) -> tuple[Reader | None, str]:
+        """What reads a text, and the text as it is read: for those who ask with the name of its site (classifier.Model)."""
+        return self.reader, self.spoken(text)
 
     def _known(self, word: str) -> bool:
         return word in self._vocabulary
@@ -259,9 +304,21 @@ def shipped() -> Phrases:
     return _understood(shipped_text())
 
 
+@cache
+def by_hand() -> Phrases:
+    """The same without what was learned: what somebody wrote down alone."""
+    return Phrases({name: text for name, text in _texts(FOLDER).items() if name != LEARNED})
+
+
+@cache
+def learned() -> Reader:
+    """What was learned alone."""
+    return Reader.from_text((FOLDER / LEARNED).read_text(encoding="utf-8"))
+
+
 def said_by_themselves(weight: int) -> list[tuple[str, str]]:
     """The phrases that ship and say enough by themselves, each with its theme; "" for those that mean no harm."""
-    built = read(_texts(FOLDER))
+    built = read({name: text for name, text in _texts(FOLDER).items() if name != LEARNED})
     found = [
         ("", phrase.strip())
         for phrase, meaning in built.meanings.items()
@@ -278,7 +335,8 @@ def shipped_text(folder: Path = FOLDER) -> str:
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))}
+    named = [*folder.glob("*.yaml"), *folder.glob(LEARNED)]
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(named)}
 
 
 @lru_cache(maxsize=4)
@@ -297,6 +355,9 @@ class Sets:
 
     def score(self, text: str, kind: Kind = "page", *, phase: str = "ks4", likely: Collection[str] = ()) -> Score:
         return self.ready().score(text, kind, phase=phase, likely=likely)
+
+    def reading(self, text: str) -> tuple[Reader | None, str]:
+        return self.ready().reading(text)
 
     def ready(self) -> Phrases:
         """Kept here too: by its text alone it would be found by comparing all of that, for every page and search."""

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from category_lists import suffixes
-from category_lists.classifier import HARMLESS, ROWS, SHIPPED, Model, harm_in, rows_of
+from category_lists.classifier import ROWS, SHIPPED, Model, rows_of
 from category_lists.examples import Examples, our_examples, some_of
+from category_lists.linear import HARMLESS, harm_in
 from category_lists.lists import Progress
 
 if TYPE_CHECKING:
@@ -46,9 +47,8 @@ def train(
     progress: Progress | None = None,
     *,
     allowed: float = _ALLOWED,
-    texts: Model | None = None,
 ) -> Model:
-    """Learn from names by kind and harmless names; `texts` goes along. Raises ValueError when there are too few."""
+    """Learn from names by kind and harmless names. Raises ValueError when there are too few."""
     dice = random.Random(_SEED)  # noqa: S311 - the same choice every time is what is wanted
     known = {
         kind: some_of(names, _MOST, dice) for kind, names in sorted(examples.named.items()) if len(set(names)) >= _FEWEST
@@ -60,9 +60,21 @@ def train(
     if not known or len(held) < 5 * _FEWEST:
         raise ValueError("There are too few names to learn from.")
     counted = {HARMLESS: len(calm)} | {kind: len(some) for kind, some in known.items()}
-    model = learned({HARMLESS: calm, **known}, {**about, "names": counted}, progress)
+    found = learned({HARMLESS: calm, **known}, progress)
+    told = {**about, "names": counted}
+    model = Model(found.kinds, found.biases, found.scales, 1.0, _AGAINST, found.weights, told)
     scores = sorted((harm_in(model.probabilities(name), _AGAINST) for name in held), reverse=True)
-    return replace(model, line=scores[int(len(scores) * allowed)] + 1e-4, texts=texts)
+    return replace(model, line=scores[int(len(scores) * allowed)] + 1e-4)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What was learned: signed bytes, a row of kinds after the other, what they mean, and a bias for each kind."""
+
+    kinds: tuple[str, ...]
+    biases: tuple[float, ...]
+    scales: tuple[float, ...]
+    weights: "array[int]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,8 @@ class Pace:
     harmless_counts: float = _HARMLESS_COUNTS
     slight: frozenset[str] = frozenset()  # examples that count little
     vague: Mapping[str, float] = field(default_factory=lambda: _VAGUE)
+    rows: int = ROWS  # that there are
+    least: int = 1  # rows that an example counts as having (linear.scores)
 
 
 _SLIGHT: Final = 0.3
@@ -113,10 +127,8 @@ class _Examples:
         return self.rows[places], sizes, begins
 
 
-def learned(
-    known: Mapping[str, Sequence[str]], about: Mapping[str, object], progress: Progress | None, pace: Pace | None = None
-) -> Model:
-    """Learn from examples by kind, the harmless ones first. The line is still to be set."""
+def learned(known: Mapping[str, Sequence[str]], progress: Progress | None, pace: Pace | None = None) -> Weights:
+    """Learn from examples by kind, the harmless ones first."""
     import numpy as np
 
     pace = pace or Pace()
@@ -126,8 +138,8 @@ def learned(
     counts_for = np.sqrt(counts.mean() / counts)
     counts_for[0] *= pace.harmless_counts
     counts_for *= [pace.vague.get(kind, 1.0) for kind in known]
-    weights = np.zeros((ROWS, kinds), np.float32)
-    seen = np.full(ROWS, 1e-3, np.float32)
+    weights = np.zeros((pace.rows, kinds), np.float32)
+    seen = np.full(pace.rows, 1e-3, np.float32)
     bias = np.zeros(kinds, np.float32)
     chance = np.random.default_rng(_SEED)
     done = names.kinds.size
@@ -135,28 +147,20 @@ def learned(
         order = chance.permutation(names.kinds.size)
         for first in range(0, order.size, pace.batch):
             chosen = order[first : first + pace.batch]
-            _step(names, chosen, pace.step, counts_for.astype(np.float32), weights, seen, bias)
+            _step(names, chosen, pace, counts_for.astype(np.float32), weights, seen, bias)
             done += chosen.size
             if progress:
                 progress(done)
     most = np.quantile(np.abs(weights), 0.9995, axis=0)  # the few beyond are cut, or the many small ones would be lost
     scales = np.maximum(most / 127, 1e-6)
     whole = np.clip(np.rint(weights / scales), -127, 127).astype(np.int8)
-    return Model(
-        kinds=tuple(known),
-        biases=tuple(map(float, bias)),
-        scales=tuple(map(float, scales)),
-        line=1.0,
-        against=_AGAINST,
-        weights=array("b", whole.tobytes()),
-        about=about,
-    )
+    return Weights(tuple(known), tuple(map(float, bias)), tuple(map(float, scales)), array("b", whole.tobytes()))
 
 
 def _step(
     names: _Examples,
     chosen: "NDArray[np.int64]",
-    step: float,
+    pace: Pace,
     counts_for: "NDArray[np.float32]",
     weights: "NDArray[np.float32]",
     seen: "NDArray[np.float32]",
@@ -167,7 +171,7 @@ def _step(
 
     rows, sizes, begins = names.some(chosen)
     kinds = names.kinds[chosen]
-    share = (1 / np.sqrt(sizes)).astype(np.float32)[:, None]
+    share = (1 / np.sqrt(np.maximum(sizes, pace.least))).astype(np.float32)[:, None]
     score = np.add.reduceat(weights[rows], begins, axis=0) * share + bias
     miss = np.exp(score - score.max(axis=1, keepdims=True))
     miss /= miss.sum(axis=1, keepdims=True)
@@ -178,7 +182,7 @@ def _step(
     of_name = np.repeat(np.arange(kinds.size), sizes)[order]
     slope = np.add.reduceat((miss * share)[of_name], first, axis=0)
     seen[touched] += (slope**2).mean(axis=1)
-    weights[touched] -= (step / np.sqrt(seen[touched]))[:, None] * slope
+    weights[touched] -= (pace.step / np.sqrt(seen[touched]))[:, None] * slope
     bias -= 0.02 * miss.mean(axis=0)
 
 
@@ -186,10 +190,7 @@ def write_shipped() -> None:
     """Write the model that ships. Run by hand after a change of the words: .venv/bin/python -m category_lists.train"""
     about = {"trained_on": "starter lists and names made from our own words"}
     examples = our_examples()
-    model = train(examples, about, allowed=_ALLOWED_UNTAUGHT)
-    from category_lists.train_texts import with_texts  # it learns with what stands here
-
-    SHIPPED.write_bytes(with_texts(model, sorted(set(examples.sure))).to_bytes())
+    SHIPPED.write_bytes(train(examples, about, allowed=_ALLOWED_UNTAUGHT).to_bytes())
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ type Learn = Callable[[Lists, Mapping[str, object], Progress | None], classifier
 
 def learned_here(lists: Lists, about: Mapping[str, object], progress: Progress | None) -> classifier.Model:
     """A model of names from the lists of this box, beside a share of our own examples."""
-    return train.train(examples.box_examples(lists), about, progress, texts=classifier.shipped().texts)
+    return train.train(examples.box_examples(lists), about, progress)
 
 
 def _texts(named: Dictionary) -> Texts:
@@ -102,7 +102,7 @@ class Dictionaries:
         fresh = {reference(version) for version, _ in shipped}
         kept = {ref for ref in named.lists if not ref.id.startswith(STARTER)}
         texts = self._shipped_texts()
-        model = self._with_texts(named.model) if self._learned(named.model) else self._shipped_model()
+        model = named.model if self._learned(named.model) else self._shipped_model()
         if (set(named.lists), _texts(named), named.model) == (fresh | kept, texts, model):
             return dictionary
         for version, path in shipped:
@@ -163,11 +163,6 @@ class Dictionaries:
         if not path.exists():
             write_aside(path, data)
         return digest
-
-    def _with_texts(self, digest: str) -> str:
-        """A model of names that was learned here, with what this version knows of page texts."""
-        model, texts = self.objects.model(digest), classifier.shipped().texts
-        return digest if model.texts == texts else self._put_model(replace(model, texts=texts).to_bytes())
 
     def _learned(self, digest: str) -> int:
         """How many names of lists a model was learned from here; 0 for the one that ships, or none."""

@@ -14,6 +14,7 @@ from category_lists.embedded import hosts_in
 from category_lists.index import Match
 from category_lists.inner import imitated, inner_sites, may_carry
 from category_lists.names import Site, parents
+from category_lists.phrases import shipped
 from category_lists.weigh import curated, doubted, vetted, weigh
 from policy import probes, tenants
 from policy.precedence import PRECEDENCE, Case, Found, category, covering
@@ -163,8 +164,8 @@ def suspected(profile: Profile, asked: Question) -> tuple[str, ...]:
 
 def reader(profile: Profile, asked: Question) -> "Callable[[str], Sequence[Proposal]] | None":
     """What tells of the text of a page, together with its name, what it looks like; None where no rule in force asks."""
-    model = _guesser(profile, asked)
-    return (lambda text: model.read(asked.host, text).proposals) if model else None
+    model, sets = _guesser(profile, asked), profile.dictionary.phrases
+    return (lambda text: model.read(asked.host, *(sets or shipped()).reading(text)).proposals) if model else None
 
 
 def _guesser(profile: Profile, asked: Question) -> Guesses | None:

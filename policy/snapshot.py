@@ -11,6 +11,7 @@ from typing import Protocol
 from category_lists.classifier import Guess, Proposal
 from category_lists.index import Match, Shared
 from category_lists.phrases import Sets
+from category_lists.reading import Reader
 from category_lists.taxonomy import PHASES, Taxonomy
 from policy.identity import NOT_SIGNED_IN, UNASSIGNED, Clients
 from policy.rules import (
@@ -60,7 +61,7 @@ class Guesses(Protocol):
 
     def propose(self, host: str) -> Sequence[Proposal]: ...
 
-    def read(self, host: str, text: str) -> Guess: ...
+    def read(self, host: str, reader: Reader | None, text: str) -> Guess: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def run(words: argparse.Namespace) -> int:
     host = canonical_site(words.site).host if words.site else ""
     for text in _texts(words.file):
         score = phrases.score(text, words.kind, phase=words.phase)
-        looks = model.read(host, text).proposals if words.kind == "page" else ()
+        looks = model.read(host, *phrases.reading(text)).proposals if words.kind == "page" else ()
         if words.json:
             print(
                 json.dumps(_fields(text, score, phrases) | {"proposed": [asdict(one) for one in looks]}, ensure_ascii=False)

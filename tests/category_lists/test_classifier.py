@@ -3,14 +3,14 @@
 import json
 import struct
 from array import array
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from category_lists.classifier import GENERATED, HARMLESS, NOTHING, ROWS, Model, _added, harm_in, pieces, shipped
+from category_lists.classifier import GENERATED, NOTHING, ROWS, Model, pieces, shipped
 from category_lists.examples import Examples, our_examples
+from category_lists.linear import HARMLESS, harm_in
 from category_lists.lists import starter
 from category_lists.taxonomy import load
 from category_lists.train import train
@@ -71,15 +71,15 @@ def test_a_model_survives_its_bytes():
     assert harm_in(again.probabilities("anything.example"), 0.5) == pytest.approx(1.410, abs=1e-3)
 
 
-def test_a_model_carries_what_it_knows_of_texts():
-    model = replace(small(), texts=replace(small(), line=0.2, alone=0.9))
-    again = Model.from_bytes(model.to_bytes())
-    assert again == model
-    assert small().read("any.example", "any text") is NOTHING
-    with pytest.raises(ValueError, match="damaged"):  # a model of texts has none of its own
-        Model.from_bytes(replace(small(), texts=model).to_bytes())
+def test_older_files_held_a_model_of_texts_behind_the_names_which_is_passed_over():
+    inner, data = small().to_bytes(), small().to_bytes()
+    magic, table_size, packed_size = struct.unpack_from("<8sII", data)
+    table = json.loads(data[16 : 16 + table_size]) | {"texts": len(inner), "alone": 0.9}
+    text = json.dumps(table).encode()
+    older = struct.pack("<8sII", magic, len(text), packed_size) + text + data[16 + table_size :] + inner
+    assert Model.from_bytes(older) == small()
     with pytest.raises(ValueError, match="damaged"):
-        Model.from_bytes(model.to_bytes()[:-1])
+        Model.from_bytes(older[:-1])
 
 
 @settings(max_examples=60)
@@ -101,15 +101,6 @@ NO_TABLE = struct.pack("<8sII", b"SGNAMES\x04", 2, 0) + b"[]"
 def test_what_is_no_model(data):
     with pytest.raises(ValueError, match="damaged"):
         Model.from_bytes(data)
-
-
-@given(st.integers(2, 9), st.data())
-@settings(max_examples=40)
-def test_rows_are_added_as_one_number_as_they_would_be_one_by_one(width, data):
-    weights = array("b", data.draw(st.lists(st.integers(-128, 127), min_size=width * 20, max_size=width * 20)))
-    rows = data.draw(st.lists(st.integers(0, 19), max_size=30)) + [0, 19] * 100
-    one_by_one = [sum(weights[row * width + column] for row in rows) for column in range(width)]
-    assert _added(memoryview(weights), width, rows) == one_by_one
 
 
 def test_pieces_mark_the_beginning_the_dots_and_the_end():

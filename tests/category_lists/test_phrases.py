@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from category_lists.phrases import Phrases, shipped
 from category_lists.taxonomy import PHASES, load
 
-TEXTS = Path(__file__).parents[2] / "benchmarks" / "data" / "texts.csv"
-ASKED = TEXTS.with_name("asked.csv")
+BLIND = Path(__file__).parents[2] / "benchmarks" / "data" / "blind.csv"
 OWN_KINDS = {"abuse", "bullying"}  # themes for safeguarding that are no category of sites
 
 
@@ -30,18 +29,12 @@ def rates(given):
     return len(found) / len(harm), false
 
 
-def test_the_texts_written_for_it():
-    recall, false = rates(rows(TEXTS))
+@pytest.mark.parametrize("kind", ["page", "search"])
+def test_texts_and_searches_that_were_written_as_a_test_and_not_learned_from(kind):
+    """docs/accuracy.md says what was found of them when they were seen for the first time."""
+    recall, false = rates([row for row in rows(BLIND) if row["kind"] == kind])
     assert recall >= 0.95
     assert len(false) <= 4, false
-
-
-def test_what_pupils_ask_and_what_only_sounds_like_it():
-    """A fifth of all that we wrote as pupils write; docs/accuracy.md says what was found of it before it was seen."""
-    given = rows(ASKED)[::5]
-    recall, false = rates(given)
-    assert recall >= 0.88
-    assert len(false) <= 0.01 * sum(row["label"] == "benign" for row in given), false
 
 
 def test_the_examples_beside_the_checkout(shared_data):

@@ -1,15 +1,20 @@
-"""The model of page texts: what it makes of texts that it has not learned, alone and together with a name."""
+"""What texts read like: what it makes of texts that it has not learned, alone and together with a name."""
+
+import json
+from array import array
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from category_lists.classifier import HARMLESS, ROWS, shipped
-from category_lists.reading import rows_of_text
+from category_lists.classifier import shipped as names
+from category_lists.linear import HARMLESS
+from category_lists.phrases import Phrases, by_hand, learned, shipped
+from category_lists.reading import NO_CATEGORIES, Reader, key, pieces
 from category_lists.taxonomy import load
-from category_lists.train_texts import corpus, learn
+from category_lists.train_texts import Line, corpus, learn
 
-# Written for this test; none of them stands in model/texts.txt.
+# Written for this test; none of them stands in model/written.
 TEXTS = {
     "gambling": "Spin the reels tonight: roulette tables, blackjack and a hundred free spins for every new player who deposits.",
     "proxy_vpn": "Surf anonymously past the block at your school, our servers hide your address and encrypt the traffic.",
@@ -21,49 +26,133 @@ TEXTS = {
 
 @pytest.mark.parametrize(("kind", "text"), TEXTS.items())
 def test_texts_that_it_has_not_learned(kind, text):
-    found = [one.category for one in shipped().read("", text).proposals]
-    assert found[:1] == ([] if kind == HARMLESS else [kind])
+    found = learned().read(by_hand().spoken(text))
+    if kind == HARMLESS:
+        assert found.odds < -2
+    else:
+        assert (found.theme, found.odds > learned().lines["page"]) == (kind, True)
+        assert learned().why(by_hand().spoken(text), kind)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "xqzt wvvk", "0 0 0", "ქართული ენა", "12 x 14", "hello", "yes", "youtube", "bbc bitesize", "weather tomorrow"],
+)
+def test_what_says_nothing_reads_like_nothing(text):
+    assert learned().read(by_hand().spoken(text)).odds < learned().lines["search"]
+    assert shipped().score(text, "search").themes == {}
+
+
+def test_what_phrases_found_is_taken_back_where_the_whole_reads_like_nothing_bad():
+    about = "does our filter block pornography and self harm how to test"
+    assert by_hand().score(about, "search").themes
+    assert shipped().score(about, "search").themes == {}
+    long = " ".join(["hardcore porn videos, free porn, xxx porn movies, porn tube"] * 40)
+    assert (
+        "pornography" in shipped().score(f"Welcome to our school garden. {long}").themes
+    )  # no page is excused by its beginning
+
+
+def test_what_no_phrase_says_is_found_and_says_why():
+    said = "see where my ex is without her knowing"
+    assert not by_hand().score(said, "search").themes
+    found = shipped().score(said, "search")
+    assert (list(found.themes), found.action) == (["vawg_misogyny"], "block")
+    assert found.hits[0].phrase.startswith("reads like it: ")
 
 
 def test_a_name_may_tip_the_balance_and_public_names_are_left_alone():
-    vague = "Come and play at our tables tonight, new players get more for what they pay in."
-    read = shipped().read
-    assert read("", vague).proposals == ()
-    assert [one.category for one in read("royalcasinoslots.com", vague).proposals] == ["gambling"]
-    assert read("ashfordprimaryschool.co.uk", vague).proposals == ()
-    assert read("casino.sch.uk", TEXTS["gambling"]).proposals == ()
-    assert [one.category for one in read("192.0.2.7", TEXTS["gambling"]).proposals] == ["gambling"]
+    vague = shipped().reading("Come and play at our tables tonight, new players get more for what they pay in.")
+    clear = shipped().reading(TEXTS["gambling"])
+    read = names().read
+    assert read("", *vague).proposals == ()
+    assert [one.category for one in read("royalcasinoslots.com", *vague).proposals] == ["gambling"]
+    assert read("ashfordprimaryschool.co.uk", *vague).proposals == ()
+    assert read("casino.sch.uk", *clear).proposals == ()
+    assert read("royalcasinoslots.com", None, clear[1]).proposals == ()  # phrase sets of before
+    told = {one.category for one in read("some.example", *shipped().reading("i am scared of my uncle")).proposals}
+    assert not told & NO_CATEGORIES
 
 
 def test_the_corpus_is_ours_to_read():
-    texts = corpus()
-    assert set(texts) - {HARMLESS} <= set(load().categories)
-    assert sum(map(len, texts.values())) >= 600
-    assert len({text for some in texts.values() for text in some}) == sum(map(len, texts.values()))
-    assert next(iter(texts)) == HARMLESS
+    lines = corpus()
+    assert {line.category for line in lines} - {HARMLESS} - NO_CATEGORIES <= set(load().categories)
+    assert {line.kind for line in lines} == {"search", "page"}
+    assert len({line.hand for line in lines}) >= 16
+    told = {}
+    for line in lines:
+        told.setdefault((line.kind, " ".join(line.text.lower().split())), set()).add(line.category == HARMLESS)
+    assert [text for text, harmless in told.items() if len(harmless) > 1] == []  # nobody says that it is both
+    assert all(len(word) <= 60 for line in lines for word in line.text.split())
+
+
+def test_what_ships_learned_from_all_of_them():
+    reader = learned()
+    assert reader.about["lines"] == len(corpus())
+    assert reader.themes >= set(by_hand().themes) - {"cryptocurrency"}
+    assert reader.kinds[0] == HARMLESS
+
+
+SOME = [
+    Line(hand, "search", category, f"{verb} {what} {number}")
+    for hand in ("a", "b")
+    for number in range(15)
+    for category, verb, what in ((HARMLESS, "paint", "a garden"), ("gambling", "spin", "the casino wheel"))
+]
 
 
 def test_training_is_repeatable():
-    texts = {kind: corpus()[kind][:12] for kind in (HARMLESS, "gambling")}
-    words = {"gambling": ["casino", "roulette wheel"]}
-    first, second = learn(texts, {}, words), learn(texts, {}, words)
-    assert first.to_bytes() == second.to_bytes()
-    scores = first.scores_of("a casino with a roulette wheel")
-    assert scores["gambling"] > scores[HARMLESS]
+    sets = Phrases({"t.yaml": "theme: gambling\nlanguage: en\nstrong: roulette\n"})
+    first, second = learn(SOME, sets, {"gambling": ["roulette"]}), learn(SOME, sets, {"gambling": ["roulette"]})
+    assert first.to_text() == second.to_text()
+    assert (first.kinds, first.themes) == ((HARMLESS, "gambling"), {"gambling"})
+    assert first.read(" spin the casino wheel ").odds > 1 > -1 > first.read(" paint a garden ").odds
+    assert first.why(" spin the casino wheel ", "gambling")
+    assert key("roulette") not in first.keys  # one line alone had it
+
+
+def small():
+    keys = array("I", sorted(map(key, ("spin", "garden"))))
+    weights = array("b", [v for one in keys for v in ((-90, 90) if one == key("spin") else (90, -90))])
+    return Reader(
+        (HARMLESS, "gambling"), frozenset({"gambling"}), (1.0, -1.0), (0.1, 0.1), {"search": 1.0, "page": 0.5}, 1.0, 2.0, 0.5,
+        keys, weights, {"lines": 2},
+    )  # fmt: skip
+
+
+def test_weights_survive_their_text():
+    again = Reader.from_text(small().to_text())
+    assert again == small()
+    assert again.read(" spin ").odds > 0 > again.read(" garden ").odds
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"kinds": ["gambling", HARMLESS]}, {"kinds": [HARMLESS]}, {"themes": []}, {"themes": ["games"]}, {"themes": [HARMLESS]},
+        {"pieces": 1}, {"pieces": -1}, {"pieces": 10**9}, {"weights": ""}, {"weights": "~~~"}, {"weights": 5}, {"biases": [1.0]},
+        {"scales": [float("inf"), 1.0]}, {"lines": {"search": 1.0}}, {"against": 2}, {"about": 7}, {"line": None},
+    ],
+)  # fmt: skip
+def test_damaged_weights_are_refused_in_one_sentence(changed):
+    table = json.loads(small().to_text()) | changed
+    with pytest.raises(ValueError, match=r"^The learned weights are damaged; write them again\.$"):
+        Reader.from_text(json.dumps(table))
+    for text in ("", "[]", "{}", "null", "[" * 100_000):
+        with pytest.raises(ValueError, match="damaged"):
+            Reader.from_text(text)
 
 
 @given(st.text(max_size=400))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_any_text_can_be_read(text):
-    assert all(0 <= row < ROWS for row in rows_of_text(text, ROWS))
-    assert len(shipped().read("some.example", text).proposals) <= 3
+    found = learned().read(shipped().spoken(text))
+    assert 0 <= found.share <= 1
+    assert found.theme in learned().themes
+    assert len(names().read("some.example", *shipped().reading(text)).proposals) <= 3
 
 
 def test_a_long_page_costs_no_more_than_its_beginning():
     words = " ".join(f"word{number}" for number in range(20_000))
-    assert rows_of_text(words, ROWS) == rows_of_text(words[:4000], ROWS)
-
-
-def test_what_is_no_word_is_looked_at_to_sixty_letters():
-    assert rows_of_text("b" * 60 + "c" * 3000, ROWS) == rows_of_text("b" * 60, ROWS)
-    assert all(len(word) <= 60 for some in corpus().values() for text in some for word in text.split())
+    assert pieces(words) == pieces(words[:4000])
+    assert pieces("b" * 60 + "c" * 3000) == pieces("b" * 60)

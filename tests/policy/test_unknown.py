@@ -29,7 +29,7 @@ class FakeModel:
     def propose(self, host):
         return self.guess(host).proposals
 
-    def read(self, host, text):
+    def read(self, host, reader, text):
         return Guess((Proposal("gambling", 0.8),)) if "spins" in text else Guess()
 
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from category_lists.classifier import Guess, Proposal, shipped
+from category_lists.classifier import Guess, Proposal
 from policy.rules import Action, UnknownRule
 
 
@@ -21,8 +21,8 @@ class Suspects:
     def propose(self, host):
         return self.guess(host).proposals
 
-    def read(self, host, text):
-        del host, text
+    def read(self, host, reader, text):
+        del host, reader, text
         return Guess()
 
 
@@ -81,7 +81,7 @@ def test_a_search_has_its_title_and_what_is_not_opened_has_none(school):
     assert not [event for event in school.events if event.title]
 
 
-FEW = "Roulette every night"  # not enough to call a page gambling
+FEW = "The roulette room"  # not enough to call a page gambling
 
 
 def under_a_rule(school, model, page, action=Action.BLOCK):
@@ -99,16 +99,28 @@ def under_a_rule(school, model, page, action=Action.BLOCK):
     return shown
 
 
-LEARNED = "Hide your address and surf round the blocks of your network, servers in many countries"  # no phrase of ours
+class Looks(Suspects):
+    """A model that takes no name for anything, and a text of countries on this site for a way round."""
+
+    def guess(self, host):
+        del host
+        return Guess()
+
+    def read(self, host, reader, text):
+        known = reader is not None and host == "allowed.test"
+        return Guess((Proposal("proxy_vpn", 0.9),)) if known and " countries " in text else Guess()
+
+
+VAGUE = "Fast servers in forty countries, one click and your address is another"  # says too little by itself
 
 
 def test_name_and_text_together_count_where_a_rule_says_so_and_the_log_tells_both(school):
-    page = f"https://allowed.test:{{https}}/html/plain?text={quote(LEARNED)}"
-    assert under_a_rule(school, shipped(), page) == [200, 403]
+    page = f"https://allowed.test:{{https}}/html/plain?text={quote(VAGUE)}"
+    assert under_a_rule(school, Looks(), page) == [200, 403]
     told = school.events[-1]
     assert (told.list, told.category, told.reason) == ("classifier-page", "proxy_vpn", "looks_harmful")
     assert told.detail.startswith("name and text together look like proxy_vpn ")
-    assert under_a_rule(school, shipped(), f"https://allowed.test:{{https}}/html/plain?text={quote(GOOD)}") == [200, 200]
+    assert under_a_rule(school, Looks(), f"https://allowed.test:{{https}}/html/plain?text={quote(GOOD)}") == [200, 200]
 
 
 def test_fewer_words_are_enough_where_the_name_speaks_of_the_same_and_a_rule_says_that_it_counts(school):
