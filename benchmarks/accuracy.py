@@ -1,6 +1,6 @@
 """How often is the filter right? Over real lists, taken in by `schoolgate lists import`, with a split of our own.
 
-    .venv/bin/python benchmarks/accuracy.py --data DIR --shared SHARED [--seed 1]
+    .venv/bin/python benchmarks/accuracy.py --data DIR --shared SHARED [--seed 1] [--questions 1 2 3 4] [--texts FILE ...]
 
 DIR is an installation into which full-size lists were imported; SHARED holds `scale/merged-domain-category.tsv.zst` (names
 with the category that some list gives them), `lists/` and `examples/`. Four questions, each a table:
@@ -11,14 +11,13 @@ with the category that some list gives them), `lists/` and `examples/`. Four que
 3. Of harmful names that no list knows, for how many does the model propose the right category, and at how many harmless ones?
    A fifth of all sites (by a checksum of the registered name) is kept from training; the model is trained on the others.
    A registered name is what is below a public suffix, so that names below `blogspot.com` are sites of their own.
-   Beside them stand the pages: our own short texts, each judged by a model that has not learned from it, alone and together
-   with names that no list knows.
-4. Of harmful searches and texts, how many are found, at how many harmless ones?
+   Beside them stand pages: our own short texts, each read by a model that learned from other hands, alone and together with
+   names that no list knows.
+4. Of harmful searches and texts, how many are found, at how many harmless ones? (texts.py; it needs no lists)
 """
 
 import argparse
 import csv
-import math
 import random
 import subprocess
 import sys
@@ -32,16 +31,17 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # not this folder, where dns.py stands
 
 from appliance.commands.evaluating import judge_of
+from benchmarks.shares import interval, percent
+from benchmarks.texts import disguised, examples_and_blind, growth, long_texts, pages, unseen
 from category_lists import suffixes
-from category_lists.classifier import GENERATED, HARMLESS, Model, harm_in, shipped
+from category_lists.classifier import GENERATED, Model, shipped
 from category_lists.evaluate import Judge
 from category_lists.examples import Examples, box_examples, our_examples
+from category_lists.linear import HARMLESS
 from category_lists.lists import ListVersion, starter
 from category_lists.names import NameRefused, canonical_host, is_address, parents
-from category_lists.phrases import shipped as shipped_phrases
 from category_lists.taxonomy import load as load_taxonomy
 from category_lists.train import train
-from category_lists.train_texts import corpus, held_out
 from policy.live import Live, Objects
 from policy.rules import Dictionary, read
 
@@ -56,6 +56,7 @@ def main() -> None:
     words.add_argument("--shared", type=Path, required=True)
     words.add_argument("--seed", type=int, default=1)
     words.add_argument("--questions", type=int, nargs="+", default=[1, 2, 3, 4])
+    words.add_argument("--texts", type=Path, nargs="+", default=[], help="harmless texts of your own, for question 4")
     given = words.parse_args()
     dice = random.Random(given.seed)
     judge = judge_of(Live(given.data).snapshot, None, datetime.now(UTC))
@@ -67,8 +68,11 @@ def main() -> None:
     if 3 in given.questions:
         unknown(given.data, dice)
     if 4 in given.questions:
-        texts(given.shared)
-        asked()
+        examples_and_blind(given.shared)
+        unseen()
+        growth()
+        long_texts(given.texts)
+        disguised()
 
 
 def categories_of(shared: Path) -> dict[str, set[str]]:
@@ -80,10 +84,6 @@ def categories_of(shared: Path) -> dict[str, set[str]]:
         name, _, category = line.partition("\t")
         found[name].add(category)
     return found
-
-
-def percent(part: int, whole: int) -> str:
-    return f"{part / whole:.2%}" if whole else "-"
 
 
 def listed(said: Mapping[str, set[str]], judge: Judge, dice: random.Random) -> None:
@@ -199,34 +199,6 @@ def unknown(data: Path, dice: random.Random) -> None:
     pages(trained, {kind: sorted(names) for kind, names in hidden.items()} | {HARMLESS: calm}, dice)
 
 
-def pages(trained: Model, names: Mapping[str, Sequence[str]], dice: random.Random) -> None:
-    """What the model of page texts finds of texts that it has not learned, alone and together with names."""
-    texts = shipped().texts
-    assert texts
-    held: dict[str, list[Mapping[str, float]]] = defaultdict(list)
-    found: dict[str, Counter[str]] = defaultdict(Counter)
-    for kind, _, scores in held_out(corpus()):
-        held[kind].append(scores)
-
-    def asked(way: str, kind: str, shares: Mapping[str, float], line: float) -> None:
-        likely = max((each for each in shares if each != HARMLESS), key=shares.__getitem__)
-        some = harm_in(shares, texts.against) >= line
-        found[way].update(
-            {"harmless": 1, "called": some} if kind == HARMLESS else {"texts": 1, "right": some and likely == kind}
-        )
-
-    for kind, scored in held.items():
-        for scores in scored:
-            asked("the text alone", kind, trained.together("", scores), texts.alone)
-            for name in dice.choices(names[kind], k=50) if names.get(kind) else ():
-                asked("name and text, learned here", kind, trained.together(name, scores), texts.line)
-                asked("name and text, as shipped", kind, shipped().together(name, scores), texts.line)
-    print(f"\n{'pages':30} {'texts':>7} {'right':>8} {'harmless':>9} {'called':>8}")
-    for way, counts in found.items():
-        right, called = percent(counts["right"], counts["texts"]), percent(counts["called"], counts["harmless"])
-        print(f"{way:30} {counts['texts']:7} {right:>8} {counts['harmless']:9} {called:>8}")
-
-
 def _closed() -> set[str]:
     return {one.id for one in load_taxonomy().categories.values() if one.phases["ks3"] == "block"}
 
@@ -238,14 +210,6 @@ def _row(title: str, here: Counter[str], there: Counter[str]) -> None:
     print("95 %: {:.2%} to {:.2%}".format(*interval(here[what], here["names"])))
 
 
-def interval(part: int, whole: int) -> tuple[float, float]:
-    """Between what a share of all such names may lie, nineteen times in twenty (Wilson)."""
-    share, spread = part / whole, 1.96**2 / whole
-    middle = (share + spread / 2) / (1 + spread)
-    wide = math.sqrt(spread * share * (1 - share) + spread**2 / 4) / (1 + spread)
-    return middle - wide, middle + wide
-
-
 def _proposed(model: Model, names: Sequence[str], truth: Mapping[str, set[str]]) -> Counter[str]:
     counts: Counter[str] = Counter(names=len(names))
     for name in names:
@@ -253,37 +217,6 @@ def _proposed(model: Model, names: Sequence[str], truth: Mapping[str, set[str]])
         counts["some"] += bool(proposals)
         counts["right"] += bool(proposals & truth.get(name, set()))
     return counts
-
-
-def asked() -> None:
-    """What we wrote as pupils write, by the set it belongs to; then by theme and by language."""
-    phrases = shipped_phrases()
-    counts: Counter[tuple[str, str, bool]] = Counter()
-    with (Path(__file__).parent / "data" / "asked.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            found = bool(phrases.score(row["text"], row["kind"], phase="ks4").themes)  # type: ignore[arg-type]
-            harmful = row["label"] != "benign"
-            part, language = row["source"].split("/")
-            for kind in (f"{part}, {row['kind']}", f"in {language}", *((row["category"],) if harmful else ())):
-                counts[kind, "harmful" if harmful else "harmless", found] += 1
-    print(f"\n{'what we wrote':32} {'label':10} {'texts':>6} {'found':>8}")
-    for kind, label in sorted({(kind, label) for kind, label, _ in counts}):
-        found, missed = counts[kind, label, True], counts[kind, label, False]
-        print(f"{kind:32} {label:10} {found + missed:6} {percent(found, found + missed):>8}")
-
-
-def texts(shared: Path) -> None:
-    phrases = shipped_phrases()
-    counts: Counter[tuple[str, str, bool]] = Counter()
-    with (shared / "examples" / "text_examples.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            score = phrases.score(row["text"], row["kind"], phase="ks4")  # type: ignore[arg-type]  # page or search
-            counts[row["kind"], row["label"], score.action != "allow"] += 1
-    print("\n4. texts of the examples\n")
-    print(f"{'kind':10} {'label':12} {'texts':>6} {'found':>8}")
-    for kind, label in sorted({(kind, label) for kind, label, _ in counts}):
-        found, missed = counts[kind, label, True], counts[kind, label, False]
-        print(f"{kind:10} {label:12} {found + missed:6} {percent(found, found + missed):>8}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import string
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -39,7 +39,7 @@ _ALLOWED: Final = 0.002  # share of harmless texts on harmless names that may ge
 # Share of unseen harmless lines that may be called harmful by what they read like alone; a page that is refused is gone.
 _ALLOWED_WORDS: Final = {"search": 0.0035, "page": 0.002}
 # Hands that wrote what a test of a filter asks, in such shares. The others wrote to teach, and harder than people search.
-_JUDGES: Final = ("computing-teacher", "librarian-and-officer", "safeguarding-lead", "test-laboratory")
+JUDGES: Final = ("computing-teacher", "librarian-and-officer", "safeguarding-lead", "test-laboratory")
 _BESIDE: Final = 20  # names beside each text, to set the line by
 _SEED: Final = 2026
 
@@ -124,12 +124,14 @@ def learn(lines: Sequence[Line], sets: Phrases, words: Mapping[str, Sequence[str
     )
 
 
-def held_out(lines: Sequence[Line], sets: Phrases) -> list[tuple[Line, Reader]]:
-    """Every line, and a reader that learned from no line of the same hand."""
+def held_out(lines: Sequence[Line], sets: Phrases, only: Collection[str] = ()) -> list[tuple[Line, Reader]]:
+    """Every line, and a reader that learned from no line of the same hand; of some hands `only`, if that is enough."""
     hands = sorted({line.hand for line in lines})
     found = []
     for part in range(_PARTS):
         away = frozenset(hands[part::_PARTS])
+        if only and not away & frozenset(only):
+            continue
         reader = learn([line for line in lines if line.hand not in away], sets)
         found += [(line, reader) for line in lines if line.hand in away]
         print(f"learned without {', '.join(sorted(away))}", file=sys.stderr)
@@ -141,8 +143,8 @@ def taught(names: Model, calm: Sequence[str], lines: Sequence[Line], sets: Phras
     dice = random.Random(_SEED)  # noqa: S311 - the same names every time is what is wanted
     unseen = [
         (line.kind, reader.read(text), reader.scores_of(text))
-        for line, reader in held_out(lines, sets)
-        if line.category == HARMLESS and line.hand in _JUDGES
+        for line, reader in held_out(lines, sets, JUDGES)
+        if line.category == HARMLESS and line.hand in JUDGES
         for text in (sets.spoken(line.text),)
     ]
     odds = {kind: [found.odds for which, found, _ in unseen if which == kind] for kind in _ALLOWED_WORDS}
