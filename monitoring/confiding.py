@@ -63,6 +63,12 @@ def calm(term: str) -> bool:
     return any(one in said for one in (*_words()["calm"], *_moves()["calm"][1][0]))
 
 
+def at_home(term: str) -> bool:
+    """Does it name somebody at home?"""
+    said = plain(term[:300])
+    return any(one in said for one in _words()["family"])
+
+
 @lru_cache(maxsize=20_000)
 def confided(term: str) -> Confided | None:
     """None for what is about nobody, about a lesson or a game, or about nothing that is wrong."""
