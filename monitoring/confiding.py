@@ -64,9 +64,13 @@ def calm(term: str) -> bool:
 
 
 def at_home(term: str) -> bool:
-    """Does it name somebody at home?"""
+    """Is it about somebody at home? "my dad said he will" is, "he will tell my mum" is not: who is named first does it."""
     said = plain(term[:300])
-    return any(one in said for one in _words()["family"])
+    first = {
+        name: min((said.find(one) for one in _words()[name] if one in said), default=len(said))
+        for name in ("family", "close")
+    }
+    return first["family"] < first["close"]
 
 
 @lru_cache(maxsize=20_000)

@@ -85,7 +85,7 @@ THEMES: Mapping[str, Theme] = {
 # How surely a search has to read like one theme where no phrase says it: logarithms of odds beyond the line of searches.
 # More beside a faint sign: most such searches are everyday worries. docs/review.md says what that finds and what it costs.
 SURE, SURER = 2.5, 3.5
-READ_POINTS = 50  # at that line; the more, the surer
+READ_POINTS = 20  # what it weighs with the signs that come later: it is shown by itself, and does not pull each of them up
 SHARE = 0.25  # of all harm: so likely a theme that cannot wait comes before those of the weekly report
 CONCERNS = ("self-harm", "exploitation", "family", "prevent", "violence")  # of which also what is faint is remembered
 # What one story may be made of: trouble at home, hopelessness and someone older who is kind are seldom one word.
@@ -255,7 +255,7 @@ class Judge:
             return []
         at = _route(theme, replace(seen, phase="") if theme.route == "weekly" else seen, rules)
         said = ", ".join(f"“{words}”" for words in read.words)
-        return [Finding(theme, at, round(READ_POINTS * read.odds / SURE), f"what it reads like: {said}")]
+        return [Finding(theme, at, READ_POINTS, f"what it reads like: {said}")]
 
     def _signs(self, seen: Seen, ignored: Sequence[AlertRule]) -> list[Finding]:
         """What is a sign only beside others."""
