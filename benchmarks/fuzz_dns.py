@@ -34,9 +34,10 @@ sys.path[:] = [each for each in sys.path if Path(each or ".").resolve() != Path(
 from category_lists import taxonomy
 from category_lists.index import Index, compile_index
 from category_lists.lists import store
-from dns import codec, proxied, rewrite
+from dns import codec, proxied, reading, rewrite
 from dns.answers import Answers
 from dns.codec import Malformed, Query
+from dns.reading import read_answer
 from dns.server import serve
 from dns.settings import Settings
 from dns.waiting import Waiting
@@ -135,7 +136,7 @@ class Coverage:
         kinds = kinds if all(kinds) else [monitoring.events.BRANCH]
         for kind in kinds:
             monitoring.register_callback(monitoring.COVERAGE_ID, kind, self._branch)
-        for code in codes(codec, rewrite, proxied):
+        for code in codes(codec, reading, rewrite, proxied):
             monitoring.set_local_events(monitoring.COVERAGE_ID, code, sum(kinds))
 
     def _branch(self, code: CodeType, at: int, to: int) -> object:
@@ -176,7 +177,7 @@ def a_query(data: bytes) -> None:
 
 def an_answer(data: bytes) -> None:
     """The same for an upstream's."""
-    got = codec.read_answer(data, ASKED, 7)
+    got = read_answer(data, ASKED, 7)
     if got:
         changed = rewrite.unhidden(ASKED, got)
         for each in (got, changed):
@@ -245,7 +246,7 @@ def functions(folder: Path, packets: int, seed: int) -> list[str]:
             if not isinstance(said, Waiting) and said is not None and len(said) > 1232:
                 wrong.append(f"a reply that is too long: {packet.hex()}")
         with contextlib.suppress(Malformed):
-            codec.read_answer(mutated(chance, answer), ASKED, 7)
+            read_answer(mutated(chance, answer), ASKED, 7)
         if number >= packets // 10 and not before:
             before = resident()
     grown = (resident() - before) / 1024

@@ -5,48 +5,39 @@ The fast path's theory stands in ready.py.
 INVARIANT: what cannot be decided is refused. Nothing here raises to the sockets.
 """
 
-import logging
-import secrets
 import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from dns import codec
 from dns.bypass import Scores
 from dns.cache import Stored
-from dns.codec import Ede, Edns, Malformed
-from dns.cookies import cookie, valid
+from dns.codec import Ede, Malformed
 from dns.counters import Counters
 from dns.explain import Parts
 from dns.fetching import Fetching
-from dns.limits import Rate
 from dns.local import Local
-from dns.made import Made, by_rule_book_alone, ours, relayed
+from dns.made import Made, by_rule_book_alone, ours, passed_on
+from dns.moderation import LARGE, Moderation
 from dns.newnames import NewNames
 from dns.ready import Found, ReadyReplies
 from dns.rehearsal import Rehearsal
-from dns.respond import Forward, Reply, Ways, could_not_decide, respond, tunnelled
+from dns.respond import Forward, Reply, Ways, respond, tunnelled
 from dns.screen import screened
 from dns.seats import Seat, Seats, text_of
 from dns.settings import Settings
-from dns.steering import Needs, Steering, Wanted, Way
+from dns.steering import Steering, Wanted, Way
+from dns.telling import Telling, Write
 from dns.tunnel import Tunnels
-from dns.waiting import Waiting, What, describe
+from dns.waiting import Waiting, describe
 from policy import attempts
 from policy.decide import Reason
-from policy.event import Event, decode, stamp
-from policy.rules import Action
+from policy.event import Event, stamp
 from policy.snapshot import Snapshot
-
-log = logging.getLogger(__name__)
-
-LARGE: Final = 512  # bytes of a UDP reply that are worth an attacker's while
-COMPLAINTS: Final = 20  # different failures that are logged with where they were; all are counted
 
 
 class InForce(Protocol):
@@ -56,9 +47,6 @@ class InForce(Protocol):
     def snapshot(self) -> Snapshot: ...
 
     def refresh(self, before: Callable[[Snapshot], None] = ...) -> bool: ...
-
-
-type Write = Callable[[Sequence[bytes]], None]
 
 
 class Answers:
@@ -75,8 +63,9 @@ class Answers:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`record` takes events one by one, `write` many that are encoded already (none: they go to `record`)."""
-        self._write = write or self._record_each
-        self._live, self._record, self._worker, self._clock = live, record, worker, clock
+        self._live, self._worker, self._clock = live, worker, clock
+        self.counters = Counters()
+        self._telling, self._moderation = Telling(record, write, worker, self.counters), Moderation(settings, self.counters)
         self._fetching = Fetching(settings, clock)
         self._new_names = NewNames(Path(settings.names_folder) if settings.names_folder else None, worker, clock)
         self._ready = ReadyReplies(settings.reply_entries)
@@ -87,15 +76,19 @@ class Answers:
         self._snapshot: Snapshot | None = None
         self._rehearsal: Rehearsal | None = None  # of a policy that is about to come into force
         self._present = 0  # the version of who is where that the seats rest on
-        self._complained: set[str] = set()
         self._latest = 0.0  # when something was last asked
-        self.counters = Counters()
         self.steering = Steering(settings.steered, clock, self._forget) if settings.steered else None
-        self._seats = Seats(self.steering)
-        self._cookie_key, self._keepalive = settings.cookie_key or secrets.token_bytes(32), int(settings.tcp_idle_s * 10)
-        self._large, self._refusals = Rate(settings.large_replies_s), Rate(settings.refusals_s)
-        self.unrecorded = 0  # events that the recorder would not take
-        self.undecided = 0  # queries refused because deciding failed
+        self._seats = Seats(self.steering.networks if self.steering else None)
+
+    @property
+    def undecided(self) -> int:
+        """Queries refused because deciding failed."""
+        return self._telling.undecided
+
+    @property
+    def unrecorded(self) -> int:
+        """Events that the recorder would not take."""
+        return self._telling.unrecorded
 
     async def close(self) -> None:
         await self._fetching.close()
@@ -132,15 +125,17 @@ class Answers:
         self.counters.queries[kind if kind != "dns" else "tcp" if tcp else "udp"] += 1
         try:
             seat = self._seat(listener, address, tcp)
+            if self._rehearsal:
+                self._rehearsal.hear_one(listener, packet, address, tcp=tcp)
             found = self._ready.find(packet, seat, now)
             if found and self._permitted(listener, [(seat, found)], now):
                 reply, written, of_kind, _ = found
-                self._log((stamp(now) + seat.opening + written,))
+                self._telling.lines((stamp(now) + seat.opening + written,))
                 self.counters.decisions[of_kind] += 1
                 self.counters.replies["ready"] += 1
                 return reply
         except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
-            return self._undecided(packet, address, error, now)
+            return self._telling.refused(packet, address, error, now)
         return self._the_long_way(packet, listener, address, seat, now, tcp=tcp)
 
     def many(self, packets: Sequence[tuple[bytes, bytes]], listener: str) -> list[bytes | Waiting | None]:
@@ -157,8 +152,8 @@ class Answers:
             if self._rehearsal:
                 self._rehearsal.hear(listener, packets)
         except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
-            return [self._undecided(packet, text_of(source), error, now) for packet, source in packets]
-        near, find = self._seats.near(listener), self._ready.find
+            return [self._telling.refused(packet, text_of(source), error, now) for packet, source in packets]
+        near, find, moderated = self._seats.near(listener), self._ready.find, self._moderation.moderated
         kinds: list[tuple[str, str]] = []
         held: list[tuple[int, bytes, Seat, Found]] = []  # what a gateway's kernel has to know of first
         for packet, source in packets:
@@ -174,30 +169,52 @@ class Answers:
                         replies.append(None)
                         continue
                     lines.append(began + seat.opening + written)
-                    replies.append(reply if len(reply) <= LARGE else self._moderated(packet, reply, seat.who[5], now))
+                    replies.append(reply if len(reply) <= LARGE else moderated(packet, reply, seat.who[5], now))
                     kinds.append(kind)
                     continue
             except Exception as error:  # noqa: BLE001 - as above
-                replies.append(self._undecided(packet, text_of(source), error, now))
+                replies.append(self._telling.refused(packet, text_of(source), error, now))
                 continue
             said = self._the_long_way(packet, listener, seat.who[5], seat, now, tcp=False)
             if isinstance(said, bytes) and len(said) > LARGE:
-                said = self._moderated(packet, said, seat.who[5], now)
+                said = moderated(packet, said, seat.who[5], now)
             replies.append(said)
-        same = self._snapshot is first  # or what is held back was decided by a policy that is over
-        permitted = same and (not held or self._permitted(listener, [(seat, found) for _, _, seat, found in held], now))
-        for place, packet, seat, (reply, written, kind, _) in held:
-            if permitted:
-                lines.append(began + seat.opening + written)
-                kinds.append(kind)
-                replies[place] = reply if len(reply) <= LARGE else self._moderated(packet, reply, seat.who[5], now)
-            else:
-                replies[place] = self._the_long_way(packet, listener, seat.who[5], seat, now, tcp=False)
-        self._log(lines)
+        for written, kind in self._released(held, replies, listener, now, same=self._snapshot is first) if held else ():
+            lines.append(began + written)
+            kinds.append(kind)
+        self._telling.lines(lines)
         self.counters.queries["udp"] += len(packets)
         self.counters.replies["ready"] += len(lines)
         self.counters.decisions.update(kinds)
         return replies
+
+    def _released(
+        self,
+        held: Sequence[tuple[int, bytes, Seat, Found]],
+        replies: list[bytes | Waiting | None],
+        listener: str,
+        now: float,
+        *,
+        same: bool,
+    ) -> Iterator[tuple[bytes, tuple[str, str]]]:
+        """Put what waited for a gateway's kernel into its place; gives what their events say, and of which kind they are.
+
+        `same`: the policy that it was decided by is still in force.
+        """
+        permitted, trouble = False, None
+        try:
+            permitted = same and self._permitted(listener, [(seat, found) for _, _, seat, found in held], now)
+        except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
+            trouble = error
+        for place, packet, seat, (reply, written, kind, _) in held:
+            address = seat.who[5]
+            if trouble:
+                replies[place] = self._telling.refused(packet, address, trouble, now)
+            elif permitted:
+                replies[place] = reply if len(reply) <= LARGE else self._moderation.moderated(packet, reply, address, now)
+                yield seat.opening + written, kind
+            else:
+                replies[place] = self._the_long_way(packet, listener, address, seat, now, tcp=False)
 
     def _permitted(self, listener: str, some: Sequence[tuple[Seat, Found]], now: float) -> bool:
         """Does a gateway's kernel know all that these replies need? What it does not is asked for at once, together."""
@@ -210,40 +227,20 @@ class Answers:
     def _the_long_way(
         self, packet: bytes, listener: str, address: str, seat: Seat, now: float, *, tcp: bool
     ) -> bytes | Waiting | None:
-        if seat.client is None and not tcp and self._refusals.over(address, now):
-            self.counters.dropped["stranger"] += 1
-            return None  # neither told nor recorded: who forges addresses must not fill a victim's line, nor our log
+        if seat.client is None and not tcp and self._moderation.silent(address, now):
+            return None  # neither told nor recorded
         try:
             query = codec.parse(packet)
             if query.edns and (query.edns.cookie or query.edns.keepalive or query.edns.padded):
-                query = replace(query, edns=self._greeted(query.edns, listener, address, now, tcp=tcp))
+                query = replace(query, edns=self._moderation.greeted(query.edns, listener, address, now, tcp=tcp))
         except Malformed as error:
             self.counters.dropped["malformed"] += 1
-            self._tell(now, seat, "", ("block", "", Reason.ERROR, "", "", "", 0, error.outcome, f"malformed: {error}"))
+            what = ("block", "", Reason.ERROR, "", "", "", 0, error.outcome, f"malformed: {error}")
+            self._telling.query(now, seat, "", what)
             return error.reply if seat.client else None  # a stranger gets nothing for it
         except Exception as error:  # noqa: BLE001 - as above
-            return self._undecided(packet, address, error, now)
+            return self._telling.refused(packet, address, error, now)
         return self._conclude(Waiting(query, packet, listener, address, tcp), None, now)
-
-    def _greeted(self, edns: Edns, listener: str, address: str, now: float, *, tcp: bool) -> Edns:
-        """What the client said of itself, with what we say to it."""
-        secret = listener.startswith(("dot:", "doh:"))
-        reply = b""
-        if edns.cookie:
-            reply += codec.option(codec.COOKIE, cookie(self._cookie_key, edns.cookie, address, now))
-        if edns.keepalive and tcp and not listener.startswith("doh:"):  # RFC 7828 3.2.1: not by UDP; HTTP has its own way
-            reply += codec.option(codec.KEEPALIVE, self._keepalive.to_bytes(2))
-        return replace(edns, reply=reply, padded=edns.padded and secret)
-
-    def _moderated(self, packet: bytes, reply: bytes, address: str, now: float) -> bytes:
-        """A large reply by UDP: an address that asks for many may be a victim's, unless it has brought our cookie."""
-        if not self._large.over(address, now):
-            return reply
-        query = codec.parse(packet)
-        if query.edns and valid(self._cookie_key, query.edns.cookie, address, now):
-            return reply
-        self.counters.dropped["large reply"] += 1
-        return codec.truncated(query)
 
     async def later(self, waiting: Waiting) -> bytes | None:
         """Ask an upstream, and conclude under the policy that is in force when its answer has come."""
@@ -251,7 +248,7 @@ class Answers:
         reply = await self._later(waiting)
         self.counters.took(time.monotonic() - began)
         if reply is not None and not waiting.tcp and len(reply) > LARGE:
-            return self._moderated(waiting.packet, reply, waiting.address, self._clock())
+            return self._moderation.moderated(waiting.packet, reply, waiting.address, self._clock())
         return reply
 
     async def _later(self, waiting: Waiting) -> bytes | None:
@@ -266,7 +263,7 @@ class Answers:
                 said = self._after_asking(said, self._now())
             return None if isinstance(said, Waiting) else said  # silence if a new policy asks something else: they ask again
         except Exception as error:  # noqa: BLE001 - as above
-            return self._undecided(waiting.packet, waiting.address, error, self._clock())
+            return self._telling.refused(waiting.packet, waiting.address, error, self._clock())
 
     def overloaded(self, waiting: Waiting) -> bytes | None:
         """What a query gets that would be one too many to wait."""
@@ -302,17 +299,16 @@ class Answers:
             if isinstance(said, Reply):
                 made = ours(query, said, now, self._ways, until=got.at + got.answer.lifetime)
                 return self._say(waiting, seat, made, now)
+            way: Wanted | Way | None = None
             if self.steering and client.forced:
                 way = self.steering.way(waiting.listener, waiting.address, query, said, got.answer, asked=False)
                 if isinstance(way, Wanted) and self.steering.had((way,)):
                     way = self.steering.way(waiting.listener, waiting.address, query, said, got.answer, asked=True)
-                if isinstance(way, Wanted):
-                    return replace(waiting, wanted=way, held=(snapshot, said, got))
-                if way:
-                    return self._steered(waiting, seat, said, got, way, now)
-            return self._relay(waiting, seat, said, got, now)
+            if isinstance(way, Wanted):
+                return replace(waiting, wanted=way, held=(snapshot, said, got))
+            return self._pass_on(waiting, seat, said, got, way, now)
         except Exception as error:  # noqa: BLE001 - the enforcing edge: whatever it is, the answer is no
-            return self._undecided(waiting.packet, waiting.address, error, now)
+            return self._telling.refused(waiting.packet, waiting.address, error, now)
 
     def _to_ask(self, waiting: Waiting, seat: Seat, said: Forward, now: float) -> bytes | Waiting:
         """A name that the cache does not know: an upstream is asked, unless it is one of a tunnel's."""
@@ -334,10 +330,10 @@ class Answers:
         """
         host, what = waiting.query.name or ".", made.what
         if not made.attempt:
-            self._tell(now, seat, host, what)
+            self._telling.query(now, seat, host, what)
         else:
             scored = attempts.told(made.attempt, self._scores.note(waiting.address, made.attempt, now))
-            self._tell(now, seat, host, (*what[:-1], f"{what[-1]}; {scored}"))
+            self._telling.query(now, seat, host, (*what[:-1], f"{what[-1]}; {scored}"))
             made = replace(made, what=(*what[:-1], f"{what[-1]}; {attempts.told(made.attempt)}"))
         if made.until > now and seat.client:
             form = made.form(waiting.query, self._worker)
@@ -351,49 +347,20 @@ class Answers:
         _, said, got = waiting.held
         way = self.steering.way(waiting.listener, waiting.address, waiting.query, said, got.answer, asked=True)
         seat = self._seat(waiting.listener, waiting.address, waiting.tcp)
-        return self._steered(waiting, seat, said, got, way, now) if isinstance(way, Way) else None
+        return self._pass_on(waiting, seat, said, got, way, now) if isinstance(way, Way) else None
 
-    def _steered(self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, way: Way, now: float) -> bytes:
-        """An answer on a network whose web traffic the kernel steers."""
-        if way.wire is None:
-            return self._relay(waiting, seat, said, stored, now, way.needs)
-        what = describe(waiting.query, said.decision, said.decision.action, "NOERROR", "seen by the proxy")
-        until = now if waiting.attempt else way.until
-        return self._say(waiting, seat, Made(way.wire, what, until, attempt=waiting.attempt), now)
-
-    def _relay(
-        self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, now: float, needs: Needs | None = None
-    ) -> bytes:
+    def _pass_on(self, waiting: Waiting, seat: Seat, said: Forward, stored: Stored, way: Way | None, now: float) -> bytes:
         """An upstream's answer."""
-        made = relayed(waiting.query, said, stored, now, self._ways, tcp=waiting.tcp)
+        made = passed_on(waiting.query, said, stored, way, now, self._ways, tcp=waiting.tcp)
         if waiting.attempt:
             made = replace(made, attempt=waiting.attempt, until=now)
-        elif needs:
-            made = replace(made, needs=needs)
         return self._say(waiting, seat, made, now)
-
-    def _undecided(self, packet: bytes, address: str, error: Exception, now: float) -> bytes | None:
-        """Fail closed: an event each time, and once a line in the program's log, without the name (that is the pupil's)."""
-        self.undecided += 1
-        where = "".join(traceback.format_tb(error.__traceback__))
-        if where not in self._complained and len(self._complained) < COMPLAINTS:
-            self._complained.add(where)
-            log.error("could not decide, and refused: %s\n%s", type(error).__name__, where)
-        try:
-            query = codec.parse(packet)
-        except Malformed as malformed:
-            return malformed.reply
-        reply = could_not_decide(query)
-        who = ("", "", "", "none", "", address, "")
-        what = describe(query, reply.decision, Action.BLOCK, reply.outcome)
-        self._tell(now, Seat(None, who, b""), query.name or ".", what)
-        return reply.wire
 
     # --- what is remembered ---
 
     def _forget(self) -> None:
-        """At the next question."""
-        self._snapshot = None
+        """At the next question. What was rehearsed may rest on addresses that stand for other names now."""
+        self._snapshot = self._rehearsal = None
 
     def _now(self) -> float:
         """The time. When the clock was set back, nothing that was made in what is now the future is said again."""
@@ -428,26 +395,30 @@ class Answers:
         self._snapshot, self._present = snapshot, snapshot.clients.presence.version
         if coming and coming.snapshot is snapshot:
             self._seats, self._present = coming.seats, coming.present
-        elif old is None or self.steering:  # what the kernel was told of is no longer so, whatever the rules
-            self._seats = Seats(self.steering)
         else:
-            self._seats = self._seats.following(old, snapshot)
+            self._seats = self._seats_under(snapshot, old)
         if not self._seats.some_stayed:
             self._ready.clear()
         if coming and coming.snapshot is snapshot:
             coming.ready.give(self._ready)
+        if self.steering and self._seats.steered:
+            self.steering.follow(self._seats.steered)
+
+    def _seats_under(self, snapshot: Snapshot, old: Snapshot | None) -> Seats:
+        """The seats under another policy, empty. On a gateway nobody keeps a number: what the kernel was told is over."""
         if self.steering:
-            self.steering.follow(snapshot)
+            return Seats(self.steering.networks_under(snapshot))
+        return self._seats.following(old, snapshot) if old else Seats(None)
 
     def rehearsal(self, snapshot: Snapshot) -> Rehearsal | None:
         """What makes ready for a policy that is about to come into force, hearing from now on what is asked.
 
-        None on a gateway, whose kernel would have to be asked as well, and before the first question.
+        None before the first question.
         """
-        if self._snapshot is None or self.steering:
+        if self._snapshot is None:
             return None
-        seats = self._seats.following(self._snapshot, snapshot)
-        self._rehearsal = Rehearsal(snapshot, seats, self._fetching.cache, self._ways, self._worker)
+        seats = self._seats_under(snapshot, self._snapshot)
+        self._rehearsal = Rehearsal(snapshot, seats, self._fetching.cache, self._ways, self._worker, self.steering)
         return self._rehearsal
 
     async def rehearse(self, snapshot: Snapshot) -> None:
@@ -457,29 +428,5 @@ class Answers:
 
     def _seat(self, listener: str, address: str, tcp: bool) -> Seat:
         """Who asks."""
-        return self._seats.of(self._follow_snapshot(), listener, address, tcp)
-
-    def _log(self, lines: Sequence[bytes]) -> None:
-        try:
-            self._write(lines)
-        except Exception:  # noqa: BLE001 - as in `_tell`
-            self.unrecorded += len(lines)
-
-    def _record_each(self, lines: Sequence[bytes]) -> None:
-        for line in lines:
-            self._record(decode(line))
-
-    def _tell(self, now: float, seat: Seat, host: str, what: What) -> None:
-        """Record one query. By position, in the order of Event's fields: this runs for each of them."""
-        school, group, network, identified_by, person, address, device = seat.who
-        action, handling, reason, category, list_, rule, change, outcome, detail = what
-        self.counters.decisions[action, reason] += 1
-        try:
-            self._record(
-                Event(
-                    now, "dns", school, group, network, identified_by, person, address, device, host, "", "",
-                    action, handling, reason, category, list_, rule, change, outcome, detail, self._worker,
-                )
-            )  # fmt: skip
-        except Exception:  # noqa: BLE001 - a full log must not stop a school's lookups; the count shows what was lost
-            self.unrecorded += 1
+        snapshot = self._follow_snapshot()  # first: with another policy come other seats
+        return self._seats.of(snapshot, listener, address, tcp)

@@ -63,6 +63,14 @@ class Generations[K, V]:
         if not dying:
             self._dying.pop()
 
+    def take(self, values: dict[K, V]) -> None:
+        """Hold these, which are nobody else's any more. Where nothing is held yet that takes no time, whatever they are."""
+        if self.young or self._old or self._weigh is not _one:
+            for key, value in values.items():
+                self.put(key, value)
+        else:
+            self.young, self._weight = values, len(values)
+
     def clear(self) -> None:
         self._dying += (self._old, self.young)
         self.young, self._old, self._weight = {}, {}, 0

@@ -3,10 +3,10 @@
 Why so much by hand. A filter must read exactly what the next resolver would read, must forward records that it does not
 understand byte for byte, and must do both some 50,000 times a second. dnslib takes every record apart (and raises a dozen
 kinds of error on those it knows but dislikes), at a tenth of that speed. So a query is read by `parse`, strictly; an answer
-is walked by `read_answer` only as far as the filter judges it; dnslib has the tables of names, and is the tests' second
+is walked only as far as the filter judges it (reading.py); dnslib has the tables of names, and is the tests' second
 opinion on every byte that is written here.
 
-INVARIANT: whatever the bytes, `parse` and `read_answer` raise nothing but `Malformed`.
+INVARIANT: whatever the bytes, `parse` raises nothing but `Malformed`.
 """
 
 import ipaddress
@@ -33,14 +33,13 @@ SMALLEST_SIZE: Final = 512  # RFC 1035 4.2.1
 LONGEST_NAME: Final = 255  # RFC 1035 2.3.4
 LONGEST_TEXT: Final = 120  # of an extended error, so that every answer of our own fits into 512 bytes
 LONGEST_TTL: Final = 0x7FFFFFFF  # RFC 2181 8
-MOST_RECORDS: Final = 1000  # of an answer that is still worth reading
 
 HEADER_SIZE: Final = 12
-_HEADER = struct.Struct("!HHHHHH")
-_RECORD = struct.Struct("!HHIH")  # type, class, TTL, length
+HEADER: Final = struct.Struct("!HHHHHH")
+RECORD: Final = struct.Struct("!HHIH")  # type, class, TTL, length
 _PLAIN = re.compile(rb"[a-z0-9_-]").fullmatch
 _PLAIN_NAME = re.compile(rb"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*").fullmatch
-_QR, _TC, _RD, _RA, _AD, _CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
+QR, TC, RD, RA, AD, CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
 
 
 class Malformed(ValueError):
@@ -195,7 +194,7 @@ def name_at(data: bytes, at: int) -> tuple[list[bytes], int]:
     return _name(data, at, pointers=True)
 
 
-def _text(labels: Sequence[bytes]) -> str:
+def name_text(labels: Sequence[bytes]) -> str:
     name = b".".join(labels).lower()
     if _PLAIN_NAME(name) and name.count(b".") == len(labels) - 1:
         return name.decode("ascii")
@@ -206,13 +205,13 @@ def parse(data: bytes) -> Query:
     """Read a query; Malformed says what to answer to anything else."""
     if len(data) < 12:
         raise Malformed("shorter than a header")
-    id_, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(data)
-    if flags & _QR:
+    id_, flags, questions, answers, authorities, additionals = HEADER.unpack_from(data)
+    if flags & QR:
         raise Malformed("an answer sent to a server")  # never answered: two servers would talk for ever
     opcode = flags >> 11 & 0xF
     if opcode != 0:
         raise _complaint(id_, flags, NOTIMP, f"opcode {opcode}")
-    if questions != 1 or answers or authorities or flags & _TC:
+    if questions != 1 or answers or authorities or flags & TC:
         raise _complaint(id_, flags, FORMERR, "not exactly one question")
     try:
         labels, at = _name(data, 12, pointers=False)
@@ -224,24 +223,24 @@ def parse(data: bytes) -> Query:
     if at != len(data):
         raise _complaint(id_, flags, FORMERR, "bytes behind the message")
     if version:
-        head = _HEADER.pack(id_, _QR | _RA | flags & (_RD | _CD), 1, 0, 0, 1)
+        head = HEADER.pack(id_, QR | RA | flags & (RD | CD), 1, 0, 0, 1)
         opt = struct.pack("!BHHBBHH", 0, OPT, OUR_SIZE, BADVERS >> 4, 0, 0, 0)
         raise Malformed("EDNS of an unknown version", head + data[12 : 16 + len(qname)] + opt, BADVERS)
     return Query(
         id=id_,
-        name=_text(labels),
+        name=name_text(labels),
         qname=qname,
         qtype=qtype,
         qclass=qclass,
-        rd=bool(flags & _RD),
-        ad=bool(flags & _AD),
-        cd=bool(flags & _CD),
+        rd=bool(flags & RD),
+        ad=bool(flags & AD),
+        cd=bool(flags & CD),
         edns=edns,
     )
 
 
 def _complaint(id_: int, flags: int, rcode: int, why: str) -> Malformed:
-    return Malformed(why, _HEADER.pack(id_, _QR | flags & 0x7800 | flags & _RD | rcode, 0, 0, 0, 0), rcode)
+    return Malformed(why, HEADER.pack(id_, QR | flags & 0x7800 | flags & RD | rcode, 0, 0, 0, 0), rcode)
 
 
 def _additionals(data: bytes, at: int, count: int) -> tuple[Edns | None, int, int]:
@@ -249,8 +248,8 @@ def _additionals(data: bytes, at: int, count: int) -> tuple[Edns | None, int, in
     edns, version = None, 0
     for _ in range(count):
         owner, at = _name(data, at, pointers=True)
-        rtype, rclass, ttl, length = _RECORD.unpack_from(data, at)
-        at += _RECORD.size
+        rtype, rclass, ttl, length = RECORD.unpack_from(data, at)
+        at += RECORD.size
         if at + length > len(data):
             raise Malformed("a record that is cut off")
         if rtype == OPT:
@@ -280,116 +279,13 @@ def option(code: int, data: bytes) -> bytes:
     return struct.pack("!HH", code, len(data)) + data
 
 
-def read_answer(data: bytes, asked: Query, id_: int) -> Answer | None:
-    """An upstream's answer to `asked`; None when it was truncated. Malformed when it is not that, or not well formed."""
-    if len(data) < 12:
-        raise Malformed("shorter than a header")
-    got, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(data)
-    question = asked.qname.lower() + struct.pack("!HH", asked.qtype, asked.qclass)
-    start = 12 + len(question)
-    if got != id_ or not flags & _QR or flags & 0x7800 or questions != 1:
-        raise Malformed("not an answer to this query")
-    if data[12 : start - 4].lower() + data[start - 4 : start] != question:
-        raise Malformed("an answer to another question")
-    if flags & _TC:
-        return None
-    if answers + authorities + additionals > MOST_RECORDS:
-        raise Malformed("more records than any answer has")
-    try:
-        return _read_records(data, start, flags, (answers, authorities, additionals))
-    except (IndexError, struct.error, ValueError) as error:
-        raise Malformed(f"an answer that cannot be read: {error}") from None
-
-
-def _read_records(data: bytes, start: int, flags: int, counts: tuple[int, int, int]) -> Answer:
-    at, end, kept = start, start, 0
-    rcode = flags & 0xF
-    ttls: list[tuple[int, int]] = []
-    alive: list[int] = []
-    negative: int | None = None
-    targets: list[str] = []
-    addresses: list[str] = []
-    opt_seen = False
-    for number in range(sum(counts)):
-        _, at = _name(data, at, pointers=True)
-        rtype, rclass, ttl, length = _RECORD.unpack_from(data, at)
-        begin = at + _RECORD.size
-        if begin + length > len(data):
-            raise Malformed("a record that is cut off")
-        if rtype == OPT:
-            rcode |= (ttl >> 24) << 4
-            opt_seen = True
-        elif not opt_seen:  # what follows the OPT is left off with it: additional records are a courtesy
-            ttl = 0 if ttl & 0x80000000 else ttl  # RFC 2181 8
-            ttls.append((at + 4 - start, ttl))
-            kept, end = number + 1, begin + length
-            if number < counts[0]:
-                alive.append(ttl)
-                if rclass == IN:
-                    more_targets, more_addresses = _leads(data, rtype, begin, begin + length)
-                    targets += more_targets
-                    addresses += more_addresses
-            elif rtype == SOA and number < counts[0] + counts[1]:
-                negative = min(ttl, int(struct.unpack_from("!I", data, begin + length - 4)[0]))
-        at = begin + length
-    if kept < counts[0] + counts[1]:
-        raise Malformed("an OPT record among the answers")
-    if negative is not None:  # also at the end of a chain of CNAMEs that leads nowhere
-        alive.append(negative)
-    elif rcode == NXDOMAIN:
-        alive.clear()  # RFC 2308 5: without an SOA it is not kept
-    return Answer(
-        rcode=rcode,
-        ad=bool(flags & _AD),
-        counts=(counts[0], counts[1], kept - counts[0] - counts[1]),
-        body=data[start:end],
-        ttls=tuple(ttls),
-        lifetime=min(alive, default=0),
-        targets=tuple(dict.fromkeys(targets)),
-        addresses=tuple(addresses),
-    )
-
-
-def _leads(data: bytes, rtype: int, at: int, end: int) -> tuple[list[str], list[str]]:
-    """Where a record leads: names, and addresses."""
-    if rtype == A:
-        return [], [str(ipaddress.IPv4Address(data[at:end]))]
-    if rtype == AAAA:
-        return [], [str(ipaddress.IPv6Address(data[at:end]))]
-    if rtype in (CNAME, DNAME):
-        labels, after = _name(data, at, pointers=True)
-        if after != end:
-            raise Malformed("a target that does not fill its record")
-        return [_text(labels)], []
-    if rtype in (SVCB, HTTPS):
-        labels, at = _name(data, at + 2, pointers=True)
-        return [_text(labels)] if labels else [], _hints(data, at, end)  # "." stands for the name itself
-    return [], []
-
-
-def _hints(data: bytes, at: int, end: int) -> list[str]:
-    """The addresses among service parameters: ipv4hint and ipv6hint (RFC 9460 7.3)."""
-    hints: list[str] = []
-    while at < end:
-        key, length = struct.unpack_from("!HH", data, at)
-        at += 4
-        if key == 4:
-            hints += [str(ipaddress.IPv4Address(data[i : i + 4])) for i in range(at, at + length, 4)]
-        elif key == 6:
-            hints += [str(ipaddress.IPv6Address(data[i : i + 16])) for i in range(at, at + length, 16)]
-        at += length
-    if at != end:
-        raise Malformed("a service parameter that is cut off")
-    return hints
-
-
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
 def ask(query: Query, id_: int, spelling: bytes | None = None) -> bytes:
     """The query as an upstream gets it: our own spelling (none: lower case) and EDNS, with the client's DO only."""
-    flags = _RD | _AD | (_CD if query.cd else 0)  # AD: "tell me if it was validated" (RFC 6840 5.7), for all who share it
-    head = _HEADER.pack(id_, flags, 1, 0, 0, 1)
+    flags = RD | AD | (CD if query.cd else 0)  # AD: "tell me if it was validated" (RFC 6840 5.7), for all who share it
+    head = HEADER.pack(id_, flags, 1, 0, 0, 1)
     opt = struct.pack("!BHHIH", 0, OPT, OUR_SIZE, 0x8000 if query.do else 0, 0)
     return head + (spelling or query.qname.lower()) + struct.pack("!HH", query.qtype, query.qclass) + opt
 
@@ -421,11 +317,11 @@ def _message(
 ) -> bytes:
     question = query.qname + struct.pack("!HH", query.qtype, query.qclass)
     opt = _opt(query, ede, rcode, 12 + len(question) + len(body), limit)
-    flags = _QR | _RA | (_RD if query.rd else 0) | (_CD if query.cd else 0) | (_AD if ad else 0) | rcode & 0xF
+    flags = QR | RA | (RD if query.rd else 0) | (CD if query.cd else 0) | (AD if ad else 0) | rcode & 0xF
     if 12 + len(question) + len(body) + len(opt) > limit:
-        flags, counts, body = flags | _TC, (0, 0, 0), b""
+        flags, counts, body = flags | TC, (0, 0, 0), b""
     answers, authorities, additionals = counts
-    return _HEADER.pack(query.id, flags, 1, answers, authorities, additionals + bool(opt)) + question + body + opt
+    return HEADER.pack(query.id, flags, 1, answers, authorities, additionals + bool(opt)) + question + body + opt
 
 
 def error(query: Query, rcode: int, ede: Ede | None = None) -> bytes:
@@ -444,7 +340,7 @@ def own_soa(ttl: int) -> bytes:
 def absent(query: Query, rcode: int, ttl: int, ede: Ede | None = None) -> bytes:
     """NXDOMAIN, or NOERROR without a record; an SOA of ours says for how long (RFC 2308)."""
     rdata = own_soa(ttl)
-    return _message(query, rcode, (0, 1, 0), b"\xc0\x0c" + _RECORD.pack(SOA, IN, ttl, len(rdata)) + rdata, ede=ede)
+    return _message(query, rcode, (0, 1, 0), b"\xc0\x0c" + RECORD.pack(SOA, IN, ttl, len(rdata)) + rdata, ede=ede)
 
 
 def pointing(query: Query, addresses: tuple[str, ...], ttl: int, ede: Ede | None = None) -> bytes:
@@ -459,36 +355,36 @@ def pointing(query: Query, addresses: tuple[str, ...], ttl: int, ede: Ede | None
 def _address_records(addresses: tuple[str, ...], qtype: int, ttl: int) -> tuple[int, bytes]:
     wanted = {A: 4, AAAA: 6}.get(qtype)
     found = [ip.packed for ip in map(ipaddress.ip_address, addresses) if ip.version == wanted]
-    return len(found), b"".join(b"\xc0\x0c" + _RECORD.pack(qtype, IN, ttl, len(ip)) + ip for ip in found)
+    return len(found), b"".join(b"\xc0\x0c" + RECORD.pack(qtype, IN, ttl, len(ip)) + ip for ip in found)
 
 
 def truncated(query: Query) -> bytes:
     """No answer, but to ask again by TCP."""
     reply = _message(query, NOERROR, (0, 0, 0), b"")
-    return reply[:2] + (int.from_bytes(reply[2:4]) | _TC).to_bytes(2) + reply[4:]
+    return reply[:2] + (int.from_bytes(reply[2:4]) | TC).to_bytes(2) + reply[4:]
 
 
 def lifetime(reply: bytes) -> int:
     """How many seconds a reply of ours may be kept: the lowest TTL in it, an OPT apart."""
     _, at = _name(reply, 12, pointers=False)
     at, lowest = at + 4, LONGEST_TTL
-    for _ in range(sum(_HEADER.unpack_from(reply)[3:])):
+    for _ in range(sum(HEADER.unpack_from(reply)[3:])):
         _, at = _name(reply, at, pointers=True)
-        rtype, _, ttl, length = _RECORD.unpack_from(reply, at)
-        at += _RECORD.size + length
+        rtype, _, ttl, length = RECORD.unpack_from(reply, at)
+        at += RECORD.size + length
         lowest = lowest if rtype == OPT else min(lowest, ttl)
     return 0 if lowest == LONGEST_TTL else int(lowest)
 
 
 def minimal_any(query: Query, ttl: int) -> bytes:
     """RFC 8482: a question for everything gets one small record."""
-    return _message(query, NOERROR, (1, 0, 0), b"\xc0\x0c" + _RECORD.pack(HINFO, IN, ttl, 9) + b"\x07RFC8482\x00")
+    return _message(query, NOERROR, (1, 0, 0), b"\xc0\x0c" + RECORD.pack(HINFO, IN, ttl, 9) + b"\x07RFC8482\x00")
 
 
 def named(query: Query, names: Sequence[str], ttl: int) -> bytes:
     """The names of an address: PTR records of ours."""
     rdatas = [wire_name(name) for name in names]
-    body = b"".join(b"\xc0\x0c" + _RECORD.pack(PTR, IN, ttl, len(rdata)) + rdata for rdata in rdatas)
+    body = b"".join(b"\xc0\x0c" + RECORD.pack(PTR, IN, ttl, len(rdata)) + rdata for rdata in rdatas)
     return _message(query, NOERROR, (len(rdatas), 0, 0), body)
 
 

@@ -20,7 +20,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Final
 
-AT_ONCE: Final = 64  # packets; a batch is answered in well under a millisecond
+AT_ONCE: Final = 64  # packets; a batch whose replies are ready is answered in well under a millisecond
 LARGEST: Final = 4096  # of a query; one that is cut off here is malformed
 _LONGEST: Final = 65_536  # of a reply
 _PLACE: Final = LARGEST + 320  # from one packet's place to the next: no power of two, or all would share a few cache lines
@@ -108,12 +108,12 @@ class Batches:
                 message.control, message.control_length = controls + number * _CONTROL, _CONTROL
         return messages
 
-    def receive(self) -> list[tuple[bytes, bytes]]:
+    def receive(self, at_most: int = AT_ONCE) -> list[tuple[bytes, bytes]]:
         """What has come, each packet with its sender's address; empty when nothing waits. OSError as sockets raise it."""
         if self._wild:
             for message in self._in[: self._used]:
                 message.control_length = _CONTROL  # the kernel has written there how much it used
-        count = self._receive(self._fd, self._in_at, AT_ONCE, _MSG_DONTWAIT, None)
+        count = self._receive(self._fd, self._in_at, at_most, _MSG_DONTWAIT, None)
         if count < 0:
             number = ctypes.get_errno()
             if number in (errno.EAGAIN, errno.EINTR):

@@ -3,7 +3,7 @@
 Made from what `respond` or `screened` said, whether somebody has asked just now or a new policy is rehearsed (rehearsal.py).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,7 +12,7 @@ from dns.cache import Stored
 from dns.codec import Ede, Query
 from dns.ready import Form
 from dns.respond import Forward, Reply, Ways, question, remaining
-from dns.steering import Needs
+from dns.steering import Needs, Way
 from dns.waiting import What, describe
 from policy.decide import decide
 from policy.event import ending
@@ -81,3 +81,11 @@ def relayed(query: Query, said: Forward, stored: Stored, now: float, ways: Ways,
     if decision.until:
         until = min(until, decision.until.timestamp() - ways.ttl_allow_max_s)
     return Made(wire, describe(query, decision, decision.action, codec.rcode_text(answer.rcode), said.detail), until)
+
+
+def passed_on(query: Query, said: Forward, stored: Stored, way: Way | None, now: float, ways: Ways, *, tcp: bool) -> Made:
+    """An upstream's answer, the way that it takes where a gateway's kernel steers."""
+    if way is None or way.wire is None:
+        made = relayed(query, said, stored, now, ways, tcp=tcp)
+        return replace(made, needs=way.needs) if way else made
+    return Made(way.wire, describe(query, said.decision, said.decision.action, "NOERROR", "seen by the proxy"), way.until)

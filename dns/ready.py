@@ -80,12 +80,16 @@ class ReadyReplies:
         self._count = 0
 
     def give(self, others: "ReadyReplies") -> None:
-        """Let others hold what is held here as well."""
-        for key, ready in self._kept.items():
-            others.put(key, ready)
-        for shape, forms in self._forms.items():
-            for kin, form in forms.items():
-                others.put_form(shape, kin, form)
+        """Let others hold what is held here, and no more here."""
+        kept, forms, self._kept, self._forms = self._kept.young, self._forms, Generations(1), {}
+        others.take(kept, forms)
+
+    def take(self, kept: dict[bytes, Ready], forms: dict[bytes, dict[Hashable, Form]]) -> None:
+        """Hold these as well, which are nobody else's any more."""
+        self._kept.take(kept)
+        for shape, some in forms.items():
+            for kin, form in some.items():
+                self.put_form(shape, kin, form)
 
     def find(self, packet: bytes, seat: Seat, now: float) -> Found | None:
         """The reply to a packet, if it is ready."""

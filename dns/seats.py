@@ -10,7 +10,7 @@ from itertools import count
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final
 
-from dns.steering import Steering
+from dns.steering import Networks
 from policy.event import opening
 from policy.identity import Client
 from policy.snapshot import Profile, Snapshot
@@ -33,8 +33,8 @@ class Seat:
 class Seats:
     """The clients that were seen under one policy."""
 
-    def __init__(self, steering: Steering | None, numbers: Iterator[int] | None = None) -> None:
-        self._steering, self._numbers = steering, numbers or count(1)
+    def __init__(self, steered: Networks | None, numbers: Iterator[int] | None = None) -> None:
+        self.steered, self._numbers = steered, numbers or count(1)
         self._of: dict[tuple[str, str, bool], Seat] = {}
         self._near: dict[str, dict[bytes, Seat]] = {}  # the same for UDP, by listener and by the address as sockets have it
         self._profiles: dict[tuple[str, str, bool, str | None, bool], bytes] = {}
@@ -42,7 +42,7 @@ class Seats:
 
     def following(self, old: Snapshot, new: Snapshot) -> "Seats":
         """The seats under another policy, empty. Whoever is decided upon by the very same rules keeps the number."""
-        seats = Seats(self._steering, self._numbers)
+        seats = Seats(self.steered, self._numbers)
         same = {school: new.says_the_same(old, school) for school in {alike[0] for alike in self._profiles}}
         seats._profiles = {alike: number for alike, number in self._profiles.items() if same[alike[0]]}
         seats._stayed = frozenset(seats._profiles.values())
@@ -92,18 +92,16 @@ class Seats:
         client = snapshot.clients.of(listener, address)
         if client is None:
             who = ("", "", "", "none", "", address, "")
-            nobody = bytes(
-                _NUMBER + 2 if self._steering else _NUMBER
-            )  # as long as the others': no packet may be another's key
+            nobody = bytes(_NUMBER + 2 if self.steered else _NUMBER)  # as long as others': no packet may be another's key
             seat = Seat(None, who, nobody, opening("dns", *who))
         else:
-            if self._steering and self._steering.network(address):
+            if self.steered and self.steered.at(address):
                 client = replace(client, forced=True)  # the kernel sees to that
             profile = snapshot.profile(client.school, client.group)
             person = client.person if client.person in profile.persons else None  # others are answered as their group is
             alike = (client.school, client.group, client.forced, person, tcp)
             number = self._profiles.get(alike) or self._profiles.setdefault(alike, next(self._numbers).to_bytes(_NUMBER))
-            number = self._steering.profile(number, address) if self._steering else number
+            number = self.steered.profile(number, address) if self.steered else number
             told = (client.school, client.group, client.network, client.identified_by)
             who = (*told, client.person or "", address, client.device)
             seat = Seat(client, who, number, opening("dns", *who), profile)

@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
@@ -97,26 +97,18 @@ class NotSteered(RuntimeError):
     """The process that steers did not say which address stands for a name."""
 
 
-class Steering:
-    """Of one worker. `forget` is called when what we asked for may hold no longer."""
+class Networks:
+    """Which clients' web traffic the kernel steers while one policy is in force: networks may be filtered by it, or not."""
 
-    def __init__(self, steered: Steered, clock: Callable[[], float], forget: Callable[[], None]) -> None:
-        self._path, self._clock, self._forget = steered.socket, clock, forget
+    def __init__(self, steered: Steered, snapshot: Snapshot | None = None) -> None:
         self._networks = [(ip_network(each.prefix), each) for each in steered.networks]
         self._networks.sort(key=lambda one: -one[0].prefixlen)
         self._kinds = sorted({each.kind for each in steered.networks})
         self._of: Generations[str, tuple[Network | None]] = Generations(REMEMBERED)
-        self._ways: Mapping[passages.Prefix, passages.Way] = {}  # what signed policy says of networks
-        self._permitted: Generations[Wanted, float] = Generations(REMEMBERED)
-        self._numbers: Generations[str, tuple[int, float]] = Generations(REMEMBERED)
-        self._quick = QuickLine(steered.socket, steered.patience_s)
-        self._asked: dict[int, asyncio.Future[float]] = {}
-        self._turn = self._since = 0
-        self._turns: dict[str, int] = {}  # of clients of whom something else became known; others': `_since`
-        self._count = 0
-        self._writer: asyncio.StreamWriter | None = None
+        said = passages.ways(snapshot.schools.values()) if snapshot else {}
+        self._ways = said if any(not way.filtered for way in said.values()) else {}  # what signed policy says of networks
 
-    def network(self, address: str) -> Network | None:
+    def at(self, address: str) -> Network | None:
         """The steered network of a client."""
         known = self._of.get(address)
         if known is None:
@@ -129,14 +121,32 @@ class Steering:
 
     def profile(self, number: bytes, address: str) -> bytes:
         """The end of the keys that ready replies are kept under: a steered network's clients have their own."""
-        network = self.network(address)
+        network = self.at(address)
         return number + (0 if network is None else 1 + self._kinds.index(network.kind)).to_bytes(2)
 
-    def follow(self, snapshot: Snapshot) -> None:
-        """Another policy: networks may be filtered that were not, or no more."""
-        said = passages.ways(snapshot.schools.values())
-        self._ways = said if any(not way.filtered for way in said.values()) else {}
-        self._of.clear()
+
+class Steering:
+    """Of one worker. `forget` is called when what we asked for may hold no longer."""
+
+    def __init__(self, steered: Steered, clock: Callable[[], float], forget: Callable[[], None]) -> None:
+        self._steered, self._clock, self._forget = steered, clock, forget
+        self.networks = Networks(steered)
+        self._permitted: Generations[Wanted, float] = Generations(REMEMBERED)
+        self._numbers: Generations[str, tuple[int, float]] = Generations(REMEMBERED)
+        self._quick = QuickLine(steered.socket, steered.patience_s)
+        self._asked: dict[int, asyncio.Future[float]] = {}
+        self._turn = self._since = 0
+        self._turns: dict[str, int] = {}  # of clients of whom something else became known; others': `_since`
+        self._count = 0
+        self._writer: asyncio.StreamWriter | None = None
+
+    def networks_under(self, snapshot: Snapshot) -> Networks:
+        """Those of a policy that may come into force."""
+        return Networks(self._steered, snapshot)
+
+    def follow(self, networks: Networks) -> None:
+        """Another policy is in force, by which these are steered."""
+        self.networks = networks
         self.turned(None)
 
     def turned(self, addresses: Iterable[str] | None) -> None:
@@ -153,10 +163,21 @@ class Steering:
         return self._turns.get(address, self._since)
 
     def way(
-        self, listener: str, client: str, query: Query, said: Forward, answer: Answer, *, asked: bool
+        self,
+        listener: str,
+        client: str,
+        query: Query,
+        said: Forward,
+        answer: Answer,
+        *,
+        asked: bool,
+        networks: Networks | None = None,
     ) -> Wanted | Way | None:
-        """How an upstream's answer leaves. Wanted: not yet; None: as anywhere else. `asked`: it was asked for."""
-        network = self.network(client)
+        """How an upstream's answer leaves. Wanted: not yet; None: as anywhere else. `asked`: it was asked for.
+
+        `networks`: those of a policy that is not in force yet.
+        """
+        network = (networks or self.networks).at(client)
         if network is None or query.qtype not in (codec.A, codec.AAAA, *SERVICES):
             return None
         now, decision = self._clock(), said.decision
@@ -177,7 +198,7 @@ class Steering:
             return Wanted(listener, client, (query.name, ()))
         both = addresses(number)
         told = tuple(each for each, there in zip(both, (network.four, network.six), strict=True) if there)
-        left = decision.until.timestamp() - now if decision.until else TTL_S
+        left = decision.until.timestamp() - now if decision.until else 2 * TTL_S
         ttl = max(0, min(TTL_S, int(left)))
         return Way(now + left - ttl if left < 2 * TTL_S else now + TTL_S, codec.pointing(query, told, ttl, said.ede))
 
@@ -222,7 +243,7 @@ class Steering:
         """Keep the connection. When it ends, what was permitted may be so no more."""
         while True:
             try:
-                reader, self._writer = await asyncio.open_unix_connection(self._path)
+                reader, self._writer = await asyncio.open_unix_connection(self._steered.socket)
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._beat(self._writer))
                     await self._listen(reader)

@@ -23,6 +23,7 @@ import h2.exceptions
 
 from dns import codec
 from dns.codec import Answer, Malformed, Query
+from dns.reading import read_answer
 from dns.servers import Server
 
 MANGLED: Final = 3  # answers in another spelling, one after the other, after which it is asked in lower case
@@ -72,7 +73,7 @@ class Plain:
             way.close()
 
     def _read(self, data: bytes, query: Query, id_: int, asked: bytes) -> Answer | None:
-        answer = codec.read_answer(data, query, id_)
+        answer = read_answer(data, query, id_)
         end = 12 + len(query.qname)
         if data[12:end] == asked[12:end]:
             self._mangled = 0 if self._mangled < MANGLED else self._mangled
@@ -86,7 +87,7 @@ class Plain:
         try:
             asked = codec.ask(query, id_)
             writer.write(len(asked).to_bytes(2) + asked)
-            answer = codec.read_answer(await _framed(reader), query, id_)
+            answer = read_answer(await _framed(reader), query, id_)
         except asyncio.IncompleteReadError:
             raise ConnectionError("closed before it answered") from None
         finally:
@@ -199,7 +200,7 @@ class _Line(ABC):
         try:
             id_ = self._send(number, query)
             await self._writer.drain()
-            return codec.read_answer(await came, query, id_)
+            return read_answer(await came, query, id_)
         finally:
             self._waiting.pop(number, None)
 

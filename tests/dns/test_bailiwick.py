@@ -6,6 +6,7 @@ import pytest
 from dns import codec
 from dns.bailiwick import confined
 from dns.codec import Malformed, Query
+from dns.reading import read_answer
 
 ASKED = Query(7, "shop.example", codec.wire_name("shop.example"), codec.A)
 
@@ -18,7 +19,7 @@ def answer(*zone):
             reply.add_answer(dnslib.RR(owner, codec.DNAME, rdata=dnslib.RD(codec.wire_name(target.rstrip(".")))))
         else:
             reply.add_answer(*dnslib.RR.fromZone(line))
-    return codec.read_answer(bytes(reply.pack()), ASKED, 9)
+    return read_answer(bytes(reply.pack()), ASKED, 9)
 
 
 @pytest.mark.parametrize(("zone", "believed"), [

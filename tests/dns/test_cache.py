@@ -107,3 +107,16 @@ def test_what_was_dropped_is_freed_little_by_little():
     for number in range(1_000, 1_000 + 260):
         kept.put(number, Value(number))
     assert alive == set(range(1_000, 1_260))
+
+
+@pytest.mark.parametrize("before", [{}, {"a": 1, "b": 2}])
+def test_what_is_taken_over_is_held_within_the_bound(before):
+    held: Generations[str, int] = Generations(8)
+    for key, value in before.items():
+        held.put(key, value)
+    held.take({"b": 7, "c": 8})
+    assert dict(held.items()) == {**before, "b": 7, "c": 8}
+    for each in range(20):
+        held.put(str(each), each)
+    assert len(held) <= 8
+    assert held.get("19") == 19

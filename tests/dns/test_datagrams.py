@@ -42,6 +42,15 @@ def test_a_batch_comes_whole_and_goes_back(pair, host, source):
     assert batches.receive() == []
 
 
+def test_fewer_can_be_taken_at_a_time(pair):
+    server, asker, port = pair()
+    batches = Batches(server)
+    for n in range(6):
+        asker.sendto(b"%d" % n, ("127.0.0.1", port))
+    got = [[packet for packet, _ in batches.receive(4)] for _ in range(3)]
+    assert got == [[b"0", b"1", b"2", b"3"], [b"4", b"5"], []]
+
+
 def test_what_has_no_reply_yet_is_passed_over(pair):
     server, asker, port = pair()
     batches = Batches(server)

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from dns import codec
 from dns.answers import Answers
 from dns.cache import Stored
+from dns.reading import read_answer
 from dns.rehearsal import MOST
+from dns.seats import text_of
 from dns.settings import Settings
 from dns.steering import Network as Steered_network
-from dns.steering import Steered
+from dns.steering import Steered, Wanted
 from dns.waiting import Waiting
 from policy.event import decode
 from policy.identity import Clients
@@ -44,7 +46,7 @@ def packet(name: str, kind: int = 1, id_: int = 7, edns: bool = False) -> bytes:
 
 
 class Worker:
-    """A resolver with a cache that knows some names, asked by datagrams."""
+    """A resolver with a cache that knows some names, asked by datagrams; on a gateway, addresses stand for them."""
 
     def __init__(self, live, at, **more):
         self.now, self.live, self.events = at.timestamp(), live, []
@@ -57,12 +59,17 @@ class Worker:
                 reply = dnslib.DNSRecord.parse(packet(name)).reply()
                 leads = f"{name}. 300 IN CNAME cdn.bet.example.\n" if name == "cloaked.example" else ""
                 reply.add_answer(*dnslib.RR.fromZone(f"{leads}{'cdn.bet.example' if leads else name}. 300 IN A 203.0.113.7"))
-                answer = codec.read_answer(bytes(reply.pack()), query, 7)
+                answer = read_answer(bytes(reply.pack()), query, 7)
                 self.answers._fetching.cache.put(query, Stored(answer, self.now))
+            if self.answers.steering:
+                self.answers.steering._note(Wanted(LISTENER, "", (name, ())), 7)
 
-    def ask(self, *packets, source=KS3):
-        said = self.answers.many([(each, source) for each in packets], LISTENER)
-        return [(each.packet, each.asked) if isinstance(each, Waiting) else each for each in said]
+    def ask(self, *packets, source=KS3, tcp=False):
+        if tcp:
+            said = [self.answers.at_once(each, LISTENER, text_of(source), tcp=True) for each in packets]
+        else:
+            said = self.answers.many([(each, source) for each in packets], LISTENER)
+        return [(each.packet, each.asked, each.wanted) if isinstance(each, Waiting) else each for each in said]
 
     @property
     def ready(self):
@@ -75,54 +82,68 @@ def two(make_live, at):
     return [Worker(make_live(names=NAMES, site_rules=BEFORE), at) for _ in range(2)]
 
 
+@pytest.fixture
+def two_gateways(make_live, at, tmp_path):
+    """The same where a kernel steers, and where nobody says that a permit was had."""
+    steered = Steered(str(tmp_path / "none.sock"), (Steered_network("127.20.3.0/24"),))
+    return [Worker(make_live(names=NAMES, site_rules=BEFORE), at, steered=steered) for _ in range(2)]
+
+
+questions = st.lists(st.tuples(names, st.sampled_from([1, 65, 255]), st.booleans()), min_size=1, max_size=12)
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(names, st.sampled_from([1, 65, 255]), st.booleans()), min_size=1, max_size=12))
-def test_what_was_rehearsed_is_what_would_have_been_said(two, make_snapshot, asked):
+@given(questions, st.booleans(), st.booleans())
+def test_what_was_rehearsed_is_what_would_have_been_said(two, two_gateways, make_snapshot, asked, tcp, gateway):
+    two = two_gateways if gateway else two
     packets = [packet(name, kind, id_, edns) for id_, (name, kind, edns) in enumerate(asked)]
     new = make_snapshot(names=NAMES, site_rules=AFTER, generation=2)
     old = two[0].live.snapshot
     said = []
     for worker in two:
-        worker.ask(*packets)
+        worker.ask(*packets, tcp=tcp)
         if worker is two[0]:
             coming = worker.answers.rehearsal(new)
-            worker.ask(*packets)
+            worker.ask(*packets, tcp=tcp)
             while coming.work(worker.now):
                 pass
         worker.live.snapshot = new
         worker.events.clear()
-        said.append((worker.ask(*packets), worker.ask(*packets), sorted(worker.events)))
+        said.append((worker.ask(*packets, tcp=tcp), worker.ask(*packets, tcp=tcp), sorted(worker.events)))
         worker.live.snapshot = old
         worker.answers._scores = type(worker.answers._scores)()
     assert said[0] == said[1]
 
 
-def test_the_first_answers_of_a_rehearsed_policy_are_ready_and_the_old_ones_hold_until_then(two, make_snapshot):
+@pytest.mark.parametrize("tcp", [False, True])
+def test_the_first_answers_of_a_rehearsed_policy_are_ready_and_the_old_ones_hold_until_then(two, make_snapshot, tcp):
     worker = two[0]
     packets = [packet("news.example"), packet("open.bet.example"), packet("n1.bet.example"), packet("wager.example")]
-    before = worker.ask(*packets)
+    before = worker.ask(*packets, tcp=tcp)
     new = make_snapshot(names=NAMES, site_rules=AFTER, generation=2)
     coming = worker.answers.rehearsal(new)
-    assert worker.ask(*packets) == before
+    assert worker.ask(*packets, tcp=tcp) == before
     assert not coming.work(worker.now, 60)
-    assert worker.ask(*packets) == before, "nothing of the new one is said before it is in force"
+    assert worker.ask(*packets, tcp=tcp) == before, "nothing of the new one is said before it is in force"
     worker.live.snapshot, ready = new, worker.ready
-    after = worker.ask(*packets, packet("n2.bet.example"))
+    after = worker.ask(*packets, packet("n2.bet.example"), tcp=tcp)
     assert worker.ready == ready + 5
     said = [str(dnslib.DNSRecord.parse(each).rr[0].rdata) for each in after]
     assert said == ["203.0.113.7", "127.0.0.1", "127.0.0.1", "203.0.113.7", "127.0.0.1"]
 
 
-def test_a_rehearsal_leaves_no_trace(two, make_snapshot):
-    worker, alone = two
+@pytest.mark.parametrize("gateway", [False, True])
+@pytest.mark.parametrize("tcp", [False, True])
+def test_a_rehearsal_leaves_no_trace(two, two_gateways, make_snapshot, tcp, gateway):
+    worker, alone = two = two_gateways if gateway else two
     packets = [
         packet(name) for name in ("news.example", "nowhere.test", "mask.icloud.com", "a.bet.example", "cloaked.example")
     ]
     for each in two:
-        each.ask(*packets)
+        each.ask(*packets, tcp=tcp)
     coming = worker.answers.rehearsal(make_snapshot(names=NAMES, site_rules=AFTER))
     for each in two:
-        each.ask(*packets)
+        each.ask(*packets, tcp=tcp)
     while coming.work(worker.now):
         pass
     assert worker.events == alone.events
@@ -204,13 +225,21 @@ def test_strangers_and_too_many_are_passed_over(two, make_snapshot):
     assert len(coming.ready) == 0
 
 
-def test_nothing_is_rehearsed_before_anything_was_asked_or_on_a_gateway(make_live, make_snapshot, at, tmp_path):
-    plain = Worker(make_live(), at)
-    assert plain.answers.rehearsal(make_snapshot()) is None
-    steered = Steered(str(tmp_path / "none.sock"), (Steered_network("127.20.3.0/24"),))
-    gateway = Worker(make_live(), at, steered=steered)
-    gateway.ask(packet("bet.example"))
-    assert gateway.answers.rehearsal(make_snapshot()) is None
+def test_nothing_is_rehearsed_before_anything_was_asked(make_live, make_snapshot, at):
+    assert Worker(make_live(), at).answers.rehearsal(make_snapshot()) is None
+
+
+def test_what_no_reply_is_kept_of_is_not_decided(two, make_snapshot):
+    """A client that pads its questions, say: each of its replies is made for it alone."""
+    worker = two[0]
+    worker.ask(packet("news.example"))
+    coming = worker.answers.rehearsal(make_snapshot(names=NAMES))
+    padded = packet("news.example", edns=True)[:-2] + struct.pack("!HHH", 4, codec.PADDING, 0)
+    worker.ask(padded, tcp=True)
+    worker.ask(padded)
+    assert coming.count == 2
+    assert not coming.work(worker.now, 60)
+    assert len(coming.ready) == 0
 
 
 def test_a_server_rehearses_before_it_turns(running, make_live, make_snapshot, upstream):

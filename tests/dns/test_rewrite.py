@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from dns import codec, rewrite
 from dns.codec import Edns, Query
+from dns.reading import read_answer
 
 
 def query(name="shop.example", kind="HTTPS", **more):
@@ -19,7 +20,7 @@ def answered(asked, *zone, ad=False, extra=()):
         reply.add_answer(*dnslib.RR.fromZone(line))
     for rr in extra:
         reply.add_answer(rr)
-    return codec.read_answer(bytes(reply.pack()), asked, 9)
+    return read_answer(bytes(reply.pack()), asked, 9)
 
 
 def said(asked, answer):
@@ -94,7 +95,7 @@ def test_strangers_parameters_raise_only_malformed(data):
     body = b"\xc0\x0c" + b"\0\x41\0\1\0\0\1\0" + len(data).to_bytes(2) + data
     packet = b"\0\x09\x81\x80\0\1\0\1\0\0\0\0" + asked.qname + b"\0\x41\0\1" + body
     try:
-        answer = codec.read_answer(packet, asked, 9)
+        answer = read_answer(packet, asked, 9)
     except codec.Malformed:
         return
     plain = rewrite.unhidden(asked, answer)
@@ -109,6 +110,6 @@ def test_an_answer_that_cannot_be_read_whole_says_nothing():
         "000068330004000401020304000500046563"
     )
     asked = query("bet.example", "A")
-    got = codec.read_answer(wire, asked, 7)
+    got = read_answer(wire, asked, 7)
     assert got.counts[0] == 3
     assert rewrite.unhidden(asked, got).counts == (0, 0, 0)

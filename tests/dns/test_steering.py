@@ -30,6 +30,7 @@ class Writer:
     seconds: float = 600
     silent: bool = False
     slow: bool = False  # too slow for who waits for it and does nothing else
+    odd: bool = False  # says what nobody can read
 
     def there(self):
         """In a thread of its own, as it is a process of its own; returns what ends it."""
@@ -73,7 +74,7 @@ class Writer:
                 return
             if self.slow:
                 await asyncio.sleep(2 * PATIENCE_S)
-            writer.write(json.dumps(answer).encode() + b"\n")
+            writer.write(b"[" * 50_000 + b"\n" if self.odd else json.dumps(answer).encode() + b"\n")
 
 
 @dataclass
@@ -158,6 +159,100 @@ def test_many_that_came_together_are_permitted_together(gate):
         assert [event.address for event in it.events] == [PUPIL, PUPIL, "127.20.3.6", "127.20.3.7", "127.20.3.6"]
         it.answers.many([(packet, each) for each in sources], LISTENER)
         assert len(it.writer.asked) == 4
+
+    gate(story)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_permit_that_ends_in_trouble_is_an_answer_refused_and_told(gate, caplog, alone):
+    """Neither silence nor an address that the kernel may know as another's."""
+
+    async def story(it):
+        await it.ask("news.example")
+        packet = bytes(dnslib.DNSRecord.question("news.example", "A").pack())
+        blocked = bytes(dnslib.DNSRecord.question("bet.example", "A").pack())
+        it.writer.odd = True
+        it.events.clear()
+        if alone:
+            replies = [it.answers.at_once(each, LISTENER, "127.20.3.6", tcp=True) for each in (packet, blocked, packet)]
+        else:
+            replies = it.answers.many([(each, bytes([127, 20, 3, 6])) for each in (packet, blocked, packet)], LISTENER)
+        said = [dnslib.DNSRecord.parse(each) for each in replies]
+        assert [dnslib.RCODE[each.header.rcode] for each in said] == ["SERVFAIL", "NOERROR", "SERVFAIL"]
+        assert [len(each.rr) for each in said] == [0, 1, 0]
+        assert sorted(event.action for event in it.events) == ["block"] * 3
+        assert it.answers.undecided == 2
+        assert "RecursionError" in caplog.text
+        assert "news.example" not in caplog.text
+
+    gate(story)
+
+
+def rehearsed(it, snapshot, *names, clients=(PUPIL,)):
+    """These have asked while a policy was rehearsed, which then came into force."""
+    coming = it.answers.rehearsal(snapshot)
+    for name in names:
+        packet = bytes(dnslib.DNSRecord.question(name, "A").pack())
+        for client in clients:
+            it.answers.at_once(packet, LISTENER, client, tcp=True)
+            it.answers.many([(packet, bytes(map(int, client.split("."))))], LISTENER)
+    assert not coming.work(it.now, 60)
+    return coming
+
+
+def test_a_rehearsed_reply_waits_for_the_permit_of_each_client_under_the_new_policy(gate):
+    async def story(it):
+        assert (await it.ask("news.example"))[1] == ["45.33.32.7"]
+        assert (await it.ask("odd.example"))[1] == FOUR
+        before, live = list(it.writer.asked), it.answers._live
+        new = replace(live.snapshot, generation=2)
+        rehearsed(it, new, "news.example", "odd.example")
+        assert it.writer.asked == before, "the kernel is told of nothing that is not in force"
+        live.snapshot, ready = new, it.answers.counters.replies["ready"]
+        packets = [bytes(dnslib.DNSRecord.question(name, "A").pack()) for name in ("news.example", "odd.example")]
+        pupils = [bytes([127, 20, 3, each]) for each in (5, 6)]
+        replies = it.answers.many([(packet, pupil) for pupil in pupils for packet in packets], LISTENER)
+        assert [str(dnslib.DNSRecord.parse(each).rr[0].rdata) for each in replies] == ["45.33.32.7", *FOUR] * 2
+        assert it.answers.counters.replies["ready"] == ready + 4
+        permits = [("permit", LISTENER, each, "news.example", ["45.33.32.7"]) for each in (PUPIL, "127.20.3.6")]
+        assert it.writer.asked == [*before, *permits], "what was permitted by the old one holds no more"
+        reply = it.answers.at_once(packets[0], LISTENER, "127.20.3.7", tcp=True)
+        assert str(dnslib.DNSRecord.parse(reply).rr[0].rdata) == "45.33.32.7"
+        assert it.answers.counters.replies["ready"] == ready + 5
+        assert [client for _, _, client, *_ in it.writer.asked[-1:]] == ["127.20.3.7"]
+
+    gate(story)
+
+
+def test_a_network_is_rehearsed_as_the_new_policy_has_it(gate):
+    async def story(it):
+        live = it.answers._live
+        (school,) = [each for each in live.snapshot.schools.values() if each.networks]
+        prefix = next(each.prefix for each in school.networks if each.prefix.startswith("127.20.3."))
+        free = replace(school, passages=(Passage(passage_id(prefix), prefix, 7, filtered=False),))
+        assert (await it.ask("odd.example"))[1] == FOUR
+        for one, led in ((free, ["45.33.32.7"]), (school, FOUR)):
+            new = replace(live.snapshot, schools={school.log: one})
+            rehearsed(it, new, "odd.example")
+            assert (await it.ask("odd.example"))[1] != led, "of the old one until then"
+            live.snapshot, ready = new, it.answers.counters.replies["ready"]
+            assert (await it.ask("odd.example"))[1] == led
+            assert it.answers.counters.replies["ready"] == ready + 1
+
+    gate(story)
+
+
+def test_what_was_rehearsed_ends_with_the_connection(gate):
+    """A name's address may be another's when who steers has begun anew."""
+
+    async def story(it):
+        await it.ask("odd.example")
+        new = replace(it.answers._live.snapshot, generation=2)
+        rehearsed(it, new, "odd.example")
+        it.answers.steering._writer.close()
+        await it.connected(no_more=True)
+        it.answers._live.snapshot = new
+        assert (await it.ask("odd.example"))[0] == "SERVFAIL"
 
     gate(story)
 

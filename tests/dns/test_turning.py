@@ -13,6 +13,7 @@ from .test_rehearsal import KS3, NAMES, Worker, packet
 
 OTHER = bytes((127, 20, 3, 6))
 REFUSED = 5
+NETWORK = Network("n9", "g", "127.40.0.0/16")
 OPEN = (SiteRule("s1", "open.bet.example", Action.ALLOW, 3),)
 
 
@@ -55,6 +56,29 @@ def test_who_is_met_first_while_the_policy_turns_is_known_by_the_new_one(make_li
     live.looks = 0
     worker.events.clear()
     worker.ask(packet("open.bet.example"), source=OTHER)
+    assert [(each.group, each.action) for each in worker.events] == [("strict", Action.BLOCK)]
+
+
+@pytest.mark.parametrize("rehearsed", [False, True])
+@pytest.mark.parametrize("tcp", [False, True])
+def test_the_first_question_after_a_turn_is_answered_by_the_new_policy_however_it_comes(make_live, at, tcp, rehearsed):
+    """Also where another school's replies stay ready, and so nothing is forgotten."""
+    live = make_live(names=NAMES)
+    first, other = live.snapshot, SchoolPolicy("oak", "Oak", "a", "d", (Group("g", "G", "ks2"),), (NETWORK,))
+    old, new = (
+        replace(first, schools={**one.schools, "oak": other}, clients=Clients([*one.schools.values(), other]))
+        for one in (of_group(first, "free"), of_group(first, "strict"))
+    )
+    live.snapshot = old
+    worker = Worker(live, at)
+    for source in (KS3, bytes((127, 40, 0, 1))):
+        for _ in range(2):
+            worker.ask(packet("open.bet.example"), source=source, tcp=tcp)
+    if rehearsed:
+        worker.answers.rehearsal(new)
+    live.snapshot = new
+    worker.events.clear()
+    worker.ask(packet("open.bet.example"), tcp=tcp)
     assert [(each.group, each.action) for each in worker.events] == [("strict", Action.BLOCK)]
 
 
