@@ -111,6 +111,8 @@ class Reader:
                 for row in self._rows({piece}):
                     own, other = (self.weights[row * len(self.kinds) + at] * self.scales[at] for at in (column, calm))
                     said[piece] = own - other
+        # A pair says what it is, and what its words are: "wont let" is more of a reason to a person than "me".
+        said |= {piece: said[piece] + sum(said.get(word, 0.0) for word in piece.split()) for piece in said if " " in piece}
         best = sorted((piece for piece in said if said[piece] > 0), key=lambda piece: (-said[piece], piece))
         told: list[str] = []
         for piece in best:

@@ -63,6 +63,16 @@ def calm(term: str) -> bool:
     return any(one in said for one in (*_words()["calm"], *_moves()["calm"][1][0]))
 
 
+def at_home(term: str) -> bool:
+    """Is it about somebody at home? "my dad said he will" is, "he will tell my mum" is not: who is named first does it."""
+    said = plain(term[:300])
+    first = {
+        name: min((said.find(one) for one in _words()[name] if one in said), default=len(said))
+        for name in ("family", "close")
+    }
+    return first["family"] < first["close"]
+
+
 @lru_cache(maxsize=20_000)
 def confided(term: str) -> Confided | None:
     """None for what is about nobody, about a lesson or a game, or about nothing that is wrong."""

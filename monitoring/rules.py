@@ -13,15 +13,17 @@ A school changes all this by alert rules, which are policy and signed like any o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
+from math import log
 from pathlib import Path
 from typing import Final
 
+from category_lists.linear import shares
 from category_lists.phrases import Phrases, Score, by_hand, learned
-from category_lists.reading import Reader, Reading
+from category_lists.reading import Reader
 from category_lists.text import plain as plain_text
-from monitoring.confiding import calm, confided
+from monitoring.confiding import at_home, calm, confided
 from policy.rules import AlertRule
 
 ROUTES: Final = ("faint", "weekly", "review", "urgent")
@@ -80,8 +82,11 @@ THEMES: Mapping[str, Theme] = {
               ("games", "social_networks", "streaming_media", "entertainment", "shopping", "sports"), 20),
     )
 }  # fmt: skip
-SURE = 2.2  # odds (logarithms) beyond the line of searches: of 4,483 harmless searches that it had not seen, two passed
-READ_POINTS = 50  # at that line; the more, the surer
+# How surely a search has to read like one theme where no phrase says it: logarithms of odds beyond the line of searches.
+# More beside a faint sign: most such searches are everyday worries. docs/review.md says what that finds and what it costs.
+SURE, SURER = 2.5, 3.5
+READ_POINTS = 20  # what it weighs with the signs that come later: it is shown by itself, and does not pull each of them up
+SHARE = 0.25  # of all harm: so likely a theme that cannot wait comes before those of the weekly report
 CONCERNS = ("self-harm", "exploitation", "family", "prevent", "violence")  # of which also what is faint is remembered
 # What one story may be made of: trouble at home, hopelessness and someone older who is kind are seldom one word.
 TOGETHER = (
@@ -130,6 +135,15 @@ class Past:
     weight: int = 0  # of faint signs: of those before, and of this episode
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a search reads like: its theme ("" for none), how surely, and the words that speak for it."""
+
+    theme: str
+    odds: float
+    words: tuple[str, ...] = ()
+
+
 @cache
 def family() -> Phrases:
     """The sets that reviewing needs and the filter has no use for: trouble at home, and what nobody should be refused for."""
@@ -149,6 +163,26 @@ def together(theme: str) -> frozenset[str]:
     return frozenset({theme}.union(*(some for some in TOGETHER if theme in some)))
 
 
+def _meant(reader: Reader, spoken: str, *, home: bool) -> Read:
+    """The reader tells kinds of sites and of what is said; here they are themes. What cannot wait comes before what can, and
+    before what is nobody's concern here (cheating, piracy).
+    """
+    reading = reader.read(spoken)
+    beyond = reading.odds - reader.lines["search"]
+    if beyond < SURE:
+        return Read("", beyond)
+    found = {kind: share for kind, share in shares(reader.scores_of(spoken)).items() if kind in reader.themes}
+    kinds: dict[str, list[str]] = {}
+    for kind in sorted(found, key=found.__getitem__, reverse=True):
+        kinds.setdefault(_BY_PHRASE[kind].id if kind in _BY_PHRASE else "", []).append(kind)
+    of = {theme: sum(found[kind] for kind in some) / sum(found.values()) for theme, some in kinds.items()}
+    soon = [theme for theme, share in of.items() if theme and THEMES[theme].route != "weekly" and share >= SHARE]
+    theme = max(soon or of, key=of.__getitem__)
+    said = kinds[theme][0]
+    about = "family" if home and said == "abuse" else theme  # it was taught no difference
+    return Read(about, beyond + log(of[theme]), reader.why(spoken, said))
+
+
 @dataclass(slots=True)
 class Judge:
     """Finds what events are about. Remembers the scores of searches: schools search for the same things."""
@@ -156,7 +190,7 @@ class Judge:
     phrases: Phrases = field(default_factory=by_hand)
     reader: Reader | None = field(default_factory=learned)
     _known: dict[tuple[str, str], tuple[Score, ...]] = field(default_factory=dict)
-    _read: dict[str, Reading] = field(default_factory=dict)
+    _read: dict[str, Read] = field(default_factory=dict)
 
     def find(self, seen: Seen, rules: Sequence[AlertRule] = ()) -> Finding | None:
         """The weightiest thing that an event is about; None for nothing."""
@@ -203,25 +237,25 @@ class Judge:
         if any(one.route != "faint" for one in found):
             return found
         faint = found or self._signs(seen, ignored)  # of which somebody said that it means nothing once
-        return self._reads_like(seen, rules, ignored, 2 * SURE if faint else SURE) or faint
+        return [*faint, *self._reads_like(seen, rules, ignored, SURER if faint else SURE)]
 
     def _reads_like(self, seen: Seen, rules: Sequence[AlertRule], ignored: Sequence[AlertRule], sure: float) -> list[Finding]:
         """What no phrase says and a search surely reads like. A filter may err where a child sees why and can ask; here every
-        mistake takes a look of somebody who has a thousand others to look at.
+        mistake takes a look of somebody who has a thousand others to look at. So what reads like a theme of the weekly report
+        stays there whatever the age, until phrases or refusals say the same.
         """
         if self.reader is None or calm(seen.term):
             return []
-        reading = self._read.get(seen.term)
-        if reading is None:
+        if (read := self._read.get(seen.term)) is None:
             if len(self._read) > 50_000:
                 self._read.clear()
-            reading = self._read[seen.term] = self.reader.read(self.phrases.spoken(seen.term))
-        theme = _BY_PHRASE.get(reading.theme)
-        beyond = reading.odds - self.reader.lines["search"]
-        if theme is None or beyond < sure or any(rule.theme in {"", theme.id} for rule in ignored):
+            read = self._read[seen.term] = _meant(self.reader, self.phrases.spoken(seen.term), home=at_home(seen.term))
+        theme = THEMES.get(read.theme)
+        if theme is None or read.odds < sure or any(rule.theme in {"", theme.id} for rule in ignored):
             return []
-        said = " ... ".join(self.reader.why(self.phrases.spoken(seen.term), reading.theme))
-        return [Finding(theme, _route(theme, seen, rules), round(READ_POINTS * beyond / SURE), f"reads like it: “{said}”")]
+        at = _route(theme, replace(seen, phase="") if theme.route == "weekly" else seen, rules)
+        said = ", ".join(f"“{words}”" for words in read.words)
+        return [Finding(theme, at, READ_POINTS, f"what it reads like: {said}")]
 
     def _signs(self, seen: Seen, ignored: Sequence[AlertRule]) -> list[Finding]:
         """What is a sign only beside others."""
