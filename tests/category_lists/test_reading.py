@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from category_lists.classifier import shipped as names
 from category_lists.linear import HARMLESS
 from category_lists.phrases import Phrases, by_hand, learned, shipped
-from category_lists.reading import NO_CATEGORIES, Reader, key, pieces
+from category_lists.reading import NO_CATEGORIES, Reader, _of_usual, key, pieces
 from category_lists.taxonomy import load
 from category_lists.train_texts import Line, corpus, learn
 
@@ -44,13 +44,44 @@ def test_what_says_nothing_reads_like_nothing(text):
 
 
 def test_what_phrases_found_is_taken_back_where_the_whole_reads_like_nothing_bad():
-    about = "does our filter block pornography and self harm how to test"
+    about = "does our filter block pornography and self-harm"
     assert by_hand().score(about, "search").themes
     assert shipped().score(about, "search").themes == {}
     long = " ".join(["hardcore porn videos, free porn, xxx porn movies, porn tube"] * 40)
     assert (
         "pornography" in shipped().score(f"Welcome to our school garden. {long}").themes
     )  # no page is excused by its beginning
+
+
+NEWS = (
+    "Welcome to our newsletter. Year 4 visited the museum and enjoyed learning about the Romans. The choir sang at the church, "
+    "and the netball team won three matches. Please remember a coat and a water bottle. Tea and cakes will be sold on Thursday. "
+)
+
+
+@pytest.mark.parametrize("text", ["free porn videos, naked teens, blowjob and cumshot clips", "painless suicide methods"])
+@pytest.mark.parametrize(("before", "after"), [(1, 0), (0, 1), (3, 0), (2, 2)])
+def test_harm_is_not_excused_by_the_news_of_a_school_around_it(text, before, after):
+    about = f"{NEWS * before}{text}. {NEWS * after}"
+    assert by_hand().score(about).themes
+    assert list(shipped().score(about).themes) == list(by_hand().score(about).themes)
+
+
+@pytest.mark.parametrize("lesson", ["gcse maths revision bbc bitesize", "school science project homework help"])
+@pytest.mark.parametrize(
+    "search", ["free porn videos", "how to kill myself", "how to make a pipe bomb", "buy weed online near me"]
+)
+def test_a_word_of_homework_excuses_no_search(search, lesson):
+    for asked in (f"{search} {lesson}", f"{lesson} {search}"):
+        assert shipped().score(asked, "search").themes
+
+
+@pytest.mark.parametrize("word", ["facebook", "jayden nguyen", "discord", "ma maison"])
+@pytest.mark.parametrize("phase", ["ks2", "ks4"])
+def test_one_word_that_it_knows_says_little_by_itself(word, phase):
+    assert shipped().reader.read(shipped().spoken(word)).words <= 1
+    assert shipped().score(word, "search", phase=phase).themes == {}
+    assert shipped().score(word, "page", phase=phase).themes == {}
 
 
 def test_what_no_phrase_says_is_found_and_says_why():
@@ -131,7 +162,7 @@ def test_weights_survive_their_text():
     [
         {"kinds": ["gambling", HARMLESS]}, {"kinds": [HARMLESS]}, {"themes": []}, {"themes": ["games"]}, {"themes": [HARMLESS]},
         {"pieces": 1}, {"pieces": -1}, {"pieces": 10**9}, {"weights": ""}, {"weights": "~~~"}, {"weights": 5}, {"biases": [1.0]},
-        {"scales": [float("inf"), 1.0]}, {"lines": {"search": 1.0}}, {"against": 2}, {"about": 7}, {"line": None},
+        {"scales": [float("inf"), 1.0]}, {"biases": [1e300, 0.0]}, {"lines": {"search": 1.0}}, {"against": 2}, {"about": 7}, {"line": None},
     ],
 )  # fmt: skip
 def test_damaged_weights_are_refused_in_one_sentence(changed):
@@ -156,3 +187,11 @@ def test_a_long_page_costs_no_more_than_its_beginning():
     words = " ".join(f"word{number}" for number in range(20_000))
     assert pieces(words) == pieces(words[:4000])
     assert pieces("b" * 60 + "c" * 3000) == pieces("b" * 60)
+
+
+def test_rows_of_letters_do_not_fill_what_is_remembered():
+    _of_usual.cache_clear()
+    assert len(pieces(" ".join("b" * 21 + f"{number}" for number in range(100)))) > 100
+    assert _of_usual.cache_info().currsize == 0
+    assert "#^bbb" in pieces("b" * 20)
+    assert _of_usual.cache_info().currsize == 1
