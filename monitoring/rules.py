@@ -200,9 +200,11 @@ class Judge:
                     found.append(Finding(theme, route, strong, f"“{words}”"))
                 elif weight >= FAINT and theme.id in CONCERNS and not calm(seen.term):
                     found.append(Finding(theme, "faint", self._faint(weight, seen), f"“{words}”"))
-        if any(one.route != "faint" for one in found):
+        if any(one.route not in {"faint", "off"} for one in found):
             return found
-        faint = found or self._signs(seen, ignored)  # of which somebody said that it means nothing once
+        faint = [one for one in found if one.route == "faint"] or self._signs(
+            seen, ignored
+        )  # of which somebody said that it means nothing once
         return self._reads_like(seen, rules, ignored, 2 * SURE if faint else SURE) or faint
 
     def _reads_like(self, seen: Seen, rules: Sequence[AlertRule], ignored: Sequence[AlertRule], sure: float) -> list[Finding]:
@@ -218,10 +220,15 @@ class Judge:
             reading = self._read[seen.term] = self.reader.read(self.phrases.spoken(seen.term))
         theme = _BY_PHRASE.get(reading.theme)
         beyond = reading.odds - self.reader.lines["search"]
+        if reading.words < 2:  # a name, or the half of a thought
+            sure = 2 * SURE
         if theme is None or beyond < sure or any(rule.theme in {"", theme.id} for rule in ignored):
             return []
+        route = _route(theme, seen, rules)
+        if route == "urgent" and beyond < 2 * SURE and not _routed(theme, seen, rules):
+            route = "review"  # nobody is called out of bed for what was guessed, unless it is surer than sure
         said = " ... ".join(self.reader.why(self.phrases.spoken(seen.term), reading.theme))
-        return [Finding(theme, _route(theme, seen, rules), round(READ_POINTS * beyond / SURE), f"reads like it: “{said}”")]
+        return [Finding(theme, route, round(READ_POINTS * beyond / SURE), f"reads like it: “{said}”")]
 
     def _signs(self, seen: Seen, ignored: Sequence[AlertRule]) -> list[Finding]:
         """What is a sign only beside others."""
@@ -255,10 +262,14 @@ class Judge:
 
 def _route(theme: Theme, seen: Seen, rules: Sequence[AlertRule]) -> str:
     """Where the theme goes for this age, unless the school says otherwise: its latest rule counts."""
-    own = [one for one in rules if one.does == "route" and one.theme == theme.id and _for_group(one, seen)]
-    if own:
+    if own := _routed(theme, seen, rules):
         return max(own, key=lambda rule: rule.change).route
     return theme.young if seen.phase in YOUNG else theme.route
+
+
+def _routed(theme: Theme, seen: Seen, rules: Sequence[AlertRule]) -> list[AlertRule]:
+    """The school's own rules about where a theme goes."""
+    return [one for one in rules if one.does == "route" and one.theme == theme.id and _for_group(one, seen)]
 
 
 def _names(rule: AlertRule, seen: Seen) -> bool:
