@@ -57,7 +57,7 @@ _BESIDE: Final = 14  # characters between words of a row, two short words
 _MOST_READ, _LEAST_READ = 2.0, -2.0  # lines that what a text reads like can add and take off
 _FEW: Final = 9  # words
 _ALONE: Final = 0.8  # lines more that a single known word has to speak for a theme
-_STRETCH: Final = {"page": 12, "search": 5}  # words that are read at a time where harmless odds excuse, each half in two
+_STRETCH: Final = {"page": 10, "search": 5}  # words that are read at a time where harmless odds excuse, each half in two
 _MOST_SAID: Final = 2.0  # lines that phrases count for beside it
 _SAME_AGAIN: Final = 0.15  # what each further occurrence of a phrase adds, up to four of them
 

@@ -2,6 +2,7 @@
 
 import json
 from array import array
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from category_lists.classifier import shipped as names
 from category_lists.linear import HARMLESS
-from category_lists.phrases import Phrases, by_hand, learned, shipped
+from category_lists.phrases import LEARNED, Phrases, by_hand, learned, shipped
 from category_lists.reading import NO_CATEGORIES, Reader, _of_usual, key, pieces
 from category_lists.taxonomy import load
 from category_lists.train_texts import Line, corpus, learn
@@ -74,14 +75,6 @@ def test_harm_is_not_excused_by_the_news_of_a_school_around_it(text, before, aft
 def test_a_word_of_homework_excuses_no_search(search, lesson):
     for asked in (f"{search} {lesson}", f"{lesson} {search}"):
         assert shipped().score(asked, "search").themes
-
-
-@pytest.mark.parametrize("word", ["facebook", "jayden nguyen", "discord", "ma maison"])
-@pytest.mark.parametrize("phase", ["ks2", "ks4"])
-def test_one_word_that_it_knows_says_little_by_itself(word, phase):
-    assert shipped().reader.read(shipped().spoken(word)).words <= 1
-    assert shipped().score(word, "search", phase=phase).themes == {}
-    assert shipped().score(word, "page", phase=phase).themes == {}
 
 
 def test_what_no_phrase_says_is_found_and_says_why():
@@ -149,6 +142,23 @@ def small():
         (HARMLESS, "gambling"), frozenset({"gambling"}), (1.0, -1.0), (0.1, 0.1), {"search": 1.0, "page": 0.5}, 1.0, 2.0, 0.5,
         keys, weights, {"lines": 2},
     )  # fmt: skip
+
+
+def test_one_word_that_it_knows_says_little_by_itself():
+    sets = Phrases({"t.yaml": "theme: gambling\nlanguage: en\nstrong: roulette\n", LEARNED: small().to_text()})
+    said = small().read(sets.spoken("spin"))
+    assert (said.words, said.odds > small().lines["search"] > small().lines["page"]) == (1, True)
+    assert sets.score("spin", "search").themes == sets.score("spin").themes == {}
+    two = replace(small(), keys=array("I", sorted(map(key, ("spin", "wheel")))), weights=array("b", [-40, 40] * 2))
+    sets = Phrases({"t.yaml": "theme: gambling\nlanguage: en\nstrong: roulette\n", LEARNED: two.to_text()})
+    assert two.read(" spin wheel ").odds < small().read(" spin ").odds + 0.3
+    assert list(sets.score("spin wheel", "search").themes) == ["gambling"]
+
+
+@pytest.mark.parametrize("word", ["facebook", "jayden nguyen", "discord", "vodka", "cheap"])
+def test_names_and_single_words_are_no_harm(word):
+    for phase in ("ks2", "ks4"):
+        assert shipped().score(word, "search", phase=phase).themes == shipped().score(word, phase=phase).themes == {}
 
 
 def test_weights_survive_their_text():
