@@ -26,7 +26,7 @@ __all__ = ["ListVersion", "Progress", "called", "find", "read_source", "row", "s
 
 _PROGRESS_EVERY: Final = 50_000  # lines
 _EXACT: Final = ord("=")
-_STARTER_DATE = "2026-11-21"  # when the starter set was last gone through
+_STARTER_DATE = "2026-11-22"  # when the starter set was last gone through
 
 type Progress = Callable[[int], None]
 
@@ -202,18 +202,19 @@ def _once(rows: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def starter() -> tuple[tuple[ListVersion, Path], ...]:
-    """Give the set that ships with the product, one list `starter-<category>` a category.
+    """Give the set that ships with the product, one list `starter-<category>` a category, and behind them
+    `starter-remembered-<category>` with names that nobody has visited, which count for less (weigh.py).
 
     The files are kept lists with comments, so that they can be read and corrected by hand; blank lines and `#` are
     passed over when an index is compiled.
     """
     found = []
-    for path in sorted(Path(__file__).with_name("starter").glob("*.txt")):
+    folder = Path(__file__).with_name("starter")
+    for path in [*sorted(folder.glob("*.txt")), *sorted(folder.glob("remembered/*.txt"))]:
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
         entries = sum(1 for line in data.splitlines() if line.strip() and not line.startswith(b"#"))
         version = f"{_STARTER_DATE}-{digest[:8]}"
-        found.append(
-            (ListVersion(f"starter-{path.stem}", path.stem, version, digest, entries, "starter set", "domains"), path)
-        )
+        name = f"starter-{path.stem}" if path.parent == folder else f"starter-{path.parent.name}-{path.stem}"
+        found.append((ListVersion(name, path.stem, version, digest, entries, "starter set", "domains"), path))
     return tuple(found)

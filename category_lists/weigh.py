@@ -21,7 +21,8 @@ counts for more than what a feed says:
 6. Between two of our own entries the more specific one speaks: `education.minecraft.net` is no game.
 7. A list that somebody signed for as one that *vouches* (`vouching-...`) outweighs weak words of other lists about the sites
    that it names: a game, a tracker, a shop (`YIELDING`), and nothing that could do a child harm. A feed of schools and
-   newspapers is wrong as well, so it may take away what was tidy to refuse, and never what was right to.
+   newspapers is wrong as well, so it may take away what was tidy to refuse, and never what was right to. So do names that
+   ship with us and that nobody has visited (`starter-remembered-...`): a name that has lapsed can be bought by anybody.
 
 Never outweighed: what the school itself says (a correction), the sealed categories, and malware (a school's site can be
 broken into, and then it is dangerous). What is outweighed is not lost: `lists lookup` shows it, marked as set aside. Pure.
@@ -38,6 +39,7 @@ from category_lists.index import Match
 from category_lists.names import path_covers
 
 CURATED: Final = "starter-"  # the lists that ship with us; `lists import` refuses names that begin so
+REMEMBERED: Final = "starter-remembered-"  # ... but these are not hand-checked
 VOUCHING: Final = "vouching-"  # lists that also open sites; each waits for the headteacher's signature
 # How no imported list and no feed may be called: such lists outweigh others.
 GIVEN: Final = (CURATED, CORRECTIONS, VOUCHING)
@@ -127,7 +129,7 @@ _VETTED_ENDS: Final = frozenset(name.rpartition(".")[2] for name in VETTED)
 
 
 def curated(list_id: str) -> bool:
-    return list_id.startswith(CURATED)
+    return list_id.startswith(CURATED) and not list_id.startswith(REMEMBERED)
 
 
 def vouching(name: str, longest: int = 64) -> str:
@@ -137,7 +139,7 @@ def vouching(name: str, longest: int = 64) -> str:
 
 
 def vouches(list_id: str) -> bool:
-    return list_id.startswith(VOUCHING)
+    return list_id.startswith((VOUCHING, REMEMBERED))
 
 
 def vetted(host: str) -> bool:

@@ -120,7 +120,7 @@ def test_our_own_lists_do_not_contradict_themselves():
     categories = load().categories
     said: dict[str, set[str]] = {}
     for version, path in starter():
-        assert curated(version.id)
+        assert curated(version.id) is not vouches(version.id)
         for line in path.read_text().splitlines():
             if line.strip() and not line.startswith("#"):
                 said.setdefault(line.split()[0], set()).add(version.category)
@@ -170,6 +170,26 @@ def test_a_name_whose_letters_may_count_is_doubted(name, end):
 )
 def test_a_clubs_own_site_is_no_game_and_no_tracker(category, host, counts):
     assert bool(weigh([feed(category, host)], host)) is counts
+
+
+def remembered(host, path=""):
+    return Match("education", "starter-remembered-education", "1", host, path)
+
+
+@pytest.mark.parametrize(
+    ("category", "counts"),
+    [
+        ("games", False),
+        ("ads_trackers", False),
+        ("shopping", False),
+        ("gambling", True),
+        ("pornography", True),
+        ("malware_phishing", True),
+    ],
+)
+def test_a_site_that_nobody_visited_opens_what_is_no_harm_alone(category, counts):
+    matches = [feed(category, "museum.example"), remembered("museum.example")]
+    assert (matches[0] in weigh(matches, "museum.example")) is counts
 
 
 def test_a_page_of_a_clubs_site_can_be_a_game():
