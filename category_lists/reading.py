@@ -1,7 +1,7 @@
 """What a text reads like, learned from examples: words, pairs of words and pieces of words, each with a weight for each kind.
 
 The theory. Phrases (phrases.py) say what somebody thought of; most of what is written was thought of by nobody ("my ex is
-threatening to post our video"). So beside them stands a linear model that has learned from some twenty thousand searches and
+threatening to post our video"). So beside them stands a linear model that has learned from some thirty thousand searches and
 short texts which we wrote for it (model/written/), harmful ones of every theme and twice as many harmless ones that look
 like them. It knows a piece only if two of those lines had it: whatever else a text holds says nothing, so a text in a tongue
 that it was not taught, or a row of letters, reads like nothing. Only the beginning of a text is looked at: a page says there
