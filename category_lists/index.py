@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -289,7 +290,8 @@ def _digest_of(view: mmap.mmap) -> str:
 
     def read() -> str:
         if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _GIVES_WAY)
+            with suppress(OSError):  # a sandbox may forbid it, and an index is no worse for having been read eagerly
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _GIVES_WAY)
         return hashlib.sha256(view).hexdigest()
 
     with ThreadPoolExecutor(1) as aside:  # of its own, as a thread cannot take its priority back

@@ -8,8 +8,9 @@ with a text's length, because long texts hold some of every word. Searches have 
 
 What nobody put into a phrase is told by what a text reads like (reading.py): its odds are points as well, for the likeliest
 theme, up to `_MOST_READ` lines. In what somebody writes in one go, odds that speak for a harmless text are taken off what
-phrases found ("does our filter block pornography and self-harm"), and phrases count up to `_MOST_SAID` lines against them. A
-long page is not excused by how it begins.
+phrases found ("does our filter block pornography and self-harm"), and phrases count up to `_MOST_SAID` lines against them. It
+is read for that stretch by stretch, and the worst of them speaks for all: no harm is excused by a word of homework put behind
+it, or by the news of a school around it. A long page is not excused at all.
 
 A name for the words of strangers: the files are data, this is the engine, category_lists/text.py makes words of text.
 One automaton holds all phrases of all languages, so a page is read once. Nothing here blocks: it says what was found.
@@ -55,6 +56,8 @@ _WITHIN: Final = 80  # characters between the first and the last word of a rule'
 _BESIDE: Final = 14  # characters between words of a row, two short words
 _MOST_READ, _LEAST_READ = 2.0, -2.0  # lines that what a text reads like can add and take off
 _FEW: Final = 9  # words
+_ALONE: Final = 0.8  # lines more that a single known word has to speak for a theme
+_STRETCH: Final = {"page": 10, "search": 5}  # words that are read at a time where harmless odds excuse, each half in two
 _MOST_SAID: Final = 2.0  # lines that phrases count for beside it
 _SAME_AGAIN: Final = 0.15  # what each further occurrence of a phrase adds, up to four of them
 
@@ -190,9 +193,15 @@ class Phrases:
         """What a text reads like as points: for a theme, or to take off all of them."""
         found = reader.read(spoken)
         few = spoken.count(" ") <= _FEW  # a page of so few words is a title, and says as little as a search
-        lines = found.odds - reader.lines["search" if few else kind] + 1
+        line = reader.lines["search" if few else kind] - 1
+        lines = found.odds - line
         if lines <= 0:
-            return None, -max(lines, _LEAST_READ) * _LINE[kind] if excused else 0.0
+            if not excused:
+                return None, 0.0
+            worst = max(reader.read(some).odds for some in _stretches(spoken, _STRETCH[kind])) - line
+            return None, -max(min(worst, 0.0), _LEAST_READ) * _LINE[kind]
+        if found.words < 2 and lines <= 1 + _ALONE:
+            return None, 0.0
         said = " ... ".join(reader.why(spoken, found.theme))
         return Hit(
             found.theme, f"reads like it: {said}" if said else "reads like it", round(min(lines, _MOST_READ) * _LINE[kind])
@@ -255,6 +264,13 @@ class Phrases:
             and (_in_a_row(rule, places, ends) if rule.row else _near(rule, places))
         ]
         return hits
+
+
+def _stretches(spoken: str, long: int) -> list[str]:
+    """A text in overlapping runs of so many words, the last of them its end."""
+    said = spoken.split()
+    last = max(0, len(said) - long)
+    return [f" {' '.join(said[at : at + long])} " for at in sorted({*range(0, last, max(1, long // 2)), last})]
 
 
 _BY_PLACE: Final = itemgetter(0)

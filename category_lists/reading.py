@@ -1,7 +1,7 @@
 """What a text reads like, learned from examples: words, pairs of words and pieces of words, each with a weight for each kind.
 
 The theory. Phrases (phrases.py) say what somebody thought of; most of what is written was thought of by nobody ("my ex is
-threatening to post our video"). So beside them stands a linear model that has learned from some twenty thousand searches and
+threatening to post our video"). So beside them stands a linear model that has learned from some thirty thousand searches and
 short texts which we wrote for it (model/written/), harmful ones of every theme and twice as many harmless ones that look
 like them. It knows a piece only if two of those lines had it: whatever else a text holds says nothing, so a text in a tongue
 that it was not taught, or a row of letters, reads like nothing. Only the beginning of a text is looked at: a page says there
@@ -30,11 +30,13 @@ NO_CATEGORIES: Final = frozenset(("abuse", "bullying"))  # kinds of what is said
 _BEGINNING: Final = 4000  # characters that are looked at
 _WORDS: Final = 200  # words of them
 _LONG: Final = 5  # letters of a word that is cut into pieces as well
-_LONGEST: Final = 60  # letters of a word that are looked at: what is longer is no word, and would fill what is remembered
+_LONGEST: Final = 60  # letters of a word that are looked at: what is longer is no word
+_USUAL: Final = 20  # letters of a word whose pieces are remembered: rows of letters would fill that for nothing
 _PIECE: Final = 4
 LEAST: Final = 24  # pieces that a text counts as having: one or two words by themselves say little
 _MOST_KINDS: Final = 200
 _MOST_PIECES: Final = 1 << 20
+_FAR: Final = 1e6  # from nought, for a number of these
 _TOLD: Final = 3  # words that are given as reasons
 
 _DAMAGED: Final = "The learned weights are damaged; write them again."
@@ -51,10 +53,16 @@ def pieces(spoken: str) -> set[str]:
     return found
 
 
-@lru_cache(maxsize=1 << 14)  # what is read in a day is made of the same words
 def _of_word(word: str) -> tuple[str, ...]:
-    if len(word) < _LONG:
-        return (word,)
+    return _of_usual(word) if len(word) <= _USUAL else _cut(word)
+
+
+@lru_cache(maxsize=1 << 14)  # what is read in a day is made of the same words
+def _of_usual(word: str) -> tuple[str, ...]:
+    return _cut(word) if len(word) >= _LONG else (word,)
+
+
+def _cut(word: str) -> tuple[str, ...]:
     whole = f"^{word}$"
     return (word, *{f"#{whole[at : at + _PIECE]}" for at in range(len(whole) - _PIECE + 1)})
 
@@ -72,6 +80,7 @@ class Reading:
     odds: float
     theme: str  # the likeliest
     share: float  # of the theme in all themes
+    words: int  # that it knows: one by itself says little, as a name or the half of a thought
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +109,8 @@ class Reader:
         whole = sum(harm.values())
         theme = max(harm, key=harm.__getitem__)
         odds = math.log((whole + 1e-9) / (1 - whole + 1e-9))
-        return Reading(odds, theme, harm[theme] / whole if whole else 0.0)
+        words = len(self._rows(set(spoken[:_BEGINNING].split()[:_WORDS])))
+        return Reading(odds, theme, harm[theme] / whole if whole else 0.0, words)
 
     def why(self, spoken: str, kind: str) -> tuple[str, ...]:
         """The words and pairs that spoke most for a kind, so that a person can see what was seen; the strongest first."""
@@ -169,6 +179,8 @@ class Reader:
             lines = {kind: float(table["lines"][kind]) for kind in ("search", "page")}
             line, alone, against = (float(table[name]) for name in ("line", "alone", "against"))
             numbers = (*biases, *scales, *lines.values(), line, alone)
+            if any(abs(one) > _FAR for one in numbers):  # sums of such would be no number
+                raise ValueError(_DAMAGED)
             themes = frozenset(map(str, table["themes"]))
             if not all(map(math.isfinite, numbers)) or not 0 <= against <= 1 or not len(biases) == len(scales) == len(kinds):
                 raise ValueError(_DAMAGED)

@@ -15,7 +15,8 @@ counts for more than what a feed says:
    specific, protective or not: a tracker list that names `facebook.com` means its buttons on other pages.
 5. A feed's entry whose own name says that it is help, not harm (`...rehab...` on a drugs list), needs no list of ours to be
    doubted: see `_SENSE`, one narrow pattern a category. So are the sites of charities and clubs (`name.org.uk`) on lists of
-   games, shops, films and advertising, which mostly know them by a word in their name.
+   games, shops, films and advertising, which mostly know them by a word in their name. Anybody may register there, so a
+   name that says itself that it sells, plays or shows (`onlineslots.org.uk`) stays what the list says.
 
 6. Between two of our own entries the more specific one speaks: `education.minecraft.net` is no game.
 7. A list that somebody signed for as one that *vouches* (`vouching-...`) outweighs weak words of other lists about the sites
@@ -106,8 +107,16 @@ _WORDS_OF: Final = {
         r"|playhouse|playgroup|playwork|playscheme|play-?therap|chess-?(?:club|association|federation)|bridge-?club"
     ),
 }
-# Charities and clubs register there, and what follows visitors about is a name below theirs, not theirs.
+# Charities and clubs register there, and what follows visitors about is a name below theirs, not theirs. Everybody else may
+# register there as well: who calls himself what the list says is no club.
 _CLUBS: Final = ".org.uk"
+_NO_CLUB: Final = re.compile(
+    r"slots?(?!h)|casino|poker|bingo|roulette|jackpot|betting|gambl|spins|lott(?:o|ery)|(?<!board)(?<!board-)gam(?:es?|ing|er)"
+    r"|arcade|unblock|prox(?:y|ies)|vpn|cheats?|hack(?:s(?!pace)|ing|ed)|mods?(?![a-z])|minecraft|roblox|fortnite|pokemon"
+    r"|movies?|tube|torrent|putlocker|pirate|123|iptv|livetv|stream(?:s|ing|east)|episodes?|anime|manga"
+    r"|(?<!bi)(?<!work)shop|(?<!re)store(?!y)|cheap|discount|voucher|outlet|vape|replica"
+    r"|ads?-?(?:serv|network|click)|track(?:er|ing)|analytics|pixel|clicks|porn|sexy?(?![a-z])|xxx|escort"
+).search
 _OF_CLUBS: Final = frozenset(("ads_trackers", "games", "shopping", "streaming_media"))
 _SENSE: Final = {category: re.compile(words).search for category, words in _WORDS_OF.items()} | {
     category: re.compile("|".join(filter(None, (_HELP, _WORDS_OF.get(category))))).search for category in _HELPED
@@ -144,13 +153,14 @@ def vetted(host: str) -> bool:
 
 def doubted(host: str) -> bool:
     """Whether the letters of a name may outweigh what lists say of it, so that names on the same list fare differently."""
-    if (host.rpartition(".")[2] in _VETTED_ENDS and vetted(host)) or _OTHER_SENSE(host) or _club(host):
+    if (host.rpartition(".")[2] in _VETTED_ENDS and vetted(host)) or _OTHER_SENSE(host) or host.endswith(_CLUBS):
         return True
     return host.endswith(_HELP_ENDS) and _HELPS(host) is not None
 
 
 def _club(host: str) -> bool:
-    return host.endswith(_CLUBS) and host.count(".") == 2
+    """Whether a name is the own one of a charity or club; what lists say of it is so of all names below it."""
+    return host.endswith(_CLUBS) and host.count(".") == 2 and not _NO_CLUB(host)
 
 
 def weigh(matches: Sequence[Match], host: str) -> Sequence[Match]:

@@ -212,11 +212,12 @@ class DefaultsWish:
 
     dictionary: str
     version: str
+    brings: tuple[str, ...] = ()  # what of it is new, in words (list_service.brought)
 
     def diff(self, change: int, document: Document, taxonomy: Taxonomy) -> Diff:
         del taxonomy
         made = make("defaults", change, values={"dictionary": (document.dictionary, self.dictionary)})
-        return {**made, "version": self.version}
+        return {**made, "version": self.version, **({"brings": list(self.brings)} if self.brings else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +317,9 @@ def _tell_network(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
 
 def _tell_defaults(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:
     del taxonomy
-    return (
-        f"{document.name} takes over the starter lists and categories that came with version {diff['version']} of Schoolgate."
-    )
+    first, *more = diff.get("brings") or ("the starter lists and categories",)  # older ones did not say what was new
+    what = f"{', '.join([first, *more[:-1]])} and {more[-1]}" if more else first
+    return f"{document.name} takes over {what} that came with version {diff['version']} of Schoolgate."
 
 
 def _tell_reverse(diff: Diff, document: Document, taxonomy: Taxonomy) -> str:

@@ -34,7 +34,7 @@ from change_control.tables import ChangeRow, SignatureRow
 from policy.bounds import outside
 from policy.grounds import terms_of, undone
 from policy.proof import Entry, canonical
-from policy.rules import ListRef, instant
+from policy.rules import Dictionary, ListRef, instant
 
 if TYPE_CHECKING:
     from change_control.service import Asked, Office, Person
@@ -386,6 +386,20 @@ def prepare_recategorise(office: "Office", store: Store, log: str, site: str, ca
         _corrected(office, log, force.document.dictionary, named.host + (named.path or "").rstrip("/"), category)
 
 
+BROUGHT = {
+    "lists": "the starter lists",
+    "taxonomy": "the categories",
+    "engines": "the list of search engines",
+    "phrases": "the phrases and examples by which words are judged",
+    "model": "the examples of harmful names",
+}
+
+
+def brought(before: Dictionary, after: Dictionary) -> tuple[str, ...]:
+    """What differs between two dictionaries, for the headteacher who signs."""
+    return tuple(said for part, said in BROUGHT.items() if getattr(before, part) != getattr(after, part))
+
+
 def propose_defaults(office: "Office", session: Session, log: str, version: str) -> ChangeRow | None:
     """An upgrade brings new starter lists or categories: they are proposed, never just there. None: nothing is new.
 
@@ -398,7 +412,7 @@ def propose_defaults(office: "Office", session: Session, log: str, version: str)
     return office.request(
         session,
         log,
-        DefaultsWish(wanted, version),
+        DefaultsWish(wanted, version, brought(*map(office.dictionaries.named, (now, wanted)))),
         by=None,
         reason=f"Schoolgate was brought to version {version}",
         source=CONSOLE,

@@ -85,6 +85,7 @@ THEMES: Mapping[str, Theme] = {
 # How surely a search has to read like one theme where no phrase says it: logarithms of odds beyond the line of searches.
 # More beside a faint sign: most such searches are everyday worries. docs/review.md says what that finds and what it costs.
 SURE, SURER = 2.5, 3.5
+SUREST = 4.4  # for what is one known word, and for a guess that would call somebody at once
 READ_POINTS = 20  # what it weighs with the signs that come later: it is shown by itself, and does not pull each of them up
 SHARE = 0.25  # of all harm: so likely a theme that cannot wait comes before those of the weekly report
 CONCERNS = ("self-harm", "exploitation", "family", "prevent", "violence")  # of which also what is faint is remembered
@@ -142,6 +143,7 @@ class Read:
     theme: str
     odds: float
     words: tuple[str, ...] = ()
+    alone: bool = False  # it knows one word of the search
 
 
 @cache
@@ -180,7 +182,7 @@ def _meant(reader: Reader, spoken: str, *, home: bool) -> Read:
     theme = max(soon or of, key=of.__getitem__)
     said = kinds[theme][0]
     about = "family" if home and said == "abuse" else theme  # it was taught no difference
-    return Read(about, beyond + log(of[theme]), reader.why(spoken, said))
+    return Read(about, beyond + log(of[theme]), reader.why(spoken, said), reading.words == 1)
 
 
 @dataclass(slots=True)
@@ -234,9 +236,10 @@ class Judge:
                     found.append(Finding(theme, route, strong, f"“{words}”"))
                 elif weight >= FAINT and theme.id in CONCERNS and not calm(seen.term):
                     found.append(Finding(theme, "faint", self._faint(weight, seen), f"“{words}”"))
-        if any(one.route != "faint" for one in found):
+        if any(one.route not in {"faint", "off"} for one in found):
             return found
-        faint = found or self._signs(seen, ignored)  # of which somebody said that it means nothing once
+        seen_faintly = [one for one in found if one.route == "faint"]
+        faint = seen_faintly or self._signs(seen, ignored)  # of which somebody said that it means nothing once
         return [*faint, *self._reads_like(seen, rules, ignored, SURER if faint else SURE)]
 
     def _reads_like(self, seen: Seen, rules: Sequence[AlertRule], ignored: Sequence[AlertRule], sure: float) -> list[Finding]:
@@ -251,9 +254,13 @@ class Judge:
                 self._read.clear()
             read = self._read[seen.term] = _meant(self.reader, self.phrases.spoken(seen.term), home=at_home(seen.term))
         theme = THEMES.get(read.theme)
+        if read.alone:  # a name, or the half of a thought
+            sure = SUREST
         if theme is None or read.odds < sure or any(rule.theme in {"", theme.id} for rule in ignored):
             return []
         at = _route(theme, replace(seen, phase="") if theme.route == "weekly" else seen, rules)
+        if at == "urgent" and read.odds < SUREST and not _routed(theme, seen, rules):
+            at = "review"  # nobody is called out of bed for what was guessed, unless it is surer than sure
         said = ", ".join(f"“{words}”" for words in read.words)
         return [Finding(theme, at, READ_POINTS, f"what it reads like: {said}")]
 
@@ -289,10 +296,14 @@ class Judge:
 
 def _route(theme: Theme, seen: Seen, rules: Sequence[AlertRule]) -> str:
     """Where the theme goes for this age, unless the school says otherwise: its latest rule counts."""
-    own = [one for one in rules if one.does == "route" and one.theme == theme.id and _for_group(one, seen)]
-    if own:
+    if own := _routed(theme, seen, rules):
         return max(own, key=lambda rule: rule.change).route
     return theme.young if seen.phase in YOUNG else theme.route
+
+
+def _routed(theme: Theme, seen: Seen, rules: Sequence[AlertRule]) -> list[AlertRule]:
+    """The school's own rules about where a theme goes."""
+    return [one for one in rules if one.does == "route" and one.theme == theme.id and _for_group(one, seen)]
 
 
 def _names(rule: AlertRule, seen: Seen) -> bool:

@@ -186,6 +186,7 @@ class Live:
         """Load what was published since the last look. True when another snapshot is now in force.
 
         `before` is given it first: what it wants to do beforehand, the old policy being in force, is done when it returns.
+        Its ValueError is a reason to keep the old one.
         Who is at which address is looked at as well; that changes no snapshot.
         """
         self.presence.refresh(time.time())
@@ -276,8 +277,6 @@ class Live:
         except (OSError, ValueError) as error:
             self._report({**problems, "objects": str(error)})
             return False
-        self._report(problems)
-        self._dictionaries = dictionaries
         snapshot = Snapshot(
             generation=generation,
             authority=authority.document,
@@ -287,8 +286,13 @@ class Live:
             revisions={name: part.proven.entry for name, part in self._parts.items()},
             clients=Clients(schools.values(), self.presence),
         )
-        before(snapshot)
-        self._snapshot = snapshot
+        try:
+            before(snapshot)
+        except ValueError as error:  # what it names is signed and whole, and cannot be used
+            self._report({**problems, "objects": str(error)})
+            return False
+        self._report(problems)
+        self._dictionaries, self._snapshot = dictionaries, snapshot
         self._report_state()
         return True
 

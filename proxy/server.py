@@ -50,7 +50,7 @@ class Live(Protocol):
     @property
     def snapshot(self) -> Snapshot: ...
 
-    def refresh(self) -> bool: ...
+    def refresh(self, before: Callable[[Snapshot], None] = ...) -> bool: ...
 
 
 def bind(settings: Settings) -> dict[str, socket.socket]:
@@ -98,7 +98,7 @@ async def serve(
     gates, ours = portal_of(settings, pages, live), frozenset({INTERNAL, settings.portal_name or INTERNAL})
     internal = Internal(settings.form_key, pages, certificate.read_bytes(), gates)
     with contextlib.suppress(Exception):  # a policy that cannot be read refuses each request; here it is only made ready
-        _understand(live)
+        _understand(live.snapshot)
     with contextlib.ExitStack() as stack:
         stack.callback(_give_back, getattr(ctx, "master", None), getattr(ctx, "options", None))
         sockets = bind(settings)
@@ -231,13 +231,9 @@ def _keep_what_is_loaded() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
-def _look(live: Live) -> None:
-    if live.refresh():
-        _understand(live)
-
-
-def _understand(live: Live) -> None:
-    for dictionary in live.snapshot.dictionaries.values():
+def _understand(snapshot: Snapshot) -> None:
+    """Before it is in force: pages do not wait for it, and phrases that nobody understands leave the old policy there."""
+    for dictionary in snapshot.dictionaries.values():
         if dictionary.phrases:
             dictionary.phrases.ready()
 
@@ -247,7 +243,7 @@ async def _keep_looking(live: Live, judge_again: Callable[[], object]) -> None:
         await asyncio.sleep(LOOK_EVERY)
         try:
             # reading and proving, and understanding phrases, must not hold up those who are being served
-            await asyncio.to_thread(_look, live)
+            await asyncio.to_thread(live.refresh, _understand)
         except Exception:  # the last good policy stays in force
             log.exception("could not look for a new policy; the last good one stays in force")
         judge_again()

@@ -2,6 +2,7 @@
 
 import json
 from array import array
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 
 from category_lists.classifier import shipped as names
 from category_lists.linear import HARMLESS
-from category_lists.phrases import Phrases, by_hand, learned, shipped
-from category_lists.reading import NO_CATEGORIES, Reader, key, pieces
+from category_lists.phrases import LEARNED, Phrases, by_hand, learned, shipped
+from category_lists.reading import NO_CATEGORIES, Reader, _of_usual, key, pieces
 from category_lists.taxonomy import load
 from category_lists.train_texts import Line, corpus, learn
 
@@ -44,13 +45,36 @@ def test_what_says_nothing_reads_like_nothing(text):
 
 
 def test_what_phrases_found_is_taken_back_where_the_whole_reads_like_nothing_bad():
-    about = "does our filter block pornography and self harm how to test"
+    about = "does our filter block pornography and self-harm"
     assert by_hand().score(about, "search").themes
     assert shipped().score(about, "search").themes == {}
     long = " ".join(["hardcore porn videos, free porn, xxx porn movies, porn tube"] * 40)
     assert (
         "pornography" in shipped().score(f"Welcome to our school garden. {long}").themes
     )  # no page is excused by its beginning
+
+
+NEWS = (
+    "Welcome to our newsletter. Year 4 visited the museum and enjoyed learning about the Romans. The choir sang at the church, "
+    "and the netball team won three matches. Please remember a coat and a water bottle. Tea and cakes will be sold on Thursday. "
+)
+
+
+@pytest.mark.parametrize("text", ["free porn videos, naked teens, blowjob and cumshot clips", "painless suicide methods"])
+@pytest.mark.parametrize(("before", "after"), [(1, 0), (0, 1), (3, 0), (2, 2)])
+def test_harm_is_not_excused_by_the_news_of_a_school_around_it(text, before, after):
+    about = f"{NEWS * before}{text}. {NEWS * after}"
+    assert by_hand().score(about).themes
+    assert list(shipped().score(about).themes) == list(by_hand().score(about).themes)
+
+
+@pytest.mark.parametrize("lesson", ["gcse maths revision bbc bitesize", "school science project homework help"])
+@pytest.mark.parametrize(
+    "search", ["free porn videos", "how to kill myself", "how to make a pipe bomb", "buy weed online near me"]
+)
+def test_a_word_of_homework_excuses_no_search(search, lesson):
+    for asked in (f"{search} {lesson}", f"{lesson} {search}"):
+        assert shipped().score(asked, "search").themes
 
 
 def test_what_no_phrase_says_is_found_and_says_why():
@@ -120,6 +144,23 @@ def small():
     )  # fmt: skip
 
 
+def test_one_word_that_it_knows_says_little_by_itself():
+    sets = Phrases({"t.yaml": "theme: gambling\nlanguage: en\nstrong: roulette\n", LEARNED: small().to_text()})
+    said = small().read(sets.spoken("spin"))
+    assert (said.words, said.odds > small().lines["search"] > small().lines["page"]) == (1, True)
+    assert sets.score("spin", "search").themes == sets.score("spin").themes == {}
+    two = replace(small(), keys=array("I", sorted(map(key, ("spin", "wheel")))), weights=array("b", [-40, 40] * 2))
+    sets = Phrases({"t.yaml": "theme: gambling\nlanguage: en\nstrong: roulette\n", LEARNED: two.to_text()})
+    assert two.read(" spin wheel ").odds < small().read(" spin ").odds + 0.3
+    assert list(sets.score("spin wheel", "search").themes) == ["gambling"]
+
+
+@pytest.mark.parametrize("word", ["facebook", "jayden nguyen", "discord", "vodka", "cheap"])
+def test_names_and_single_words_are_no_harm(word):
+    for phase in ("ks2", "ks4"):
+        assert shipped().score(word, "search", phase=phase).themes == shipped().score(word, phase=phase).themes == {}
+
+
 def test_weights_survive_their_text():
     again = Reader.from_text(small().to_text())
     assert again == small()
@@ -131,7 +172,7 @@ def test_weights_survive_their_text():
     [
         {"kinds": ["gambling", HARMLESS]}, {"kinds": [HARMLESS]}, {"themes": []}, {"themes": ["games"]}, {"themes": [HARMLESS]},
         {"pieces": 1}, {"pieces": -1}, {"pieces": 10**9}, {"weights": ""}, {"weights": "~~~"}, {"weights": 5}, {"biases": [1.0]},
-        {"scales": [float("inf"), 1.0]}, {"lines": {"search": 1.0}}, {"against": 2}, {"about": 7}, {"line": None},
+        {"scales": [float("inf"), 1.0]}, {"biases": [1e300, 0.0]}, {"lines": {"search": 1.0}}, {"against": 2}, {"about": 7}, {"line": None},
     ],
 )  # fmt: skip
 def test_damaged_weights_are_refused_in_one_sentence(changed):
@@ -156,3 +197,11 @@ def test_a_long_page_costs_no_more_than_its_beginning():
     words = " ".join(f"word{number}" for number in range(20_000))
     assert pieces(words) == pieces(words[:4000])
     assert pieces("b" * 60 + "c" * 3000) == pieces("b" * 60)
+
+
+def test_rows_of_letters_do_not_fill_what_is_remembered():
+    _of_usual.cache_clear()
+    assert len(pieces(" ".join("b" * 21 + f"{number}" for number in range(100)))) > 100
+    assert _of_usual.cache_info().currsize == 0
+    assert "#^bbb" in pieces("b" * 20)
+    assert _of_usual.cache_info().currsize == 1

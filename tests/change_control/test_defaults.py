@@ -1,7 +1,10 @@
 """What an upgrade brings is proposed to the headteacher, never just there."""
 
+import json
+
 from category_lists.phrases import shipped
 from change_control import list_service
+from change_control.changes import sentence
 from change_control.dictionaries import Dictionaries
 from change_control.lifecycle import State
 from change_control.tables import ChangeRow
@@ -46,6 +49,11 @@ def test_new_defaults_wait_and_are_proposed_once(world):
     with world.store.write() as session:
         row = session.get(ChangeRow, change)
         assert row.state == State.REQUESTED
+        document = world.office.book(session, "oakfield").in_force().document
+        said = sentence(
+            json.loads(row.diff), document, world.office.taxonomy(world.office.book(session, "oakfield").in_force())
+        )
+        assert "takes over the starter lists, the phrases and examples by which words are judged and the examples" in said
         helen, signer = world.who(session, "helen"), world.signer(session, "helen")
         assert world.office.approve(session, row, helen, signer, digest(row.diff)) is State.IN_FORCE
     assert propose(world) is None

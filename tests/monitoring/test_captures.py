@@ -145,6 +145,38 @@ def test_the_schools_own_rules(rules, term, found):
     assert ((said.theme.id, said.route) if said else None) == found
 
 
+GUESSED = "see where my ex is without her knowing"  # of which no phrase says anything
+PAST_WORDS = "my auntie says i have to be cut in the holidays"
+
+
+@pytest.mark.parametrize(
+    ("term", "phase", "rules", "found"),
+    [
+        (GUESSED, "ks4", (), ("hate", "review")),
+        (PAST_WORDS, "ks4", (), ("family", "review")),
+        (PAST_WORDS, "ks1", (), ("family", "review")),  # a phrase would have somebody called
+        (PAST_WORDS, "ks1", (AlertRule("a1", 1, "route", "family", route="urgent"),), ("family", "urgent")),
+        ("my coach makes me keep a secret about what he does", "ks1", (), ("exploitation", "urgent")),  # surer than sure
+        (GUESSED, "ks4", (AlertRule("a1", 1, "ignore", "", "without her"),), None),
+        (GUESSED, "ks4", (AlertRule("a1", 1, "ignore", "hate", "without her"),), None),
+        (GUESSED, "ks4", (AlertRule("a1", 1, "ignore", "hate", "without her", groups=("staff",)),), ("hate", "review")),
+        (GUESSED, "ks4", (AlertRule("a1", 1, "ignore", "gambling", "without her"),), ("hate", "review")),
+        (GUESSED, "ks4", (AlertRule("a1", 1, "route", "hate", route="off"),), None),
+        (
+            "flat earth proof how to go 3 days without eating and not faint",  # the first half is off here, and no more of it
+            "ks4",
+            (AlertRule("a1", 1, "route", "misinformation", route="off"),),
+            ("self-harm", "review"),
+        ),
+        ("discord", "ks4", (), None),
+    ],
+)
+def test_what_no_phrase_says_is_guessed_with_care_and_by_the_schools_rules(term, phase, rules, found):
+    said = JUDGE.find(Seen("search", "g", phase, term, "www.google.com", "", "restrict"), rules)
+    assert ((said.theme.id, said.route) if said else None) == found
+    assert not said or said.why.startswith("what it reads like")
+
+
 @pytest.mark.parametrize(
     ("at", "past", "hour", "goes"),
     [

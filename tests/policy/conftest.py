@@ -30,6 +30,7 @@ NAMES = {
     "childline-games.example": ("essentials", "games"),
     "forum.example": ("forums_blogs",),
     "malware.example": ("malware_phishing",),
+    "club.org.uk": ("games",),
 }
 LUNCHTIME = Timetable("lunch", "Lunch", (Window((0, 1, 2, 3, 4), "12:10", "13:10"),))
 

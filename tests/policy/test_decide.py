@@ -205,7 +205,8 @@ def test_taking_an_allowance_away_never_opens_anything(snapshot, sites, host, pa
 
 ALIKE = st.sampled_from(
     ["games.example", "www.games.example", "both.example", "a.both.example", "bets.example", "forum.example", "nobody.example",
-     "illegal.example", "childline.example", "childline-games.example", "www.google.com", "other.example", "x.other.example"]
+     "illegal.example", "childline.example", "childline-games.example", "www.google.com", "other.example", "x.other.example",
+     "club.org.uk", "www.club.org.uk", "a.club.org.uk"]
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from category_lists.taxonomy import load
 from change_control.keys import b64, public_of
 from policy.live import Live, Objects, PolicyMissing, Trust, write_aside
 from policy.proof import ProofRefused, canonical, digest
-from policy.rules import Action, AuthorityPolicy, Dictionary, Group, SchoolPolicy, SiteRule, write
+from policy.rules import Action, AuthorityPolicy, Dictionary, Group, SchoolPolicy, SiteRule, read, write
 from policy.search_engines import load as load_engines
 
 from .conftest import HELEN, KEY, Log
@@ -333,6 +333,27 @@ def test_words_are_judged_by_the_phrase_sets_that_were_signed(published):
     [named] = snapshot.dictionaries.values()
     assert named.phrases.score("badger " * 9, "search").themes
     assert not named.phrases.score("hamster " * 9, "search").themes
+
+
+def test_words_that_nobody_understands_leave_the_old_policy_in_force_where_they_are_needed(published):
+    """They are whole and signed: the resolver, which needs none, goes on with the rest; the proxy keeps its last policy."""
+    told = []
+    proxy, resolver = Live(published.data, told=told.append), Live(published.data)
+    objects, school, old = Objects(published.data), published.documents["oakfield"], proxy.snapshot
+    words = objects.put(json.dumps({"en.yaml": WORDS, "learned.json": "{}"}))
+    damaged = objects.put(write(replace(read(Dictionary, objects.text(school.dictionary)), phrases=words)))
+    published.put("oakfield", replace(school, dictionary=damaged))
+
+    def understand(snapshot):
+        for one in snapshot.dictionaries.values():
+            one.phrases.ready()
+
+    assert resolver.refresh()
+    assert (proxy.refresh(understand), proxy.snapshot) == (False, old)
+    assert told == ["The learned weights are damaged; write them again."]
+    published.put("oakfield", replace(school, name="Oakfield again"))
+    assert proxy.refresh(understand)
+    assert (proxy.snapshot.schools["oakfield"].name, proxy.problems) == ("Oakfield again", {})
 
 
 def test_each_of_several_problems_is_told_once(published):

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,7 +116,7 @@ class FakeLive:
             raise RuntimeError("broken for a test")
         return self.kept
 
-    def refresh(self) -> bool:
+    def refresh(self, before: Callable[[Snapshot], None] = lambda _: None) -> bool:
         self.refreshed += 1
         return False
 
