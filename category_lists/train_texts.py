@@ -37,7 +37,7 @@ _PARTS: Final = 6  # files are held out by sixths
 _AGAINST: Final = 0.5
 _ALLOWED: Final = 0.002  # share of harmless texts on harmless names that may get a proposal
 # Share of unseen harmless lines that may be called harmful by what they read like alone; a page that is refused is gone.
-_ALLOWED_WORDS: Final = {"search": 0.0035, "page": 0.002}
+_ALLOWED_WORDS: Final = {"search": 0.0055, "page": 0.001}
 # Hands that wrote what a test of a filter asks, in such shares. The others wrote to teach, and harder than people search.
 JUDGES: Final = ("computing-teacher", "librarian-and-officer", "safeguarding-lead", "test-laboratory")
 _BESIDE: Final = 20  # names beside each text, to set the line by
@@ -125,13 +125,13 @@ def learn(lines: Sequence[Line], sets: Phrases, words: Mapping[str, Sequence[str
 
 
 def held_out(lines: Sequence[Line], sets: Phrases, only: Collection[str] = ()) -> list[tuple[Line, Reader]]:
-    """Every line, and a reader that learned from no line of the same hand; of some hands `only`, if that is enough."""
+    """Every line, and a reader that learned from no line of the same hand, a sixth of the hands at a time; of some hands
+    `only`, each by itself.
+    """
     hands = sorted({line.hand for line in lines})
+    parts = [frozenset((hand,)) for hand in sorted(only)] or [frozenset(hands[part::_PARTS]) for part in range(_PARTS)]
     found = []
-    for part in range(_PARTS):
-        away = frozenset(hands[part::_PARTS])
-        if only and not away & frozenset(only):
-            continue
+    for away in parts:
         reader = learn([line for line in lines if line.hand not in away], sets)
         found += [(line, reader) for line in lines if line.hand in away]
         print(f"learned without {', '.join(sorted(away))}", file=sys.stderr)
@@ -160,9 +160,11 @@ def taught(names: Model, calm: Sequence[str], lines: Sequence[Line], sets: Phras
 
 
 def _line(harms: Iterable[float], allowed: float) -> float:
-    """What at most the allowed share of these passes; of few, none."""
+    """What at most the allowed share of these passes: between two of them, as the last ones lie far apart."""
     found = sorted(harms, reverse=True)
-    return found[int(len(found) * allowed)] + 1e-4
+    at = len(found) * allowed
+    higher, lower = found[int(at)], found[int(at) + 1]
+    return higher + (lower - higher) * (at - int(at)) + 1e-4
 
 
 def write_shipped() -> None:
