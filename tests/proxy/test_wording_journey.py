@@ -85,16 +85,7 @@ def test_a_search_has_its_title_and_what_is_not_opened_has_none(school):
 FEW = "Roulette every night"  # by phrases alone not enough to call a page gambling
 
 
-class ByHand:
-    """Phrase sets from before anything was learned."""
-
-    ready = staticmethod(by_hand)
-
-    def reading(self, text):
-        return by_hand().reading(text)
-
-
-def under_a_rule(school, model, page, action=Action.BLOCK, **more):
+def under_a_rule(school, model, page, action=Action.BLOCK):
     """What comes of a page before a rule says that such guesses count, and after."""
     before = school.live.kept
     made = school.build()
@@ -102,7 +93,7 @@ def under_a_rule(school, model, page, action=Action.BLOCK, **more):
     signed = dataclasses.replace(hillview, unknown_rules=(UnknownRule("u1", "looks_harmful", action, 7),))
     shown = []
     for document in (hillview, signed):
-        known = {digest: dataclasses.replace(one, model=model, **more) for digest, one in made.dictionaries.items()}
+        known = {digest: dataclasses.replace(one, model=model) for digest, one in made.dictionaries.items()}
         school.live.kept = dataclasses.replace(made, schools={"hillview": document}, dictionaries=known, _profiles={})
         shown.append(school.browse("ks3", page).status)
     school.live.kept = before
@@ -135,7 +126,8 @@ def test_name_and_text_together_count_where_a_rule_says_so_and_the_log_tells_bot
 
 def test_fewer_words_are_enough_where_the_name_speaks_of_the_same_and_a_rule_says_that_it_counts(school):
     page = f"https://allowed.test:{{https}}/html/plain?text={quote(FEW)}"
-    assert under_a_rule(school, Suspects(), page, Action.ALLOW, phrases=ByHand()) == [200, 403]
+    school.phrases.sets = by_hand  # what was learned changes with each training
+    assert under_a_rule(school, Suspects(), page, Action.ALLOW) == [200, 403]
     told = school.events[-1]
     assert (told.list, told.category) == ("phrases", "gambling")
     assert told.detail.endswith("; its name looks like gambling too")
