@@ -126,7 +126,7 @@ def test_name_and_text_together_count_where_a_rule_says_so_and_the_log_tells_bot
 
 def test_fewer_words_are_enough_where_the_name_speaks_of_the_same_and_a_rule_says_that_it_counts(school):
     page = f"https://allowed.test:{{https}}/html/plain?text={quote(FEW)}"
-    school.phrases.sets = by_hand  # what was learned changes with each training
+    school.worker.phrases.sets = by_hand  # what was learned changes with each training
     assert under_a_rule(school, Suspects(), page, Action.ALLOW) == [200, 403]
     told = school.events[-1]
     assert (told.list, told.category) == ("phrases", "gambling")
