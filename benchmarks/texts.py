@@ -7,6 +7,7 @@ Lines whose very words the model has learned from are told apart. FILEs are harm
 lessons), which are cut into slices.
 """
 
+import argparse
 import csv
 import random
 import sys
@@ -67,10 +68,13 @@ _HEAD = f"{'':46} {'harm':>5} {'found':>8} {'theme':>8} {'calm':>6} {'called har
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="harmless texts of yours, measured in slices")
+    given = parser.parse_args()
     examples_and_blind(None)
     unseen()
     growth()
-    long_texts([Path(name) for name in sys.argv[1:]])
+    long_texts(given.files)
     disguised()
 
 
@@ -213,7 +217,7 @@ def growth() -> None:
     dice = random.Random(_SEED)
     totals: dict[str, Counter[str]] = defaultdict(Counter)
     for away in (JUDGES[:2], JUDGES[2:]):
-        hands = sorted({line.hand for line in lines} - set(away))
+        hands = sorted({line.hand for line in lines if line.category != HARMLESS} - set(away))  # one alone must teach both
         for many in (*_TAUGHT, len(hands)):
             for _ in range(1 if many == len(hands) else 3):
                 some = frozenset(dice.sample(hands, many))
